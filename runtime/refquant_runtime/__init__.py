@@ -1,0 +1,1 @@
+"""refquant_runtime."""
