@@ -1,0 +1,75 @@
+# The only command list. A machine needs Python 3.11 or newer, pip and make; the rest goes into .venv.
+.DEFAULT_GOAL := help
+.PHONY: help venv demo test lint types docs conformance models arm bench assets clean
+MAKEFLAGS += --no-print-directory
+
+# The first interpreter that runs and is new enough; say `make PYTHON=...` to choose another.
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+BIN := .venv/bin
+PROJECTS := pyproject.toml runtime/pyproject.toml conformance/pyproject.toml
+SOURCES := refquant runtime/refquant_runtime conformance/refquant_conformance
+PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+# Derandomized: the same examples every time. HYPOTHESIS_PROFILE=dev or nightly searches.
+PROFILE = HYPOTHESIS_PROFILE=$${HYPOTHESIS_PROFILE:-ci}
+WORKERS ?= 2
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/\1|\2/p' Makefile | awk -F'|' '{ printf "make %-12s %s\n", $$1, $$2 }'
+
+venv: .venv/.made ## .venv with all that `make test` needs, at the versions of constraints.txt
+
+.venv/.made: $(PROJECTS) constraints.txt
+	@test -n "$(PYTHON)" || { echo "make: no Python 3.11 or newer found; install one, or say make PYTHON=/path/to/python" >&2; exit 1; }
+	@echo "making .venv with $$($(PYTHON) --version); this takes a minute or two" >&2
+	@# Debian splits ensurepip off: there, the pip that is installed puts one into the environment.
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv >/dev/null 2>&1 || { rm -rf .venv; \
+		$(PYTHON) -m venv --without-pip .venv && $(PYTHON) -m pip --python $(BIN)/python install --quiet pip; }
+	@$(PIP) -e '.[dev]' -e runtime -e conformance
+	@touch $@
+
+.venv/.made-docs: .venv/.made
+	@$(PIP) -e '.[docs]'
+	@touch $@
+
+demo: venv ## the main job: quantize a small CNN in seven ways, run each in the runtime, compare bit for bit
+	@$(BIN)/refquant demo
+
+test: venv lint types ## everything: tests, doctests, README and docs code blocks, ruff, mypy, import contracts
+	$(PROFILE) $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile
+
+lint: venv ## ruff and the import contracts
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/lint-imports --no-logo
+
+types: venv ## mypy, strict
+	$(BIN)/mypy
+
+docs: .venv/.made-docs ## the site, in docs/_build/html; warnings are errors
+	$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build/html
+	@echo "docs/_build/html/index.html"
+
+conformance: venv ## the exhaustive tests, marked slow; judging other backends comes with issue 6
+	$(PROFILE) $(BIN)/python -m pytest -q -n $(WORKERS) -m slow
+	@echo "identifying and verifying other backends comes with issue 6"
+
+models: ## comes with issues 4 and 5: the algorithms on real models, and real models in and out
+	@echo "make models comes with issues 4 and 5 (the algorithms on real models; real models in, and out again)" >&2; exit 2
+
+arm: ## comes with a later issue: the kernels for ARM
+	@echo "make arm comes with a later issue, after 6 (the kernels for ARM)" >&2; exit 2
+
+bench: venv ## every benchmarks/*.py, side by side with others
+	@set -e; for file in benchmarks/*.py; do \
+		test -e "$$file" || { echo "no benchmarks yet"; break; }; \
+		case "$$file" in */_*) continue;; esac; echo "== $$file"; $(BIN)/python "$$file"; done
+
+assets: venv ## rebuild the demo's model and images; needs PyTorch, see examples/
+	@$(BIN)/python -c 'import torch' 2>/dev/null || { \
+		echo "make assets trains with PyTorch: first $(BIN)/pip install torch" >&2; exit 2; }
+	$(BIN)/python examples/train_fashion_cnn.py
+
+clean: ## remove .venv, caches and what was built
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist docs/_build* docs/sg_execution_times.rst
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
