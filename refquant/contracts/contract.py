@@ -3,7 +3,7 @@ r"""A contract: the arithmetic of a quantized model, written down.
 Two backends that quantize "the same model" rarely compute the same numbers, and hardly ever
 because one of them is wrong. Each implements a different arithmetic: one divides by the scale,
 another multiplies by its reciprocal; one adds the zero point after rounding, another before. Every
-such choice is an **axis**, every alternative a **value**, and a contract is one value for each axis:
+such choice is an **axis**, every alternative a **value**, a contract one value for each axis:
 
 .. math::
 
@@ -112,6 +112,7 @@ class Contract:
     softmax: str
 
     def __post_init__(self) -> None:
+        """Refuse what is no arithmetic."""
         if not isinstance(self.name, str) or not self.name:
             raise ValueError(f"a contract's name must be a string, not empty; got {self.name!r}")
         for axis, allowed in AXES.items():
