@@ -1,0 +1,175 @@
+"""A model as data: values, nodes and constants.
+
+A `Graph` is what a `.rq` file says (docs/spec/rq-format.md, section 2), held in memory:
+
+* a **value** is a tensor's description: dtype, shape, and what its codes mean;
+* a **constant** is a value whose array is in the file (codes narrower than a byte are held one
+  to an element, in int8 or uint8);
+* a **node** applies one operator (docs/spec/operators.md) to values and names the contract,
+  that is the arithmetic, it computes in.
+
+There is no behaviour here: `refquant.model.validate` says which graphs are meaningful,
+`refquant.model.execute` what they compute. Left out: control flow, sub-graphs, dynamic shapes
+other than the batch.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from refquant.contracts import Contract
+
+__all__ = [
+    "DTYPES",
+    "Attribute",
+    "Dtype",
+    "Graph",
+    "Node",
+    "Quant",
+    "Shape",
+    "Value",
+    "dependents",
+    "has_batch",
+]
+
+Attribute = int | float | str | tuple[int, ...]
+Shape = tuple[int | str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Dtype:
+    """An element type: ``bits`` wide, codes in ``[qmin, qmax]``, held in memory as ``container``.
+
+    >>> DTYPES["int4"].qmin, DTYPES["int4"].qmax, str(DTYPES["int4"].container)
+    (-8, 7, 'int8')
+    """
+
+    bits: int
+    qmin: int
+    qmax: int
+    container: np.dtype[Any]
+
+
+def _integer(bits: int, signed: bool) -> Dtype:
+    qmin = -(1 << (bits - 1)) if signed else 0
+    container = np.dtype(f"{'int' if signed else 'uint'}{max(bits, 8)}")
+    return Dtype(bits, qmin, qmin + (1 << bits) - 1, container)
+
+
+DTYPES: Mapping[str, Dtype] = {
+    "float32": Dtype(32, 0, 0, np.dtype(np.float32)),  # a float has no codes: the range is empty
+    "int32": _integer(32, True),
+    "int16": _integer(16, True),
+    "uint16": _integer(16, False),
+    "int8": _integer(8, True),
+    "uint8": _integer(8, False),
+    "int4": _integer(4, True),
+    "uint4": _integer(4, False),
+    "int2": _integer(2, True),
+    "uint2": _integer(2, False),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Quant:
+    """What codes mean: real = scale * (code - zero_point).
+
+    ``scale`` is a float that is exactly a float32, or the name of a float32 constant;
+    ``zero_point`` an integer, or the name of an int32 constant; ``block_shape`` is the shape of
+    the block of elements that shares one entry of those constants (None: numbers, one block).
+    """
+
+    scale: float | str
+    zero_point: int | str
+    block_shape: tuple[int, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """A tensor's description; the first entry of ``shape`` may be ``"N"``, the batch."""
+
+    dtype: str
+    shape: Shape
+    quant: Quant | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One operator applied to values; ``""`` is an absent optional input.
+
+    Lists of integers in ``attributes`` are tuples. ``contract`` names an entry of
+    ``Graph.contracts``; it is None for float arithmetic and for pure movement of codes.
+    """
+
+    name: str
+    op: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    attributes: Mapping[str, Attribute] = field(default_factory=dict)
+    contract: str | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Graph:
+    """A whole model. Compare with ``==``: constants are equal if their bytes are.
+
+    ``nodes`` stand in an order of execution. ``meta`` is JSON for people; nothing acts on it.
+
+    >>> x = Value("float32", ("N", 4))
+    >>> node = Node("relu", "Relu", ("x",), ("y",))
+    >>> g = Graph("tiny", ("x",), ("y",), {"x": x, "y": x}, (node,), {}, {}, {})
+    >>> g == Graph("tiny", ("x",), ("y",), {"y": x, "x": x}, (node,), {}, {}, {})
+    True
+    """
+
+    name: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    values: Mapping[str, Value]
+    nodes: tuple[Node, ...]
+    constants: Mapping[str, NDArray[Any]]
+    contracts: Mapping[str, Contract]
+    meta: Mapping[str, Any]
+
+    def __eq__(self, other: object) -> bool:
+        """Say whether both are the same model, bit for bit (NaN equals the same NaN)."""
+        if not isinstance(other, Graph):
+            return NotImplemented
+        return (
+            self.name == other.name
+            and self.inputs == other.inputs
+            and self.outputs == other.outputs
+            and self.values == other.values
+            and self.nodes == other.nodes
+            and self.contracts == other.contracts
+            and self.meta == other.meta
+            and self.constants.keys() == other.constants.keys()
+            and all(_same_array(a, other.constants[k]) for k, a in self.constants.items())
+        )
+
+    __hash__ = None  # type: ignore[assignment]  # it holds arrays
+
+
+def has_batch(graph: Graph) -> bool:
+    """Say whether the inputs begin with ``"N"``: the graph is a function of one sample."""
+    return any(graph.values[name].shape[:1] == ("N",) for name in graph.inputs)
+
+
+def dependents(nodes: Sequence[Node], inputs: Sequence[str]) -> frozenset[str]:
+    """Return the names of all values that depend on ``inputs``, these included.
+
+    >>> sorted(dependents([Node("a", "Relu", ("x",), ("y",))], ["x"]))
+    ['x', 'y']
+    """
+    reached = set(inputs)
+    for node in nodes:
+        if reached.intersection(node.inputs):
+            reached.update(node.outputs)
+    return frozenset(reached)
+
+
+def _same_array(a: NDArray[Any], b: NDArray[Any]) -> bool:
+    return a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes()

@@ -1,0 +1,169 @@
+"""The `.rq` file: one model, one file, the same bytes every time.
+
+docs/spec/rq-format.md is the text this module follows; `refquant_runtime` reads the same text
+with its own code. The layers: `rq_json` (strict JSON), `rq_container` (safetensors), `rq_graph`
+(JSON <-> `Graph`), `validate` (what a graph may say), and here the file itself.
+
+Two promises. A written file is complete: it appears under its name whole or not at all. And for
+any bytes whatever `read_rq` returns a valid `Graph` or raises `RqFormatError`, in memory and time
+bounded by the file's size.
+"""
+
+import hashlib
+import math
+import os
+import secrets
+import stat
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from refquant.model.graph import DTYPES, Graph
+from refquant.model.rq_container import decode, encode, little_endian, physical_name, short
+from refquant.model.rq_graph import graph_from_json, graph_to_json
+from refquant.model.rq_json import dumps, loads
+from refquant.model.validate import constant_shape, validate
+from refquant.numerics.packing import pack, unpack
+
+__all__ = ["FORMAT", "RqFormatError", "parse_rq", "read_rq", "rq_bytes", "write_rq"]
+
+FORMAT = "refquant/1"
+
+
+class RqFormatError(ValueError):
+    """The file is not a valid `.rq` file; the message names file, field or tensor, and remedy."""
+
+
+def write_rq(path: str | os.PathLike[str], graph: Graph) -> None:
+    """Validate ``graph`` and write it to ``path``, replacing what is there in one step.
+
+    The bytes depend on nothing but the graph. If anything fails (`GraphError` for a graph that
+    means nothing, `OSError` from the disk) then ``path`` is what it was.
+    """
+    target = Path(path)
+    chunks = _chunks(graph)
+    # Beside the target: a rename within one file system is atomic, across two it is a copy.
+    temporary = target.with_name(f".{secrets.token_hex(8)}.rq.tmp")
+    try:
+        with temporary.open("xb") as file:
+            for chunk in chunks:
+                file.write(chunk)
+            file.flush()
+            os.fsync(file.fileno())  # the name must not appear before the content is on the disk
+        temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)  # after replace there is nothing left to remove
+
+
+def rq_bytes(graph: Graph) -> bytes:
+    """Return what `write_rq` writes."""
+    return b"".join(_chunks(graph))
+
+
+def read_rq(path: str | os.PathLike[str]) -> Graph:
+    """Return the valid graph in the file ``path``; its constants are read-only arrays.
+
+    Everything is checked, the SHA-256 of each tensor too. Any fault, a missing or unreadable file
+    included, is an `RqFormatError` that begins with the path.
+    """
+    try:
+        if not stat.S_ISREG(os.stat(path).st_mode):  # a pipe would block, a device never end
+            raise OSError("not a regular file; give the path of a .rq file")
+        data = Path(path).read_bytes()
+    except (OSError, ValueError) as error:  # ValueError: a path with a NUL
+        reason = getattr(error, "strerror", None) or error
+        raise RqFormatError(f"{path}: cannot read: {reason}") from error
+    return parse_rq(data, name=str(path))
+
+
+def parse_rq(data: bytes, *, name: str) -> Graph:
+    """Return the valid graph whose file is ``data``; ``name`` is what errors call it."""
+    try:
+        metadata, tensors = decode(data)
+        _check_metadata(metadata)
+        described = graph_from_json(loads(metadata["graph"]), {})
+        _check_digests(loads(metadata["sha256"]), tensors)
+        constants = {key: _logical(described, key, array) for key, array in tensors.items()}
+        graph = replace(described, constants=constants)
+        validate(graph)
+    except ValueError as error:  # all of ours are; `from error` keeps the layer that refused
+        raise RqFormatError(f"{name}: {error}") from error
+    return graph
+
+
+def _chunks(graph: Graph) -> Iterator[bytes]:
+    """Validate ``graph`` and return the pieces of its file."""
+    validate(graph)
+    tensors = {name: _physical(graph, name) for name in graph.constants}
+    digests = {name: _digest(array) for name, array in tensors.items()}
+    metadata = {
+        "format": FORMAT,
+        "graph": dumps(graph_to_json(graph)),
+        "sha256": dumps(digests),
+    }
+    return encode(tensors, metadata)
+
+
+def _physical(graph: Graph, name: str) -> NDArray[Any]:
+    array, dtype = graph.constants[name], DTYPES[graph.values[name].dtype]
+    return pack(array, num_bits=dtype.bits) if dtype.bits < 8 else array
+
+
+def _logical(graph: Graph, name: str, array: NDArray[Any]) -> NDArray[Any]:
+    """Return the constant that the stored ``array`` is, codes narrower than a byte unpacked."""
+    if name not in graph.values:
+        raise RqFormatError(f"tensor {name!r} is not in graph.values; describe or remove it")
+    value = graph.values[name]
+    shape = constant_shape(name, value)
+    dtype = DTYPES[value.dtype]
+    packed = dtype.bits < 8
+    stored = (-(-math.prod(shape) * dtype.bits // 8),) if packed else shape
+    physical = np.dtype(np.uint8) if packed else dtype.container
+    if array.dtype != physical or array.shape != stored:
+        raise RqFormatError(
+            f"tensor {name!r}: {value.dtype} of shape {short(list(shape))} is stored as "
+            f"{physical_name(physical)} {short(list(stored))}, "
+            f"got {physical_name(array.dtype)} {short(list(array.shape))}"
+        )
+    if not packed:
+        return array
+    try:
+        codes = unpack(array, num_bits=dtype.bits, signed=dtype.qmin < 0, shape=shape)
+    except ValueError as error:
+        raise RqFormatError(f"tensor {name!r}: {error}") from None
+    codes.flags.writeable = False
+    return codes
+
+
+def _check_metadata(metadata: Mapping[str, str]) -> None:
+    expected = {"format", "graph", "sha256"}
+    if metadata.get("format") != FORMAT:
+        raise RqFormatError(
+            f"__metadata__.format is {FORMAT!r}, got {short(metadata.get('format'))}; "
+            "read it with the version of refquant that wrote it"
+        )
+    for key in sorted(expected.symmetric_difference(metadata)):
+        raise RqFormatError(
+            f"__metadata__ has exactly the keys {sorted(expected)}: see {short(key)}"
+        )
+
+
+def _check_digests(digests: Any, tensors: Mapping[str, NDArray[Any]]) -> None:
+    if not isinstance(digests, dict) or digests.keys() != tensors.keys():
+        raise RqFormatError(
+            "__metadata__.sha256 has one entry for each tensor; write the file again"
+        )
+    for name, array in tensors.items():
+        if digests[name] != _digest(array):
+            raise RqFormatError(
+                f"tensor {name!r}: its SHA-256 is not the recorded one: "
+                "the file is damaged, copy it again"
+            )
+
+
+def _digest(array: NDArray[Any]) -> str:
+    return hashlib.sha256(little_endian(array)).hexdigest()
