@@ -1,0 +1,109 @@
+"""The int8 tiles: one compiled function a shape and instruction set.
+
+``void tile(pa, offs, taps, kc, pw, pc, flip)``, arguments in ``tiles``.  ``GENERATED`` are numba
+intrinsics (call them inside ``@njit`` code, they inline); ``ENTRIES`` are the functions that
+``Tile.address`` compiles to machine code, one each, since numba's cache knows a function by its
+module, name and source text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from llvmlite import ir
+from numba.core import types
+from numba.extending import intrinsic
+
+from refquant_runtime.kernels.emit import ARITHMETIC, emit_tile
+from refquant_runtime.kernels.portable import int8_loops
+
+__all__ = ["EMITTER", "ENTRIES", "GENERATED", "SIGNATURE"]
+
+EMITTER = "unset"
+"""Digest of emit.py and portable.py.  numba's cache watches this file only: when the code it
+inlines changes, this line must change too, and a test says to what."""
+
+SIGNATURE = types.void(
+    types.CPointer(types.uint8),
+    types.CPointer(types.int32),
+    types.int64,
+    types.int64,
+    types.CPointer(types.uint8),
+    types.CPointer(types.int32),
+    types.uint32,
+)
+
+
+def _generate(isa: str, mr: int, nr: int) -> Any:
+    """Make the intrinsic that computes an mr x nr tile with the instructions of ``isa``."""
+    arithmetic = ARITHMETIC["int8", isa]
+
+    @intrinsic
+    def tile(
+        typing_context: Any, pa: Any, offs: Any, taps: Any, kc: Any, pw: Any, pc: Any, flip: Any
+    ) -> Any:
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            a, offsets, taps, steps, w, c, flip = args
+            byte = ir.IntType(8).as_pointer()
+            emit_tile(
+                builder, arithmetic, mr=mr, nr=nr, a=builder.bitcast(a, byte), offsets=offsets,
+                scale=1, taps=taps, steps=steps, w=builder.bitcast(w, byte),
+                c=builder.bitcast(c, byte), flip=flip,
+            )  # fmt: skip
+            return context.get_dummy_value()
+
+        return SIGNATURE, codegen
+
+    return tile
+
+
+_avx512vnni_6x64 = _generate("avx512vnni", 6, 64)
+_avx512vnni_12x32 = _generate("avx512vnni", 12, 32)
+_avx512vnni_12x16 = _generate("avx512vnni", 12, 16)
+_avx512vnni_1x64 = _generate("avx512vnni", 1, 64)
+_avx512vnni_1x32 = _generate("avx512vnni", 1, 32)
+_avx512vnni_1x16 = _generate("avx512vnni", 1, 16)
+_avxvnni_6x16 = _generate("avxvnni", 6, 16)
+_avxvnni_12x8 = _generate("avxvnni", 12, 8)
+_avxvnni_1x64 = _generate("avxvnni", 1, 64)
+_avxvnni_1x16 = _generate("avxvnni", 1, 16)
+_avx2_2x16 = _generate("avx2", 2, 16)
+_avx2_4x8 = _generate("avx2", 4, 8)
+_avx2_1x16 = _generate("avx2", 1, 16)
+
+GENERATED = {
+    ("avx512vnni", 6, 64): _avx512vnni_6x64,
+    ("avx512vnni", 12, 32): _avx512vnni_12x32,
+    ("avx512vnni", 12, 16): _avx512vnni_12x16,
+    ("avx512vnni", 1, 64): _avx512vnni_1x64,
+    ("avx512vnni", 1, 32): _avx512vnni_1x32,
+    ("avx512vnni", 1, 16): _avx512vnni_1x16,
+    ("avxvnni", 6, 16): _avxvnni_6x16,
+    ("avxvnni", 12, 8): _avxvnni_12x8,
+    ("avxvnni", 1, 64): _avxvnni_1x64,
+    ("avxvnni", 1, 16): _avxvnni_1x16,
+    ("avx2", 2, 16): _avx2_2x16,
+    ("avx2", 4, 8): _avx2_4x8,
+    ("avx2", 1, 16): _avx2_1x16,
+}
+
+ENTRIES: dict[tuple[str, int, int], Callable[..., None]] = {
+    ("portable", 4, 64): lambda a, o, t, k, w, c, f: int8_loops(a, o, t, k, w, c, f, 4, 64),
+    ("portable", 4, 16): lambda a, o, t, k, w, c, f: int8_loops(a, o, t, k, w, c, f, 4, 16),
+    ("portable", 1, 64): lambda a, o, t, k, w, c, f: int8_loops(a, o, t, k, w, c, f, 1, 64),
+    ("portable", 1, 16): lambda a, o, t, k, w, c, f: int8_loops(a, o, t, k, w, c, f, 1, 16),
+    ("avx512vnni", 6, 64): lambda a, o, t, k, w, c, f: _avx512vnni_6x64(a, o, t, k, w, c, f),
+    ("avx512vnni", 12, 32): lambda a, o, t, k, w, c, f: _avx512vnni_12x32(a, o, t, k, w, c, f),
+    ("avx512vnni", 12, 16): lambda a, o, t, k, w, c, f: _avx512vnni_12x16(a, o, t, k, w, c, f),
+    ("avx512vnni", 1, 64): lambda a, o, t, k, w, c, f: _avx512vnni_1x64(a, o, t, k, w, c, f),
+    ("avx512vnni", 1, 32): lambda a, o, t, k, w, c, f: _avx512vnni_1x32(a, o, t, k, w, c, f),
+    ("avx512vnni", 1, 16): lambda a, o, t, k, w, c, f: _avx512vnni_1x16(a, o, t, k, w, c, f),
+    ("avxvnni", 6, 16): lambda a, o, t, k, w, c, f: _avxvnni_6x16(a, o, t, k, w, c, f),
+    ("avxvnni", 12, 8): lambda a, o, t, k, w, c, f: _avxvnni_12x8(a, o, t, k, w, c, f),
+    ("avxvnni", 1, 64): lambda a, o, t, k, w, c, f: _avxvnni_1x64(a, o, t, k, w, c, f),
+    ("avxvnni", 1, 16): lambda a, o, t, k, w, c, f: _avxvnni_1x16(a, o, t, k, w, c, f),
+    ("avx2", 2, 16): lambda a, o, t, k, w, c, f: _avx2_2x16(a, o, t, k, w, c, f),
+    ("avx2", 4, 8): lambda a, o, t, k, w, c, f: _avx2_4x8(a, o, t, k, w, c, f),
+    ("avx2", 1, 16): lambda a, o, t, k, w, c, f: _avx2_1x16(a, o, t, k, w, c, f),
+}

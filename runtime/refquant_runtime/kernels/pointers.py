@@ -1,0 +1,187 @@
+"""Raw memory for kernels: pointer arithmetic, loads, stores and aligned buffers.
+
+A kernel sees the arena and the weights as bare ``uint8`` pointers.  The plan has proved every
+offset before the first call, so nothing is checked here.
+
+The helpers below are numba intrinsics: they exist inside ``@njit`` and ``@cfunc`` code only.
+A pointer is moved by a GEP and reinterpreted by a bitcast, never through an integer: LLVM may
+assume that a pointer made from an integer aliases nothing it knows, and miscompiles otherwise
+(llvmlite documentation, "pointer provenance", LLVM 22).
+
+====================  =======================================================
+``offset(p, n)``      pointer of the same type, ``n`` *elements* further
+``as_u8(p)`` ...      the same address read as uint8, int8, int32, int64 or float32
+``load(p, i)``        element ``i``; the same as ``p[i]``
+``store(p, i, v)``    writes element ``i``; the same as ``p[i] = v``
+``pointer(array)``    pointer to the first element of a contiguous array
+``call_int8_tile``    calls a tile by its address (see ``tiles.Tile.address``); so does
+``call_f32_tile``     the other
+``opaque(n)``         ``n``, but the optimizer cannot know its value
+====================  =======================================================
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba.core import types
+from numba.extending import intrinsic
+from numpy.typing import NDArray
+
+__all__ = [
+    "ALIGNMENT",
+    "aligned_empty",
+    "as_f32",
+    "as_i8",
+    "as_i32",
+    "as_i64",
+    "as_u8",
+    "call_f32_tile",
+    "call_int8_tile",
+    "load",
+    "offset",
+    "opaque",
+    "pointer",
+    "store",
+]
+
+ALIGNMENT = 64
+"""Bytes: one cache line, and the widest vector of any CPU we generate code for."""
+
+
+def aligned_empty(nbytes: int) -> NDArray[np.uint8]:
+    """Return ``nbytes`` uninitialised bytes that start on a 64-byte boundary.
+
+    >>> buffer = aligned_empty(100)
+    >>> buffer.size, buffer.ctypes.data % ALIGNMENT
+    (100, 0)
+    """
+    if nbytes < 0:
+        raise ValueError(f"nbytes must be at least 0, got {nbytes}")
+    raw = np.empty(nbytes + ALIGNMENT, np.uint8)
+    start = -raw.ctypes.data % ALIGNMENT
+    return raw[start : start + nbytes]
+
+
+@intrinsic
+def offset(typing_context: Any, p: Any, n: Any) -> Any:
+    """``p + n`` elements, of the type of ``p``."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.gep(args[0], [args[1]])
+
+    return p(p, types.intp), codegen
+
+
+def _cast_to(element: Any) -> Any:
+    """Make the intrinsic that reads an address as a pointer to ``element``."""
+
+    @intrinsic
+    def cast(typing_context: Any, p: Any) -> Any:
+        target = types.CPointer(element)
+
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            return builder.bitcast(args[0], context.get_value_type(target))
+
+        return target(p), codegen
+
+    return cast
+
+
+as_u8 = _cast_to(types.uint8)
+as_i8 = _cast_to(types.int8)
+as_i32 = _cast_to(types.int32)
+as_i64 = _cast_to(types.int64)
+as_f32 = _cast_to(types.float32)
+
+
+@intrinsic
+def load(typing_context: Any, p: Any, i: Any) -> Any:
+    """Element ``i`` of ``p``; the address needs the alignment of the element only."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.load(builder.gep(args[0], [args[1]]))
+
+    return p.dtype(p, types.intp), codegen
+
+
+@intrinsic
+def store(typing_context: Any, p: Any, i: Any, value: Any) -> Any:
+    """Write ``value``, cast to the element type, to element ``i`` of ``p``."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        builder.store(args[2], builder.gep(args[0], [args[1]]))
+        return context.get_dummy_value()
+
+    return types.void(p, types.intp, p.dtype), codegen
+
+
+@intrinsic
+def pointer(typing_context: Any, array: Any) -> Any:
+    """Pointer to the first element of a contiguous array."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return context.make_array(array)(context, builder, args[0]).data
+
+    return types.CPointer(array.dtype)(array), codegen
+
+
+@intrinsic
+def opaque(typing_context: Any, n: Any) -> Any:
+    """Integer ``n`` behind an empty assembly statement: a constant the optimizer cannot see."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        same = ir.FunctionType(args[0].type, [args[0].type])
+        return builder.asm(same, "", "=r,0", [args[0]], False)
+
+    return types.intp(types.intp), codegen
+
+
+def _call(parameters: list[Any]) -> Any:
+    """Make the intrinsic that calls a C function ``void f(parameters)`` by its address."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        # An integer becomes a *function* pointer here: no data is reached through it.
+        function = ir.FunctionType(ir.VoidType(), [a.type for a in args[1:]])
+        builder.call(builder.inttoptr(args[0], function.as_pointer()), args[1:])
+        return context.get_dummy_value()
+
+    return types.void(types.intp, *parameters), codegen
+
+
+_INT8_TILE = [
+    types.CPointer(types.uint8),
+    types.CPointer(types.int32),
+    types.int64,
+    types.int64,
+    types.CPointer(types.uint8),
+    types.CPointer(types.int32),
+    types.uint32,
+]
+_F32_TILE = [
+    types.CPointer(types.float32),
+    types.CPointer(types.int32),
+    types.int64,
+    types.int64,
+    types.CPointer(types.float32),
+    types.CPointer(types.float32),
+]
+
+
+@intrinsic
+def call_int8_tile(
+    typing_context: Any, address: Any, pa: Any, offs: Any, taps: Any, kc: Any, pw: Any,
+    pc: Any, flip: Any,
+) -> Any:  # fmt: skip
+    """Call the int8 tile at ``address``: arguments as in ``tiles``."""
+    return _call(_INT8_TILE)
+
+
+@intrinsic
+def call_f32_tile(
+    typing_context: Any, address: Any, pa: Any, offs: Any, taps: Any, kc: Any, pw: Any, pc: Any
+) -> Any:
+    """Call the float32 tile at ``address``: arguments as in ``tiles``."""
+    return _call(_F32_TILE)
