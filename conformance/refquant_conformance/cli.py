@@ -37,7 +37,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     parser = _parser()
     try:
-        arguments = parser.parse_args(argv)
+        arguments, rest = parser.parse_known_args(argv)
+        if rest and arguments.command not in _LATER:
+            parser.error(f"unknown arguments: {' '.join(rest)}; see {parser.prog} --help")
     except SystemExit as stop:  # argparse has written the message
         return int(stop.code or 0)
     if arguments.command in _LATER:
@@ -66,8 +68,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     listing.add_argument("--json", action="store_true", help="one JSON object")
     for name, purpose in _LATER.items():
-        later = commands.add_parser(name, help=f"{purpose} (comes with a later version)")
-        later.add_argument("rest", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
+        commands.add_parser(name, help=f"{purpose} (comes with a later version)")
     return parser
 
 

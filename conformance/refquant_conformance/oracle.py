@@ -57,7 +57,8 @@ def quantize_exact(
 ) -> int:
     """Return the code of the float32 ``x`` by the contract ``axes``: eq. (1), section 2.
 
-    ``scale`` is a float32. NaN with ``nan = error`` raises ``ArithmeticError``.
+    ``scale`` is a float32. NaN with ``nan = error`` raises ``ArithmeticError``; ``int32_min`` is
+    for ``overflow = int32_cast`` only. ``wrap`` wraps to the range of the codes.
 
     >>> ort = {"rounding": "half_even", "scale_op": "divide_f32", "zero_point_at": "after_rounding",
     ...        "clamp": "after_rounding", "overflow": "saturate", "nan": "qmin"}
@@ -71,21 +72,20 @@ def quantize_exact(
         # The sum has the precision of the quotient.
         wide = axes["scale_op"] == "divide_f64"
         v = _add_f64(v, zero_point) if wide else add_f32(v, float(zero_point))
-    if math.isnan(v):
+    late = 0 if before else zero_point  # what is still to be added
+    if math.isnan(v) and axes["nan"] != "int32_min":
         return _nan_code(str(axes["nan"]), zero_point, qmin, qmax)
-    late = 0 if before else zero_point
     if axes["clamp"] == "before_rounding":
-        v = min(max(v, float(qmin - late)), float(qmax - late))
+        v = v if math.isnan(v) else min(max(v, float(qmin - late)), float(qmax - late))
     if axes["overflow"] == "saturate":
         if math.isinf(v):
             return qmax if v > 0 else qmin
         return _clamp(round_exact(Fraction(v), str(axes["rounding"])) + late, qmin, qmax)
-    if axes["overflow"] != "int32_cast":
-        raise ValueError(f"overflow must be saturate or int32_cast; got {axes['overflow']!r}")
-    rounded = _INT32_MIN if math.isinf(v) else round_exact(Fraction(v), str(axes["rounding"]))
+    rounded = round_exact(Fraction(v), str(axes["rounding"])) if math.isfinite(v) else _INT32_MIN
     if not _INT32_MIN <= rounded <= _INT32_MAX:
         rounded = _INT32_MIN
-    return _clamp(_wrap_int32(rounded + late), qmin, qmax)
+    total = _wrap(rounded + late, -(2**31), 2**31 - 1)
+    return (_wrap if axes["overflow"] == "wrap" else _clamp)(total, qmin, qmax)
 
 
 def dequantize_exact(q: int, *, scale: float, zero_point: int) -> float:
@@ -226,8 +226,6 @@ def _scaled(x: float, scale: float, scale_op: str) -> float:
 def _nan_code(policy: str, zero_point: int, qmin: int, qmax: int) -> int:
     if policy == "error":
         raise ArithmeticError("NaN has no code by this contract")
-    if policy == "int32_min":  # what x86 casts it to; the zero point is then added in int32
-        return _clamp(_wrap_int32(_INT32_MIN + zero_point), qmin, qmax)
     return {"qmin": qmin, "qmax": qmax, "zero_point": zero_point}[policy]
 
 
@@ -239,5 +237,6 @@ def _clamp(q: int, low: int, high: int) -> int:
     return min(max(q, low), high)
 
 
-def _wrap_int32(value: int) -> int:
-    return (value + 2**31) % 2**32 - 2**31
+def _wrap(value: int, low: int, high: int) -> int:
+    """Return the integer in [low, high] that is equal to ``value`` modulo the size of the range."""
+    return (value - low) % (high - low + 1) + low

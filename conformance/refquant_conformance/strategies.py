@@ -145,9 +145,8 @@ def multipliers(*, low: float = 2.0**-31, high: float = 1.0) -> st.SearchStrateg
     """
     exponents = st.integers(math.ceil(math.log2(low)), math.floor(math.log2(high)))
     below = exponents.map(lambda e: max(math.nextafter(2.0**e, 0.0), low))
-    awkward = st.sampled_from([m for m in _AWKWARD_SCALES if low <= m <= high])
-    parts = [exponents.map(lambda e: 2.0**e), below, awkward, st.floats(low, high)]
-    return st.one_of(*parts)
+    awkward = st.sampled_from([m for m in _AWKWARD_SCALES if low <= m <= high] or [low])
+    return st.one_of(exponents.map(lambda e: 2.0**e), below, awkward, st.floats(low, high))
 
 
 @st.composite
