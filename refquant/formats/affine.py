@@ -132,7 +132,8 @@ def _of_each_element(
 
 def _divide(x: NDArray[np.float32], scale: NDArray[np.float32], *, scale_op: str) -> Real:
     """Return x / s as the axis ``scale_op`` computes it; an infinity is beyond every range."""
-    with np.errstate(over="ignore", under="ignore"):
+    # A signalling NaN is a NaN; the hardware's "invalid" flag says nothing that the axis does not.
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         if scale_op == "divide_f32":
             return np.asarray(x / scale, np.float32)
         if scale_op == "reciprocal_f32":
