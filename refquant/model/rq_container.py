@@ -32,7 +32,7 @@ __all__ = [
 ]
 
 MAX_HEADER = 100_000_000
-MAX_RANK = 32
+MAX_RANK = 6
 _ALIGNMENT = 64
 _METADATA = "__metadata__"
 _TYPES: Mapping[str, np.dtype[Any]] = {

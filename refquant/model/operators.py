@@ -1,0 +1,170 @@
+"""The operators of docs/spec/operators.md as a table: operands and attributes.
+
+An attribute has a kind: ``int``, ``float`` (an int is one, too), ``string``, ``ints`` (a list), or
+a tuple of the values it may have. Names and defaults are ONNX's; what is not in the table does not
+exist. Shapes are `refquant.model.shapes`' business, dtypes `refquant.model.validate_nodes`'.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from refquant.model.graph import Attribute, Node
+
+__all__ = ["DYNAMIC", "MOVEMENT", "OPERATORS", "UNARY", "Operator", "check_signature"]
+
+Kind = str | tuple[int | str, ...]
+
+_LARGEST_FLOAT32 = (2.0 - 2.0**-23) * 2.0**127
+
+
+@dataclass(frozen=True, slots=True)
+class Operator:
+    """How a node of this operator looks: ``least`` to ``most`` inputs, and so on.
+
+    ``fused`` operators may carry ``clamp_min`` and ``clamp_max`` when their output is quantized.
+    """
+
+    least: int
+    most: int
+    outputs: int = 1
+    attributes: Mapping[str, Kind] = field(default_factory=dict)
+    required: frozenset[str] = frozenset()
+    fused: bool = False
+
+
+_WINDOW: Mapping[str, Kind] = {"kernel_shape": "ints", "strides": "ints", "pads": "ints"}
+_CONV: Mapping[str, Kind] = {**_WINDOW, "dilations": "ints", "group": "int"}
+_POOL: Mapping[str, Kind] = {**_WINDOW, "dilations": "ints", "ceil_mode": (0,)}
+_GEMM: Mapping[str, Kind] = {"alpha": (1,), "beta": (1,), "transA": (0,), "transB": (0, 1)}
+_PAD: Mapping[str, Kind] = {"pads": "ints", "value": "float", "mode": ("constant",)}
+_KERNEL = frozenset({"kernel_shape"})
+
+# f(x; attributes), elementwise; on codes with a table of 256 entries as second input.
+UNARY: Mapping[str, Mapping[str, Kind]] = {
+    "Abs": {},
+    "Clip": {"min": "float", "max": "float"},
+    "Elu": {"alpha": "float"},
+    "Erf": {},
+    "Exp": {},
+    "Gelu": {},
+    "HardSigmoid": {"alpha": "float", "beta": "float"},
+    "HardSwish": {},
+    "LeakyRelu": {"alpha": "float"},
+    "Log": {},
+    "Neg": {},
+    "Relu": {},
+    "Requantize": {},
+    "Sigmoid": {},
+    "Softplus": {},
+    "Sqrt": {},
+    "Swish": {},
+    "Tanh": {},
+}
+
+MOVEMENT = frozenset(
+    {
+        "Reshape",
+        "Flatten",
+        "Transpose",
+        "Concat",
+        "Pad",
+        "Identity",
+        "MaxPool",
+        "GlobalMaxPool",
+    }
+)
+DYNAMIC = frozenset(
+    {
+        "DynamicQuantizeLinear",
+        "MatMulInteger",
+        "ConvInteger",
+        "MatMulIntegerToFloat",
+        "ConvIntegerToFloat",
+    }
+)
+
+OPERATORS: Mapping[str, Operator] = {
+    "Conv": Operator(2, 3, attributes=_CONV, fused=True),
+    "Gemm": Operator(2, 3, attributes=_GEMM, fused=True),
+    "MatMul": Operator(2, 3, fused=True),
+    "Add": Operator(2, 2, fused=True),
+    "Sub": Operator(2, 2),
+    "Mul": Operator(2, 2, fused=True),
+    "Div": Operator(2, 2),
+    **{op: Operator(1, 2, attributes=kinds, fused=op == "Clip") for op, kinds in UNARY.items()},
+    "Softmax": Operator(1, 1, attributes={"axis": "int"}),
+    "MaxPool": Operator(1, 1, attributes=_POOL, required=_KERNEL),
+    "AveragePool": Operator(
+        1, 1, attributes={**_POOL, "count_include_pad": (0, 1)}, required=_KERNEL, fused=True
+    ),
+    "GlobalMaxPool": Operator(1, 1),
+    "GlobalAveragePool": Operator(1, 1, fused=True),
+    "Reshape": Operator(1, 1, attributes={"shape": "ints"}, required=frozenset({"shape"})),
+    "Flatten": Operator(1, 1, attributes={"axis": (1,)}),
+    "Transpose": Operator(1, 1, attributes={"perm": "ints"}),
+    "Concat": Operator(1, 2**31, attributes={"axis": "int"}, required=frozenset({"axis"})),
+    "Pad": Operator(1, 1, attributes=_PAD, required=frozenset({"pads"})),
+    "Identity": Operator(1, 1),
+    "BatchNormalization": Operator(5, 5, attributes={"epsilon": "float"}),
+    "QuantizeLinear": Operator(1, 1),
+    "DequantizeLinear": Operator(1, 1),
+    "DynamicQuantizeLinear": Operator(1, 1, outputs=3),
+    "MatMulInteger": Operator(2, 4),
+    "ConvInteger": Operator(2, 4, attributes=_CONV),
+    "MatMulIntegerToFloat": Operator(4, 5),
+    "ConvIntegerToFloat": Operator(4, 5, attributes=_CONV),
+}
+
+
+def check_signature(node: Node) -> None:
+    """Refuse a node whose operator, number of operands or attributes are not in the table.
+
+    >>> check_signature(Node("r", "Relu", ("x",), ("y",)))
+    >>> check_signature(Node("r", "Relu", ("x",), ("y",), {"alpha": 1}))
+    Traceback (most recent call last):
+    ...
+    ValueError: Relu has no attribute 'alpha'; it has []
+    """
+    if node.op not in OPERATORS:
+        raise ValueError(
+            f"unknown operator {node.op!r}; docs/spec/operators.md lists those there are"
+        )
+    operator = OPERATORS[node.op]
+    if not operator.least <= len(node.inputs) <= operator.most:
+        most = operator.most if operator.most < 9 else "any number of"
+        raise ValueError(f"{node.op} has {operator.least} to {most} inputs, got {len(node.inputs)}")
+    if len(node.outputs) != operator.outputs:
+        raise ValueError(f"{node.op} has {operator.outputs} outputs, got {len(node.outputs)}")
+    for index, name in enumerate(node.inputs):
+        if not name and (index < operator.least or node.op == "Concat"):
+            raise ValueError(f"{node.op} needs input {index}, got ''; name a value")
+    clamps: Mapping[str, Kind] = {"clamp_min": "int", "clamp_max": "int"} if operator.fused else {}
+    known = {**operator.attributes, **clamps}
+    for name, value in node.attributes.items():
+        if name not in known:
+            raise ValueError(f"{node.op} has no attribute {name!r}; it has {sorted(known)}")
+        _check_kind(node.op, name, value, known[name])
+    for name in sorted(operator.required - node.attributes.keys()):
+        raise ValueError(f"{node.op} needs the attribute {name!r}")
+
+
+def _check_kind(op: str, name: str, value: Attribute, kind: Kind) -> None:
+    integer = type(value) is int
+    if kind == "ints":
+        good = type(value) is tuple and all(type(item) is int for item in value)
+    elif kind == "int":
+        good = integer
+    elif kind == "float":
+        good = (integer or type(value) is float) and _fits(value)
+    else:
+        # subtle: 1.0 == 1, and True == 1 too
+        good = value in kind and type(value) in (int, float, str)
+    if not good:
+        rules = {"ints": "a list of integers", "int": "an integer", "float": "a float32"}
+        rule = rules.get(str(kind), f"one of {list(kind)}")
+        raise ValueError(f"{op}: attribute {name} is {rule}, got {value!r}")
+
+
+def _fits(value: Attribute) -> bool:
+    # A comparison with NaN is false.
+    return isinstance(value, int | float) and abs(value) <= _LARGEST_FLOAT32

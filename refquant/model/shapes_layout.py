@@ -1,0 +1,81 @@
+"""Shapes of operators that only move elements: Reshape, Flatten, Transpose, Concat, Pad.
+
+Each rule takes the operator's name (for errors), the shapes of its inputs and its attributes.
+"""
+
+import math
+from collections.abc import Sequence
+
+from refquant.model.graph import Shape
+from refquant.model.shapes_common import Attributes, axis_of, fixed, integer, ints, sizes
+
+__all__ = ["concat", "flatten", "pad", "reshape", "transpose"]
+
+Shapes = Sequence[Shape]
+
+
+def reshape(op: str, shapes: Shapes, attributes: Attributes) -> tuple[Shape, ...]:
+    """Return the shape that 0 (copy) and -1 (infer) complete."""
+    x, target = shapes[0], ints(attributes, "shape") or ()
+    if "N" in x and target[:1] != (0,):
+        raise ValueError(f"{op}: shape begins with 0, which keeps N, got {list(target)}")
+    if target.count(-1) > 1 or any(
+        d < -1 or (d == 0 and i >= len(x)) for i, d in enumerate(target)
+    ):
+        raise ValueError(
+            f"{op}: shape is sizes > 0, 0 for an axis of the input, at most one -1, "
+            f"got {list(target)} for {list(x)}"
+        )
+    result = [x[i] if d == 0 else d for i, d in enumerate(target)]
+    total = math.prod(sizes(x))
+    if -1 in result:
+        rest = math.prod(sizes(tuple(d for d in result if d != -1)))
+        if rest == 0 or total % rest:
+            raise ValueError(f"{op}: -1 in {list(target)} has no size for {list(x)}")
+        result[result.index(-1)] = total // rest
+    if math.prod(sizes(tuple(result))) != total:
+        raise ValueError(f"{op}: {list(x)} and {list(target)} have different numbers of elements")
+    return (tuple(result),)
+
+
+def flatten(op: str, shapes: Shapes, attributes: Attributes) -> tuple[Shape, ...]:
+    """Return (N, K)."""
+    if not shapes[0]:
+        raise ValueError(f"{op}: x has at least one axis, got []")
+    return ((shapes[0][0], math.prod(fixed(op, "the product over", shapes[0][1:]))),)
+
+
+def transpose(op: str, shapes: Shapes, attributes: Attributes) -> tuple[Shape, ...]:
+    """Return the shape with its axes in the order ``perm``."""
+    x = shapes[0]
+    perm = ints(attributes, "perm")
+    perm = tuple(reversed(range(len(x)))) if perm is None else perm
+    if sorted(perm) != list(range(len(x))):
+        raise ValueError(f"{op}: perm is a permutation of {len(x)} axes, got {list(perm)}")
+    return (tuple(x[axis] for axis in perm),)
+
+
+def concat(op: str, shapes: Shapes, attributes: Attributes) -> tuple[Shape, ...]:
+    """Return the shape of the joined inputs."""
+    axis = axis_of(op, shapes[0], integer(attributes, "axis", 0))
+    for shape in shapes[1:]:
+        same = len(shape) == len(shapes[0]) and all(
+            a == b for i, (a, b) in enumerate(zip(shape, shapes[0], strict=True)) if i != axis
+        )
+        if not same:
+            raise ValueError(
+                f"{op}: shapes are equal but for axis {axis}, got {[list(s) for s in shapes]}"
+            )
+    length = sum(fixed(op, "the axis of", tuple(shape[axis] for shape in shapes)))
+    return ((*shapes[0][:axis], length, *shapes[0][axis + 1 :]),)
+
+
+def pad(op: str, shapes: Shapes, attributes: Attributes) -> tuple[Shape, ...]:
+    """Return the enlarged shape."""
+    x, pads = shapes[0], ints(attributes, "pads") or ()
+    if len(pads) != 2 * len(x) or any(pad < 0 for pad in pads):
+        raise ValueError(f"{op}: pads are {2 * len(x)} integers >= 0, got {list(pads)}")
+    added = [begin + end for begin, end in zip(pads[: len(x)], pads[len(x) :], strict=True)]
+    if "N" in x[:1] and added[0]:
+        raise ValueError(f"{op}: the batch N cannot be padded, got pads {list(pads)}")
+    return (tuple(d if isinstance(d, str) else d + a for d, a in zip(x, added, strict=True)),)

@@ -1,0 +1,175 @@
+"""The rules of integer operators: docs/spec/operators.md, sections 3 and 4.
+
+Dtypes and parameters of the operands, what the contract's axes ask of them, and the proofs that no
+int32 accumulator can overflow, before anything is computed.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from refquant.model.graph import DTYPES, Graph, Node, Value
+from refquant.model.operators import UNARY
+from refquant.model.params import qparams_of
+from refquant.ops.accumulate import accumulator_bound, prove_accumulator
+from refquant.ops.proofs import prove_add, prove_mul, prove_rescale
+from refquant.ops.rescale import channel_parameters, output_multiplier, rescale
+
+__all__ = ["INTEGER", "check_integer"]
+
+_INT32_MAX = 2**31 - 1
+
+
+def check_integer(graph: Graph, node: Node) -> None:
+    """Refuse a quantized ``node`` of section 4 that its contract does not define."""
+    _codes(graph, node.outputs[0])
+    _check_clamp(graph, node)
+    INTEGER[node.op](graph, node)
+
+
+def _codes(graph: Graph, name: str, *, most_bits: int = 16) -> Value:
+    """Return the value ``name`` if it is of codes, one scale for all."""
+    value = graph.values[name]
+    if value.quant is None or DTYPES[value.dtype].bits > most_bits:
+        raise ValueError(
+            f"{name!r} has quant and at most {most_bits} bits, as the other operands have, "
+            f"got {value.dtype} {'with' if value.quant else 'without'} quant"
+        )
+    if value.quant.block_shape is not None:
+        raise ValueError(f"{name!r} is quantized per tensor, got blocks {value.quant.block_shape}")
+    return value
+
+
+def _check_clamp(graph: Graph, node: Node) -> None:
+    dtype = DTYPES[graph.values[node.outputs[0]].dtype]
+    low = node.attributes.get("clamp_min", dtype.qmin)
+    high = node.attributes.get("clamp_max", dtype.qmax)
+    assert isinstance(low, int), "check_signature: an integer"
+    assert isinstance(high, int), "check_signature: an integer"
+    if not dtype.qmin <= low <= high <= dtype.qmax:
+        raise ValueError(
+            f"clamp_min <= clamp_max are codes in [{dtype.qmin}, {dtype.qmax}], got {low}, {high}"
+        )
+
+
+def _check_product(graph: Graph, node: Node) -> None:
+    """Check `Conv`, `Gemm`, `MatMul`: x, w and perhaps an int32 bias."""
+    x_name, w_name, bias_name = (*node.inputs, "")[:3]
+    x = _codes(graph, x_name)
+    w = graph.values[w_name]
+    if w.quant is None or w_name not in graph.constants or DTYPES[w.dtype].bits > 16:
+        raise ValueError(f"the weight {w_name!r} is a constant of codes with quant, got {w.dtype}")
+    if node.op == "MatMul" and len(w.shape) != 2:
+        raise ValueError(f"the weight {w_name!r} of a quantized MatMul is (K, N), got {w.shape}")
+    if bias_name:
+        b = graph.values[bias_name]
+        if bias_name not in graph.constants or b.dtype != "int32" or b.quant is None:
+            raise ValueError(
+                f"the bias {bias_name!r} is an int32 constant with quant, got {b.dtype} "
+                f"{'with' if b.quant else 'without'} quant"
+            )
+    _prove_product(graph, node, x, w_name, bias_name)
+
+
+def _prove_product(graph: Graph, node: Node, x: Value, w_name: str, bias_name: str) -> None:
+    """Prove section 3, and section 4's condition on the left shift of ``gemmlowp_double``."""
+    codes = graph.constants[w_name]
+    rows = node.op == "Conv" or node.attributes.get("transB", 0) == 1
+    axis = 0 if rows else codes.ndim - 1
+    w_qparams, x_qparams = qparams_of(graph, w_name), qparams_of(graph, node.inputs[0])
+    w_scale, _ = channel_parameters(node.op, w_qparams, codes.shape, axis=axis)
+    zeros = w_qparams.zero_point, x.dtype, int(x_qparams.zero_point)
+    bias = graph.constants[bias_name] if bias_name else None
+    prove_accumulator(codes, *zeros, bias, channel_axis=axis, name=node.name)
+    bound = accumulator_bound(codes, *zeros, bias, channel_axis=axis)
+    contract = graph.contracts[node.contract or ""]
+    y_qparams = qparams_of(graph, node.outputs[0])
+    multiplier = output_multiplier(x_qparams.scale, w_scale, y_qparams.scale, contract=contract)
+    prove_rescale(bound, multiplier, contract=contract, name=node.name)
+    # What is defined for the extreme accumulators is defined for those between them.
+    extremes = np.stack([-bound, bound])
+    rescale(node.op, extremes, multiplier, y_qparams=y_qparams, contract=contract)
+
+
+def _check_binary(graph: Graph, node: Node) -> None:
+    for name in node.inputs:
+        _codes(graph, name)
+    a, b, y = (qparams_of(graph, name) for name in (*node.inputs, *node.outputs))
+    prove = prove_add if node.op == "Add" else prove_mul
+    contract = graph.contracts[node.contract or ""]
+    prove(a_qparams=a, b_qparams=b, y_qparams=y, contract=contract, name=node.name)
+
+
+def _check_average(graph: Graph, node: Node) -> None:
+    x = _codes(graph, node.inputs[0])
+    contract = graph.contracts[node.contract or ""]
+    window = node.attributes.get("kernel_shape", x.shape[2:])
+    assert isinstance(window, tuple), "check_signature: a list of integers"
+    dtype, x_qparams = DTYPES[x.dtype], qparams_of(graph, node.inputs[0])
+    zero_point = int(x_qparams.zero_point)
+    reach = max(dtype.qmax - zero_point, zero_point - dtype.qmin)
+    bound = math.prod(int(d) for d in window) * reach
+    if bound > _INT32_MAX:
+        raise ValueError(f"the int32 sum can reach {bound} > {_INT32_MAX}; use a smaller window")
+    if contract.average_pool == "half_away":
+        _need_equal(graph, node, "average_pool half_away")
+    y_scale = np.float32(qparams_of(graph, node.outputs[0]).scale)
+    with np.errstate(over="ignore"):
+        if not np.isfinite(np.float32(x_qparams.scale) / y_scale):
+            raise ValueError("the multiplier sx / sy is finite; use a larger output scale")
+
+
+def _check_softmax(graph: Graph, node: Node) -> None:
+    _codes(graph, node.inputs[0])
+    contract = graph.contracts[node.contract or ""]
+    if contract.softmax != "dequantize":
+        raise ValueError(
+            f"contract {contract.name!r} leaves a quantized Softmax {contract.softmax}; "
+            "dequantize before it"
+        )
+
+
+def _check_unary(graph: Graph, node: Node) -> None:
+    if len(node.inputs) == 2 and node.inputs[1]:
+        _check_table(graph, node)
+        return
+    x = _codes(graph, node.inputs[0])
+    if node.op not in ("Relu", "Clip"):
+        raise ValueError("on codes it needs its table of 256 codes as second input")
+    _need_equal(graph, node, f"{node.op} without a table")
+    assert x.quant is not None, "_codes: it has quant"
+    if not isinstance(x.quant.scale, str) and x.quant.scale < 0:
+        raise ValueError(f"with scale {x.quant.scale} < 0 codes are not in order; use a table")
+    if "min" in node.attributes or "max" in node.attributes:
+        raise ValueError("on codes its bounds are clamp_min and clamp_max; replace min and max")
+
+
+def _check_table(graph: Graph, node: Node) -> None:
+    for name in (node.inputs[0], node.outputs[0]):
+        _codes(graph, name, most_bits=8)
+    table, output = graph.values[node.inputs[1]], graph.values[node.outputs[0]]
+    same = table.dtype == output.dtype and table.quant in (None, output.quant)
+    if node.inputs[1] not in graph.constants or not same:
+        raise ValueError(
+            f"the table {node.inputs[1]!r} is a constant of the output's dtype {output.dtype}, "
+            f"got {table.dtype}"
+        )
+
+
+def _need_equal(graph: Graph, node: Node, what: str) -> None:
+    x, y = graph.values[node.inputs[0]], graph.values[node.outputs[0]]
+    if (x.dtype, x.quant) != (y.dtype, y.quant):
+        raise ValueError(
+            f"{what} needs equal dtype and quant of input and output, "
+            f"got {x.dtype} {x.quant} and {y.dtype} {y.quant}"
+        )
+
+
+INTEGER: Mapping[str, Callable[[Graph, Node], None]] = {
+    **dict.fromkeys(("Conv", "Gemm", "MatMul"), _check_product),
+    **dict.fromkeys(("AveragePool", "GlobalAveragePool"), _check_average),
+    **dict.fromkeys(UNARY, _check_unary),
+    **dict.fromkeys(("Add", "Mul"), _check_binary),
+    "Softmax": _check_softmax,
+}

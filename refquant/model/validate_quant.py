@@ -1,0 +1,80 @@
+"""What codes may mean: the rules of QUANT in docs/spec/rq-format.md, section 2."""
+
+import math
+
+import numpy as np
+
+from refquant.model.graph import Graph, Quant
+from refquant.model.params import qparams_of
+from refquant.numerics.blocks import parameter_shape
+
+__all__ = ["check_quant"]
+
+_LARGEST_FLOAT32 = (2.0 - 2.0**-23) * 2.0**127
+
+
+def check_quant(graph: Graph, name: str) -> None:
+    """Refuse quantization parameters of the value ``name`` that are none; no ``quant`` is fine."""
+    value = graph.values[name]
+    if value.quant is None:
+        return
+    where = f"value {name!r}: quant"
+    if value.dtype == "float32":
+        raise ValueError(f"{where} is for integer dtypes, {name!r} is float32; remove it")
+    _check_blocks(graph, name, value.quant, where)
+    _check_numbers(value.quant, where)
+    try:
+        qparams = qparams_of(graph, name)  # finite, normal, not 0; zero point a code of the dtype
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}") from error
+    if (np.asarray(qparams.scale) < 0).any() and not _negative_allowed(graph, name):
+        raise ValueError(
+            f"{where}.scale is > 0 unless the contract of every node of the value has "
+            f"negative_scale; got {np.asarray(qparams.scale).min()}"
+        )
+
+
+def _check_blocks(graph: Graph, name: str, quant: Quant, where: str) -> None:
+    shape = graph.values[name].shape
+    named = {
+        "float32": quant.scale if isinstance(quant.scale, str) else None,
+        "int32": quant.zero_point if isinstance(quant.zero_point, str) else None,
+    }
+    tensors = {dtype: item for dtype, item in named.items() if item is not None}
+    block = quant.block_shape
+    if (block is None) == bool(tensors):
+        raise ValueError(f"{where}.block_shape stands with tensors and only then, got {block}")
+    if block is None:
+        return
+    if len(block) != len(shape) or not all(type(b) is int and b >= 1 for b in block):
+        raise ValueError(
+            f"{where}.block_shape is {len(shape)} integers >= 1, as many as the shape, got {block}"
+        )
+    grid = parameter_shape(tuple(int(d) for d in shape), block)
+    for dtype, item in tensors.items():
+        array = graph.constants.get(item)
+        if array is None or graph.values[item].dtype != dtype or array.shape != grid:
+            got = "none" if array is None else f"{graph.values[item].dtype} {list(array.shape)}"
+            raise ValueError(
+                f"{where} names {item!r}, a {dtype} constant of shape ceil(shape / block_shape) = "
+                f"{list(grid)}, got {got}"
+            )
+
+
+def _check_numbers(quant: Quant, where: str) -> None:
+    scale, zero_point = quant.scale, quant.zero_point
+    if not isinstance(scale, str):
+        number = isinstance(scale, float) and math.isfinite(scale)
+        # The comparison keeps np.float32 from overflowing, which would warn.
+        if not number or abs(scale) > _LARGEST_FLOAT32 or float(np.float32(scale)) != scale:
+            raise ValueError(f"{where}.scale is exactly a float32, got {scale!r}; round it")
+    if not isinstance(zero_point, str) and (
+        type(zero_point) is not int or not -(2**31) <= zero_point < 2**31
+    ):
+        raise ValueError(f"{where}.zero_point is an int32, got {zero_point!r}")
+
+
+def _negative_allowed(graph: Graph, name: str) -> bool:
+    nodes = [n for n in graph.nodes if name in n.inputs or name in n.outputs]
+    contracts = [graph.contracts.get(n.contract) for n in nodes if n.contract is not None]
+    return bool(contracts) and all(c is not None and c.negative_scale for c in contracts)
