@@ -32,7 +32,7 @@ def test_each_axis_changes_the_code_that_it_should() -> None:
         # (the default, with the axis, the axis)
         (code(2.5), code(2.5, rounding="half_away"), 2, 3, "rounding"),
         # round(0.5) + 1, and round(0.5 + 1)
-        (code(0.5, zero_point=1), code(0.5, zero_point=1, zero_point_at=before), 1, 2, "zero point"),
+        (code(0.5, zero_point=1), code(0.5, zero_point=1, zero_point_at=before), 1, 2, "zp"),
         (code(3e9), code(3e9, overflow="int32_cast"), 127, -128, "overflow"),
         (code(300.0), code(300.0, overflow="wrap"), 127, 44, "wrap"),
         (code(math.nan), code(math.nan, nan="qmax"), -128, 127, "nan"),

@@ -1,0 +1,237 @@
+"""What CONTRIBUTING.md promises of the repository, as far as a test can check it.
+
+Every exception to a rule stands in one of the tables below, with its reason; one that is no longer
+needed is a failure too.
+"""
+
+import ast
+import re
+import subprocess
+import sys
+import tomllib
+import zipfile
+from collections.abc import Iterator
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = {  # package -> its tests
+    "refquant": "tests/refquant",
+    "runtime/refquant_runtime": "tests/runtime",
+    "conformance/refquant_conformance": "tests/conformance",
+}
+PROJECTS = {".": "refquant", "runtime": "refquant_runtime", "conformance": "refquant_conformance"}
+TARGETS = [
+    *("venv", "demo", "test", "lint", "types", "docs"),
+    *("conformance", "models", "arm", "bench", "assets", "clean"),
+]
+
+MAX_FILE_LINES, MAX_FUNCTION_LINES, MAX_README_LINES = 250, 40, 60
+
+# Patterns of `path` or `path:function`, each with its reason.
+LONG_FILES: dict[str, str] = {}
+LONG_FUNCTIONS: dict[str, str] = {}
+WITHOUT_MIRRORED_TEST: dict[str, str] = {}
+WITHOUT_DOCTEST: dict[str, str] = {
+    "refquant/numerics/requantize.py:*": "the modes are shown side by side, in `requantize`",
+    "refquant/model/rq*.py:*": "needs a whole file; the round trip is in the tests",
+    "refquant/model/shapes_*.py:*": "inside of the package: one rule an operator, called by name",
+    "refquant/model/validate*.py:*": "inside of the package: raises, or returns nothing",
+    "refquant/model/execute_node.py:*": "inside of the package: one step of `run`",
+}
+
+
+def modules() -> Iterator[Path]:
+    """Every module of the three packages, except those that only name a package or start it."""
+    for package in PACKAGES:
+        for path in sorted((ROOT / package).rglob("*.py")):
+            if path.name not in ("__init__.py", "__main__.py"):
+                yield path
+
+
+def short(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def project(folder: str) -> dict[str, Any]:
+    return tomllib.loads((ROOT / folder / "pyproject.toml").read_text())
+
+
+def tracked() -> list[Path]:
+    """The files of the repository that are text of ours."""
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    ).stdout.splitlines()  # fmt: skip
+    kinds = {".py", ".md", ".toml", ".txt", ".rst", ""}
+    return [ROOT / name for name in listed if Path(name).suffix in kinds and (ROOT / name).exists()]
+
+
+def matches(name: str, exceptions: dict[str, str]) -> bool:
+    return any(fnmatch(name, pattern) for pattern in exceptions)
+
+
+def expect(offenders: list[str], exceptions: dict[str, str], rule: str) -> None:
+    """The offenders are exactly those that match a listed exception; none of these is stale."""
+    names = [offender.split(" ")[0] for offender in offenders]
+    new = [o for o, n in zip(offenders, names, strict=True) if not matches(n, exceptions)]
+    stale = [pattern for pattern in exceptions if not any(fnmatch(n, pattern) for n in names)]
+    assert not new, f"{rule}:\n  " + "\n  ".join(new)
+    assert not stale, f"exceptions that are no longer needed ({rule}):\n  " + "\n  ".join(stale)
+
+
+def test_every_module_has_a_mirrored_test() -> None:
+    offenders = []
+    for path in modules():
+        package = next(p for p in PACKAGES if short(path).startswith(p + "/"))
+        inside = path.relative_to(ROOT / package)
+        test = ROOT / PACKAGES[package] / inside.parent / f"test_{inside.name}"
+        if not test.exists():
+            offenders.append(f"{short(path)} has no {short(test)}")
+    expect(offenders, WITHOUT_MIRRORED_TEST, "a module has a test file of its name")
+
+
+def test_files_are_short() -> None:
+    offenders = []
+    for path in modules():
+        lines = len(path.read_text().splitlines())
+        if lines > MAX_FILE_LINES:
+            offenders.append(f"{short(path)} has {lines} lines")
+    expect(offenders, LONG_FILES, f"a file has at most {MAX_FILE_LINES} lines")
+
+
+def body_lines(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """Lines from ``def`` to the end, without the docstring."""
+    total = (function.end_lineno or function.lineno) - function.lineno + 1
+    first = function.body[0]
+    if ast.get_docstring(function) is not None:
+        total -= (first.end_lineno or first.lineno) - first.lineno + 1
+    return total
+
+
+def test_functions_are_short() -> None:
+    offenders = []
+    for path in modules():
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                lines = body_lines(node)
+                if lines > MAX_FUNCTION_LINES:
+                    offenders.append(f"{short(path)}:{node.name} has {lines} lines")
+    rule = f"a function has at most {MAX_FUNCTION_LINES} lines, not counting its docstring"
+    expect(offenders, LONG_FUNCTIONS, rule)
+
+
+def test_every_public_function_of_the_reference_has_a_doctest() -> None:
+    offenders = []
+    for path in modules():
+        # The command line prints and reads files: its tests run it.
+        if not short(path).startswith("refquant/") or short(path).startswith("refquant/cli/"):
+            continue
+        for node in ast.parse(path.read_text()).body:
+            public = isinstance(node, ast.FunctionDef) and not node.name.startswith("_")
+            if public and ">>>" not in (ast.get_docstring(node) or ""):
+                offenders.append(f"{short(path)}:{node.name}")
+    expect(offenders, WITHOUT_DOCTEST, "a public function has a doctest")
+
+
+def test_every_module_says_what_it_is() -> None:
+    silent = [short(p) for p in modules() if not ast.get_docstring(ast.parse(p.read_text()))]
+    assert not silent, f"modules without a docstring: {silent}"
+
+
+def test_the_three_distributions_agree() -> None:
+    tables = {folder: project(folder)["project"] for folder in PROJECTS}
+    versions = {folder: table["version"] for folder, table in tables.items()}
+    assert len(set(versions.values())) == 1, f"versions differ: {versions}"
+    pin = f"refquant=={versions['.']}"
+    assert pin in tables["conformance"]["dependencies"], f"conformance does not pin {pin}"
+    for folder, table in tables.items():
+        assert table["license"] == "Apache-2.0", f"{folder}: {table['license']}"
+        assert table["requires-python"] == ">=3.11", f"{folder}: {table['requires-python']}"
+        licence = (ROOT / folder / "LICENSE").read_bytes()
+        assert licence == (ROOT / "LICENSE").read_bytes(), f"{folder}/LICENSE differs"
+
+
+@pytest.mark.parametrize(
+    ("folder", "needs"),
+    [
+        (".", {"numpy"}),
+        ("runtime", {"numpy", "numba"}),
+        ("conformance", {"refquant", "hypothesis", "pytest", "scipy"}),
+    ],
+)
+def test_a_distribution_needs_exactly(folder: str, needs: set[str]) -> None:
+    listed = project(folder)["project"]["dependencies"]
+    names = {re.split(r"[<>=!~\[ ]", requirement)[0] for requirement in listed}
+    assert names == needs, f"{folder} needs {names}"
+
+
+@pytest.mark.parametrize(("folder", "package"), PROJECTS.items())
+def test_a_wheel_holds_its_package_and_nothing_else(
+    folder: str, package: str, tmp_path: Path
+) -> None:
+    from hatchling.builders.wheel import WheelBuilder
+
+    (wheel,) = WheelBuilder(str(ROOT / folder)).build(directory=str(tmp_path))
+    names = zipfile.ZipFile(wheel).namelist()
+    strangers = [n for n in names if not re.match(rf"{package}/|{package}-[^/]*\.dist-info/", n)]
+    assert not strangers, f"the wheel of {package} holds {strangers}"
+    assert f"{package}/py.typed" in names, f"{package} lacks py.typed"
+    assets = {short(p) for p in (ROOT / "refquant/cli/assets").glob("*.npz")}
+    assert folder != "." or assets <= set(names), f"the wheel lacks {assets - set(names)}"
+
+
+def test_the_import_contracts_hold() -> None:
+    command = Path(sys.executable).with_name("lint-imports")
+    done = subprocess.run([command, "--no-logo"], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_no_file_mentions_a_place_on_somebodys_machine() -> None:
+    place = re.compile(r"(?<![\w.])/(?:home|root|Users|work)/\w")
+    offenders = [
+        f"{short(path)}:{number}"
+        for path in tracked()
+        for number, line in enumerate(path.read_text(errors="replace").splitlines(), 1)
+        if place.search(line)
+    ]
+    assert not offenders, f"absolute paths of a machine: {offenders}"
+
+
+def test_links_between_pages_lead_somewhere() -> None:
+    link = re.compile(r"\]\((?!https?:|#|mailto:)([^)#\s]+)")
+    offenders = [
+        f"{short(page)} -> {target}"
+        for page in tracked()
+        if page.suffix == ".md"
+        for target in link.findall(page.read_text())
+        if not (page.parent / target).exists()
+    ]
+    assert not offenders, f"dead links: {offenders}"
+
+
+def test_the_readme_is_one_screen() -> None:
+    lines = len((ROOT / "README.md").read_text().splitlines())
+    assert lines <= MAX_README_LINES, f"README.md has {lines} lines"
+
+
+def test_the_makefile_has_every_target() -> None:
+    rules = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert set(TARGETS) <= set(rules), f"missing: {set(TARGETS) - set(rules)}"
+    done = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True)
+    missing = [target for target in TARGETS if f"make {target}" not in done.stdout]
+    assert not missing, f"`make help` does not list {missing}"
+
+
+def test_constraints_are_exact() -> None:
+    lines = (ROOT / "constraints.txt").read_text().splitlines()
+    loose = [line for line in lines if not re.match(r"#|[\w.-]+==[\w.]+$", line)]
+    assert not loose, f"constraints.txt does not pin {loose}"
+    pinned = {line.split("==")[0].lower().replace("_", "-") for line in lines if "==" in line}
+    extras = project(".")["project"]["optional-dependencies"]
+    wanted = {re.split(r"[<>=\[]", r)[0] for extra in ("dev", "docs") for r in extras[extra]}
+    missing = {name.replace("_", "-") for name in wanted} - pinned - {"refquant"}
+    assert not missing, f"constraints.txt lacks {missing}"
