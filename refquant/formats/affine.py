@@ -36,11 +36,12 @@ from refquant.numerics.rounding import round_to_integer
 
 __all__ = ["QParams", "choose_qparams", "dequantize", "fake_quantize", "quantize"]
 
+Float = NDArray[np.float32] | np.float32
 Real = NDArray[np.floating[Any]]
 Codes = NDArray[np.integer[Any]]
 
 
-def quantize(x: NDArray[np.float32], qparams: QParams, *, contract: Contract) -> Codes:
+def quantize(x: Float, qparams: QParams, *, contract: Contract) -> Codes:
     """Return the codes of ``x``, an array of its shape: eq. (2).
 
     ``x`` is float32, of any shape that fits ``qparams.block_shape``. The codes come in the smallest
@@ -104,9 +105,7 @@ def dequantize(q: Codes, qparams: QParams) -> NDArray[np.float32]:
         return np.asarray(difference * scale, np.float32)
 
 
-def fake_quantize(
-    x: NDArray[np.float32], qparams: QParams, *, contract: Contract
-) -> NDArray[np.float32]:
+def fake_quantize(x: Float, qparams: QParams, *, contract: Contract) -> NDArray[np.float32]:
     """Return ``dequantize(quantize(x))``: the float32 value that ``x`` becomes.
 
     >>> from refquant.contracts import preset
