@@ -130,10 +130,12 @@ def test_every_public_function_of_the_reference_has_a_doctest() -> None:
         # The command line prints and reads files: its tests run it.
         if not short(path).startswith("refquant/") or short(path).startswith("refquant/cli/"):
             continue
-        for node in ast.parse(path.read_text()).body:
-            public = isinstance(node, ast.FunctionDef) and not node.name.startswith("_")
-            if public and ">>>" not in (ast.get_docstring(node) or ""):
-                offenders.append(f"{short(path)}:{node.name}")
+        functions = [n for n in ast.parse(path.read_text()).body if isinstance(n, ast.FunctionDef)]
+        offenders += [
+            f"{short(path)}:{function.name}"
+            for function in functions
+            if function.name[0] != "_" and ">>>" not in (ast.get_docstring(function) or "")
+        ]
     expect(offenders, WITHOUT_DOCTEST, "a public function has a doctest")
 
 
