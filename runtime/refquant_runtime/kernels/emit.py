@@ -36,7 +36,7 @@ from typing import Any, NamedTuple
 from llvmlite import ir
 from numba.core import cgutils
 
-__all__ = ["ARITHMETIC", "Arithmetic", "emit_tile"]
+__all__ = ["ARITHMETIC", "STEP", "Arithmetic", "emit_loop", "emit_tile"]
 
 _I8, _I16, _I32, _I64 = (ir.IntType(bits) for bits in (8, 16, 32, 64))
 _F32 = ir.FloatType()
@@ -202,17 +202,17 @@ def emit_tile(
                     sums[i] = arithmetic.multiply_add(builder, sums[i], activations, weights[j])
             return [builder.gep(panel, [_I64(nr * STEP)]), *sums]
 
-        return _loop(builder, steps, carried, one_step)
+        return emit_loop(builder, steps, carried, one_step)
 
     zeros = [ir.Constant(arithmetic.accumulator, None)] * (mr * vectors)
-    _, *sums = _loop(builder, taps, [w, *zeros], one_tap)
+    _, *sums = emit_loop(builder, taps, [w, *zeros], one_tap)
     for i, vector in enumerate(sums):
         final = arithmetic.finish(builder, vector)
         place = builder.gep(c, [_I64(i * width)])
         builder.store(final, builder.bitcast(place, final.type.as_pointer())).align = STEP
 
 
-def _loop(
+def emit_loop(
     builder: Any, count: Any, carried: list[Any], body: Callable[[Any, list[Any]], list[Any]]
 ) -> list[Any]:
     """Emit ``for i in range(count): carried = body(i, carried)``, count >= 1; return the last.

@@ -54,23 +54,23 @@ def _generate(isa: str, mr: int, nr: int) -> Any:
 
 
 _avx512vnni_6x64 = _generate("avx512vnni", 6, 64)
-_avx512vnni_12x32 = _generate("avx512vnni", 12, 32)
-_avx512vnni_12x16 = _generate("avx512vnni", 12, 16)
+_avx512vnni_6x32 = _generate("avx512vnni", 6, 32)
+_avx512vnni_6x16 = _generate("avx512vnni", 6, 16)
 _avx512vnni_1x64 = _generate("avx512vnni", 1, 64)
 _avx512vnni_1x16 = _generate("avx512vnni", 1, 16)
 _avx2_6x16 = _generate("avx2", 6, 16)
-_avx2_12x8 = _generate("avx2", 12, 8)
+_avx2_6x8 = _generate("avx2", 6, 8)
 _avx2_1x32 = _generate("avx2", 1, 32)
 _avx2_1x16 = _generate("avx2", 1, 16)
 
 GENERATED = {
     ("avx512vnni", 6, 64): _avx512vnni_6x64,
-    ("avx512vnni", 12, 32): _avx512vnni_12x32,
-    ("avx512vnni", 12, 16): _avx512vnni_12x16,
+    ("avx512vnni", 6, 32): _avx512vnni_6x32,
+    ("avx512vnni", 6, 16): _avx512vnni_6x16,
     ("avx512vnni", 1, 64): _avx512vnni_1x64,
     ("avx512vnni", 1, 16): _avx512vnni_1x16,
     ("avx2", 6, 16): _avx2_6x16,
-    ("avx2", 12, 8): _avx2_12x8,
+    ("avx2", 6, 8): _avx2_6x8,
     ("avx2", 1, 32): _avx2_1x32,
     ("avx2", 1, 16): _avx2_1x16,
 }
@@ -81,12 +81,12 @@ ENTRIES: dict[tuple[str, int, int], Callable[..., None]] = {
     ("portable", 1, 64): lambda a, o, t, k, w, c: f32_loops(a, o, t, k, w, c, 1, 64),
     ("portable", 1, 16): lambda a, o, t, k, w, c: f32_loops(a, o, t, k, w, c, 1, 16),
     ("avx512vnni", 6, 64): lambda a, o, t, k, w, c: _avx512vnni_6x64(a, o, t, k, w, c),
-    ("avx512vnni", 12, 32): lambda a, o, t, k, w, c: _avx512vnni_12x32(a, o, t, k, w, c),
-    ("avx512vnni", 12, 16): lambda a, o, t, k, w, c: _avx512vnni_12x16(a, o, t, k, w, c),
+    ("avx512vnni", 6, 32): lambda a, o, t, k, w, c: _avx512vnni_6x32(a, o, t, k, w, c),
+    ("avx512vnni", 6, 16): lambda a, o, t, k, w, c: _avx512vnni_6x16(a, o, t, k, w, c),
     ("avx512vnni", 1, 64): lambda a, o, t, k, w, c: _avx512vnni_1x64(a, o, t, k, w, c),
     ("avx512vnni", 1, 16): lambda a, o, t, k, w, c: _avx512vnni_1x16(a, o, t, k, w, c),
     ("avx2", 6, 16): lambda a, o, t, k, w, c: _avx2_6x16(a, o, t, k, w, c),
-    ("avx2", 12, 8): lambda a, o, t, k, w, c: _avx2_12x8(a, o, t, k, w, c),
+    ("avx2", 6, 8): lambda a, o, t, k, w, c: _avx2_6x8(a, o, t, k, w, c),
     ("avx2", 1, 32): lambda a, o, t, k, w, c: _avx2_1x32(a, o, t, k, w, c),
     ("avx2", 1, 16): lambda a, o, t, k, w, c: _avx2_1x16(a, o, t, k, w, c),
 }

@@ -59,13 +59,13 @@ def _generate(isa: str, mr: int, nr: int) -> Any:
 
 
 _avx512vnni_6x64 = _generate("avx512vnni", 6, 64)
-_avx512vnni_12x32 = _generate("avx512vnni", 12, 32)
-_avx512vnni_12x16 = _generate("avx512vnni", 12, 16)
+_avx512vnni_8x32 = _generate("avx512vnni", 8, 32)
+_avx512vnni_8x16 = _generate("avx512vnni", 8, 16)
 _avx512vnni_1x64 = _generate("avx512vnni", 1, 64)
 _avx512vnni_1x32 = _generate("avx512vnni", 1, 32)
 _avx512vnni_1x16 = _generate("avx512vnni", 1, 16)
 _avxvnni_6x16 = _generate("avxvnni", 6, 16)
-_avxvnni_12x8 = _generate("avxvnni", 12, 8)
+_avxvnni_8x8 = _generate("avxvnni", 8, 8)
 _avxvnni_1x64 = _generate("avxvnni", 1, 64)
 _avxvnni_1x16 = _generate("avxvnni", 1, 16)
 _avx2_2x16 = _generate("avx2", 2, 16)
@@ -74,13 +74,13 @@ _avx2_1x16 = _generate("avx2", 1, 16)
 
 GENERATED = {
     ("avx512vnni", 6, 64): _avx512vnni_6x64,
-    ("avx512vnni", 12, 32): _avx512vnni_12x32,
-    ("avx512vnni", 12, 16): _avx512vnni_12x16,
+    ("avx512vnni", 8, 32): _avx512vnni_8x32,
+    ("avx512vnni", 8, 16): _avx512vnni_8x16,
     ("avx512vnni", 1, 64): _avx512vnni_1x64,
     ("avx512vnni", 1, 32): _avx512vnni_1x32,
     ("avx512vnni", 1, 16): _avx512vnni_1x16,
     ("avxvnni", 6, 16): _avxvnni_6x16,
-    ("avxvnni", 12, 8): _avxvnni_12x8,
+    ("avxvnni", 8, 8): _avxvnni_8x8,
     ("avxvnni", 1, 64): _avxvnni_1x64,
     ("avxvnni", 1, 16): _avxvnni_1x16,
     ("avx2", 2, 16): _avx2_2x16,
@@ -94,13 +94,13 @@ ENTRIES: dict[tuple[str, int, int], Callable[..., None]] = {
     ("portable", 1, 64): lambda a, o, t, k, w, c, f: int8_loops(a, o, t, k, w, c, f, 1, 64),
     ("portable", 1, 16): lambda a, o, t, k, w, c, f: int8_loops(a, o, t, k, w, c, f, 1, 16),
     ("avx512vnni", 6, 64): lambda a, o, t, k, w, c, f: _avx512vnni_6x64(a, o, t, k, w, c, f),
-    ("avx512vnni", 12, 32): lambda a, o, t, k, w, c, f: _avx512vnni_12x32(a, o, t, k, w, c, f),
-    ("avx512vnni", 12, 16): lambda a, o, t, k, w, c, f: _avx512vnni_12x16(a, o, t, k, w, c, f),
+    ("avx512vnni", 8, 32): lambda a, o, t, k, w, c, f: _avx512vnni_8x32(a, o, t, k, w, c, f),
+    ("avx512vnni", 8, 16): lambda a, o, t, k, w, c, f: _avx512vnni_8x16(a, o, t, k, w, c, f),
     ("avx512vnni", 1, 64): lambda a, o, t, k, w, c, f: _avx512vnni_1x64(a, o, t, k, w, c, f),
     ("avx512vnni", 1, 32): lambda a, o, t, k, w, c, f: _avx512vnni_1x32(a, o, t, k, w, c, f),
     ("avx512vnni", 1, 16): lambda a, o, t, k, w, c, f: _avx512vnni_1x16(a, o, t, k, w, c, f),
     ("avxvnni", 6, 16): lambda a, o, t, k, w, c, f: _avxvnni_6x16(a, o, t, k, w, c, f),
-    ("avxvnni", 12, 8): lambda a, o, t, k, w, c, f: _avxvnni_12x8(a, o, t, k, w, c, f),
+    ("avxvnni", 8, 8): lambda a, o, t, k, w, c, f: _avxvnni_8x8(a, o, t, k, w, c, f),
     ("avxvnni", 1, 64): lambda a, o, t, k, w, c, f: _avxvnni_1x64(a, o, t, k, w, c, f),
     ("avxvnni", 1, 16): lambda a, o, t, k, w, c, f: _avxvnni_1x16(a, o, t, k, w, c, f),
     ("avx2", 2, 16): lambda a, o, t, k, w, c, f: _avx2_2x16(a, o, t, k, w, c, f),

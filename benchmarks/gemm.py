@@ -1,0 +1,261 @@
+"""Integer matrix product: ours and onnxruntime's ``MatMulInteger``, side by side in one run.
+
+Both get uint8 A (M, K) row-major, int8 B (K, N) known beforehand (each engine packs it once, not
+timed), and write int32 C (M, N) row-major into memory that exists already.  No zero points.
+
+Machines are noisy: the engines alternate within each round, and each result is the best
+of its rounds; ``ratio_median`` is the median over rounds of ours/theirs within a round.  ``peak``
+is a loop of multiply-adds on registers alone, measured in the same rounds: what the CPU could do.
+
+    python benchmarks/gemm.py
+    python benchmarks/gemm.py --shape 384x1024x1024 --threads 1 2 --rounds 20 --json
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import llvmlite
+import numba
+import numpy as np
+import onnxruntime
+from llvmlite import ir
+from numba import njit, types
+from numba.extending import intrinsic
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "runtime"))
+
+from refquant_runtime import isa
+from refquant_runtime.kernels import emit, packing, tiles
+from refquant_runtime.kernels.pointers import (
+    aligned_empty,
+    call_int8_tile,
+    offset,
+    pointer,
+)
+
+SHAPES = ["384x1024x1024", "1x4096x4096", "48x512x512", "196x1152x128", "3136x64x64"]
+SUMS = 24
+"""Independent chains of the peak loop: more than latency times throughput of any CPU we know."""
+
+
+@njit(nogil=True)
+def our_share(
+    address: int, a: Any, w: Any, c: Any, scratch: Any, k: int, mr: int, nr: int, begin: int,
+    end: int,
+) -> None:  # fmt: skip
+    """Compute tiles ``begin`` to ``end`` of C = A W, panel by panel."""
+    m, n = c.shape
+    lda = a.size // m
+    offsets = np.empty(mr, np.int32)
+    kc, row_tiles = (k + 3) // 4, (m + mr - 1) // mr
+    pa, pw, pc, po = pointer(a), pointer(w), pointer(scratch), pointer(offsets)
+    out = pointer(c)
+    for item in range(begin, end):
+        panel = item // row_tiles
+        first = (item - panel * row_tiles) * mr
+        for r in range(mr):
+            po[r] = np.int32((min(first + r, m - 1) - first) * lda)
+        rows, weights = offset(pa, first * lda), offset(pw, panel * kc * nr * 4)
+        call_int8_tile(address, rows, po, 1, kc, weights, pc, 0)
+        column = panel * nr
+        width = min(nr, n - column)
+        for r in range(min(mr, m - first)):
+            copy(offset(pc, r * nr), offset(out, (first + r) * n + column), width)
+
+
+@njit(nogil=True)
+def copy(source: Any, target: Any, count: int) -> None:
+    """Copy ``count`` elements."""
+    for i in range(count):
+        target[i] = source[i]
+
+
+def ours(
+    a: np.ndarray, b: np.ndarray, c: np.ndarray, threads: int, pool: ThreadPoolExecutor
+) -> tuple[Callable[[], None], str]:
+    """Return a call that writes A B into ``c``, and the name of the tile it uses."""
+    (m, k), n = a.shape, b.shape[1]
+    tile = tiles.int8_tile(isa.chosen(), n=n, m=m)
+    w = packing.pack_int8_weights(b, taps=1, nr=tile.nr)
+    flat = aligned_empty(a.size + 3)[: a.size]  # a tile may read three bytes too far
+    flat[:] = a.ravel()
+    items = -(-m // tile.mr) * -(-n // tile.nr)
+    shares = []
+    for t in range(threads):
+        scratch = aligned_empty(tile.mr * tile.nr * 4).view(np.int32)
+        bounds = items * t // threads, items * (t + 1) // threads
+        shares.append(
+            partial(our_share, tile.address, flat, w, c, scratch, k, tile.mr, tile.nr, *bounds)
+        )
+    return partial(together, shares, pool), tile.name
+
+
+def together(shares: list[Callable[[], object]], pool: ThreadPoolExecutor) -> None:
+    """Run all shares at once, the last one on this thread."""
+    others = [pool.submit(share) for share in shares[:-1]]
+    shares[-1]()
+    for other in others:
+        other.result()
+
+
+def theirs(a: np.ndarray, b: np.ndarray, c: np.ndarray, threads: int) -> Callable[[], None]:
+    """Return a call of onnxruntime's MatMulInteger that writes A B into ``c``."""
+    import onnx
+    from onnx import TensorProto, helper
+
+    (m, k), n = a.shape, b.shape[1]
+    graph = helper.make_graph(
+        [helper.make_node("MatMulInteger", ["a", "b"], ["c"])],
+        "product",
+        [helper.make_tensor_value_info("a", TensorProto.UINT8, [m, k])],
+        [helper.make_tensor_value_info("c", TensorProto.INT32, [m, n])],
+        [onnx.numpy_helper.from_array(b, "b")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)])
+    model.ir_version = 8
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    session = onnxruntime.InferenceSession(
+        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
+    binding = session.io_binding()  # no copies and no allocation on their side either
+    binding.bind_ortvalue_input("a", onnxruntime.OrtValue.ortvalue_from_numpy(a))
+    binding.bind_output("c", "cpu", 0, np.int32, c.shape, c.ctypes.data)
+    return partial(session.run_with_iobinding, binding)
+
+
+@intrinsic
+def _multiply_adds(typing_context: Any, steps: Any, seed: Any) -> Any:
+    """``steps`` times SUMS multiply-adds between registers; returns a lane to keep them alive."""
+    name = isa.chosen()
+    arithmetic = emit.ARITHMETIC["int8", name]
+    operand = ir.VectorType(ir.IntType(16), 16) if name == "avx2" else None
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        sums = arithmetic.accumulator
+        words = arithmetic.flips(builder, args[1])
+        if operand is None:
+            vector = builder.bitcast(words, ir.VectorType(ir.IntType(8), 4 * sums.count))
+        else:
+            vector = builder.zext(
+                builder.bitcast(words, ir.VectorType(ir.IntType(8), operand.count)), operand
+            )
+
+        def body(step: Any, carried: list[Any]) -> list[Any]:
+            return [arithmetic.multiply_add(builder, c, vector, vector) for c in carried]
+
+        last = emit.emit_loop(builder, args[0], [ir.Constant(sums, None)] * SUMS, body)
+        total = last[0]
+        for vector_sum in last[1:]:
+            total = builder.add(total, vector_sum)
+        return builder.extract_element(total, ir.IntType(32)(0))
+
+    return types.int32(types.int64, types.int32), codegen
+
+
+@njit(nogil=True)
+def multiply_adds(steps: int, seed: int) -> int:
+    """Run the peak loop."""
+    return _multiply_adds(steps, seed)
+
+
+def peak(threads: int, pool: ThreadPoolExecutor) -> tuple[Callable[[], None], int] | None:
+    """Return a call that only multiplies and adds, and how many operations it makes."""
+    name = isa.chosen()
+    if ("int8", name) not in emit.ARITHMETIC:
+        return None
+    steps = 200_000
+    multiply_adds(1, 1)
+    operations = 2 * 4 * emit.ARITHMETIC["int8", name].columns * SUMS * steps * threads
+    return partial(together, [partial(multiply_adds, steps, 1)] * threads, pool), operations
+
+
+def best_time(call: Callable[[], object], seconds: float) -> float:
+    """Return the shortest of the calls that fit into ``seconds``, at least three."""
+    best, until, calls = float("inf"), time.perf_counter() + seconds, 0
+    while calls < 3 or time.perf_counter() < until:
+        start = time.perf_counter()
+        call()
+        best = min(best, time.perf_counter() - start)
+        calls += 1
+    return best
+
+
+def measure(m: int, k: int, n: int, threads: int, rounds: int, seconds: float) -> dict[str, Any]:
+    """Compare one shape: the two products must agree, then the clocks are read."""
+    rng = np.random.default_rng(0)
+    a = rng.integers(0, 256, (m, k), np.uint8)
+    b = rng.integers(-128, 128, (k, n), np.int8)
+    c_ours, c_theirs = np.empty((m, n), np.int32), np.empty((m, n), np.int32)
+    with ThreadPoolExecutor(max(1, threads - 1)) as pool:
+        call, tile = ours(a, b, c_ours, threads, pool)
+        other = theirs(a, b, c_theirs, threads)
+        bare = peak(threads, pool)
+        call(), other()
+        if not np.array_equal(c_ours, c_theirs):
+            raise SystemExit(f"{m}x{k}x{n}: the two engines disagree")
+        times, other_times, peaks = [], [], []
+        for _ in range(rounds):
+            times.append(best_time(call, seconds))
+            other_times.append(best_time(other, seconds))
+            if bare:
+                peaks.append(best_time(bare[0], seconds / 4))
+    gops = 2 * m * k * n / 1e9
+    ratios = [theirs_ / ours_ for ours_, theirs_ in zip(times, other_times, strict=True)]
+    return {
+        "m": m, "k": k, "n": n, "threads": threads,
+        "ours_gops": round(gops / min(times), 1),
+        "onnxruntime_gops": round(gops / min(other_times), 1),
+        "peak_gops": round(bare[1] / 1e9 / min(peaks), 1) if bare else None,
+        "ratio": round(min(other_times) / min(times), 3),
+        "ratio_median": round(statistics.median(ratios), 3),
+        "tile": tile, "isa": isa.chosen(), "cpu": platform.processor() or platform.machine(),
+        "versions": {
+            "numba": numba.__version__, "llvmlite": llvmlite.__version__,
+            "onnxruntime": onnxruntime.__version__, "numpy": np.__version__,
+        },
+    }  # fmt: skip
+
+
+def main() -> int:
+    """Parse the command line, measure, print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--shape", nargs="+", default=SHAPES, help="MxKxN ...")
+    parser.add_argument("--threads", nargs="+", type=int, default=[1, 2])
+    parser.add_argument("--rounds", type=int, default=10)
+    parser.add_argument("--seconds", type=float, default=0.05, help="per engine and round")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of the table")
+    options = parser.parse_args()
+    results = []
+    if not options.json:
+        print(f"{'MxKxN':>16} {'threads':>7} {'ours':>8} {'ort':>8} {'peak':>8} "
+              f"{'ratio':>6} {'median':>6}  tile")  # fmt: skip
+    for shape in options.shape:
+        for threads in options.threads:
+            m, k, n = (int(size) for size in shape.split("x"))
+            row = measure(m, k, n, threads, options.rounds, options.seconds)
+            results.append(row)
+            if not options.json:
+                print(f"{shape:>16} {threads:>7} {row['ours_gops']:>8} "
+                      f"{row['onnxruntime_gops']:>8} {row['peak_gops'] or '-':>8} "
+                      f"{row['ratio']:>6} {row['ratio_median']:>6}  {row['tile']}")  # fmt: skip
+    if options.json:
+        print(json.dumps(results, indent=1))
+    else:
+        print("GOPS, best of the rounds;", results[0]["versions"])
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
