@@ -1,0 +1,122 @@
+"""The golden executor: what a graph computes, float or quantized, in explicit NumPy.
+
+docs/spec/operators.md says what every operator computes, `refquant.ops` computes it, and this
+module hands each node its operands: one table from operator to function (`execute_node`), one walk
+over the nodes. Slow by design; a runtime that is fast is compared with this, bit for bit.
+
+A graph with a batch ``"N"`` is a function of one sample (docs/spec/rq-format.md, section 3). Most
+operators give the same bits for a sample whatever stands beside it, so samples go through in
+chunks. `DynamicQuantizeLinear` does not: it takes its range from all it is given. Graphs that
+contain it are run one sample at a time.
+"""
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from refquant.model.execute_node import execute_node
+from refquant.model.graph import DTYPES, Graph, has_batch
+
+__all__ = ["CHUNK", "run"]
+
+CHUNK = 250
+"""Samples at a time: memory is that of so many, however many there are."""
+
+Arrays = dict[str, NDArray[Any]]
+
+
+def run(graph: Graph, inputs: Mapping[str, NDArray[Any]], *, keep: Collection[str] = ()) -> Arrays:
+    """Return the outputs of the valid ``graph``, by name, and the values named in ``keep``.
+
+    ``inputs`` has an array for each input, of its dtype and shape (codes for a quantized one); in
+    place of ``"N"`` all have the same number of samples, 0 allowed. Outputs are codes where the
+    output is quantized. A kept value without a batch that differs between samples (the scale of a
+    `DynamicQuantizeLinear`) comes stacked, one a sample. `ValueError` says which input is wrong.
+
+    >>> from refquant.model.build import Builder
+    >>> b = Builder("double")
+    >>> x = b.input("x", ("N", 2))
+    >>> g = b.graph([b.node("Add", [x, x], name="y")])
+    >>> run(g, {"x": np.array([[1, 2], [3, 4]], np.float32)})["y"].tolist()
+    [[2.0, 4.0], [6.0, 8.0]]
+    """
+    names = list(dict.fromkeys([*graph.outputs, *keep]))
+    for name in names:
+        if name not in graph.values:
+            raise ValueError(f"keep names {name!r}, which is no value of the graph; correct it")
+    samples = _check_inputs(graph, inputs)
+    if samples is None:
+        return {name: array.copy() for name, array in _walk(graph, inputs, names).items()}
+    if samples == 0:
+        return {name: _empty(graph, name) for name in names}
+    dynamic = any(node.op == "DynamicQuantizeLinear" for node in graph.nodes)
+    step = 1 if dynamic else CHUNK
+    parts = [
+        _walk(graph, {name: a[i : i + step] for name, a in inputs.items()}, names)
+        for i in range(0, samples, step)
+    ]
+    return {name: _join(graph, name, [part[name] for part in parts]) for name in names}
+
+
+def _walk(graph: Graph, inputs: Mapping[str, NDArray[Any]], names: list[str]) -> Arrays:
+    """Execute every node once; drop each value after its last use."""
+    arrays: Arrays = {**graph.constants, **inputs}
+    last = {name: i for i, node in enumerate(graph.nodes) for name in node.inputs}
+    for i, node in enumerate(graph.nodes):
+        results = execute_node(
+            graph, node, [arrays[name] if name else None for name in node.inputs]
+        )
+        arrays.update(zip(node.outputs, results, strict=True))
+        for name in {*node.inputs, *node.outputs}.difference(names):
+            if name and name not in graph.constants and last.get(name, i) == i:
+                del arrays[name]
+    return {name: arrays[name] for name in names}
+
+
+def _check_inputs(graph: Graph, inputs: Mapping[str, NDArray[Any]]) -> int | None:
+    """Return the number of samples, None for a graph without a batch."""
+    if inputs.keys() != set(graph.inputs):
+        raise ValueError(f"inputs must be exactly {sorted(graph.inputs)}, got {sorted(inputs)}")
+    samples: int | None = None
+    for name in graph.inputs:
+        value, array = graph.values[name], inputs[name]
+        container = DTYPES[value.dtype].container
+        if not isinstance(array, np.ndarray) or array.dtype != container:
+            got = array.dtype if isinstance(array, np.ndarray) else type(array).__name__
+            raise ValueError(
+                f"input {name!r} must be an array of {container}, got {got}; convert it"
+            )
+        batched = value.shape[:1] == ("N",)
+        if batched and array.ndim and samples is None:
+            samples = array.shape[0]
+        expected = (samples, *value.shape[1:]) if batched else value.shape
+        if array.shape != expected:
+            raise ValueError(
+                f"input {name!r} must have shape {list(value.shape)}"
+                f"{f' with N = {samples}' if batched else ''}, got {list(array.shape)}"
+            )
+    return samples if has_batch(graph) else None
+
+
+def _empty(graph: Graph, name: str) -> NDArray[Any]:
+    """Return what no samples give."""
+    if name in graph.constants:
+        return graph.constants[name]
+    shape = graph.values[name].shape
+    rest = shape[1:] if shape[:1] == ("N",) else shape  # without a batch: stacked, see `run`
+    return np.empty((0, *(int(d) for d in rest)), DTYPES[graph.values[name].dtype].container)
+
+
+def _join(graph: Graph, name: str, parts: list[NDArray[Any]]) -> NDArray[Any]:
+    if graph.values[name].shape[:1] == ("N",):
+        return np.concatenate(parts)
+    return np.stack(parts) if _varies(graph, name) else parts[0]
+
+
+def _varies(graph: Graph, name: str) -> bool:
+    """Say whether the value is a scale or zero point that a sample has for itself."""
+    return any(
+        name in node.outputs[1:] for node in graph.nodes if node.op == "DynamicQuantizeLinear"
+    )
