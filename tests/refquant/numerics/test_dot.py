@@ -1,0 +1,129 @@
+"""Dot products: the stated order, one rounding a step; and exact integers."""
+
+import struct
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from refquant.numerics import matmul_exact, matmul_f32
+
+
+def to_f32(x: float) -> float:
+    """Round a float64 to float32. One operation on float32 values, done in float64 and rounded
+    again, is rounded correctly: 53 bits are more than 2 * 24 + 1."""
+    return float(struct.unpack("<f", struct.pack("<f", x))[0])
+
+
+def step_by_step(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
+    total = 0.0
+    for x, y in zip(a.tolist(), b.tolist(), strict=True):
+        total = to_f32(total + to_f32(x * y))
+    return total
+
+
+@given(
+    pairs=st.lists(
+        st.tuples(*[st.floats(-(2.0**60), 2.0**60, width=32, allow_subnormal=False)] * 2),
+        max_size=12,
+    )
+)
+def test_a_dot_product_is_summed_in_ascending_order(pairs: list[tuple[float, float]]) -> None:
+    a = np.array([p[0] for p in pairs], np.float32)
+    b = np.array([p[1] for p in pairs], np.float32)
+    got = matmul_f32(a[None, :], b[:, None])
+    assert got.dtype == np.float32, f"got {got.dtype}"
+    assert float(got[0, 0]) == step_by_step(a, b), f"{pairs}"
+
+
+def test_order_matters_and_is_ours() -> None:
+    a = np.array([[1.0, 2.0**24, 1.0, -(2.0**24)]], np.float32)
+    one = np.ones((4, 1), np.float32)
+    assert matmul_f32(a, one).tolist() == [[0.0]], "1 + 2**24 and then + 1 both round away the 1"
+    assert matmul_f32(a[:, ::-1], one).tolist() == [[2.0]], "backwards another number"
+
+
+def test_products_are_rounded_before_they_are_added() -> None:
+    """A fused multiply-add would keep the low half of the product."""
+    x = np.float32(1 + 2.0**-12)
+    a = np.array([[-(1 + 2.0**-11), x]], np.float32)
+    b = np.array([[1], [x]], np.float32)
+    exact = Fraction(float(x)) ** 2 - Fraction(1) - Fraction(1, 2**11)
+    assert exact == Fraction(1, 2**24), "what a fused operation would return"
+    assert matmul_f32(a, b).tolist() == [[0.0]], "each product is rounded to float32"
+
+
+def test_it_equals_the_loop_for_every_output() -> None:
+    rng = np.random.default_rng(5)
+    a = rng.standard_normal((2, 3, 37)).astype(np.float32)
+    b = rng.standard_normal((37, 4)).astype(np.float32)
+    got = matmul_f32(a, b)
+    assert got.shape == (2, 3, 4), f"got {got.shape}"
+    for i, m, n in np.ndindex(2, 3, 4):
+        assert float(got[i, m, n]) == step_by_step(a[i, m], b[:, n]), f"output {i, m, n}"
+
+
+def test_leading_axes_broadcast() -> None:
+    a = np.ones((5, 1, 2, 3), np.float32)
+    b = np.ones((4, 3, 6), np.float32)
+    got = matmul_f32(a, b)
+    assert got.shape == (5, 4, 2, 6), f"got {got.shape}"
+    assert (got == 3).all(), "each output sums three ones"
+
+
+def test_nothing_to_sum_is_plus_zero() -> None:
+    got = matmul_f32(np.zeros((2, 0), np.float32), np.zeros((0, 3), np.float32))
+    assert got.shape == (2, 3), f"got {got.shape}"
+    assert got.tobytes() == bytes(24), f"+0.0 is all zero bits, got {got}"
+    minus = matmul_f32(np.array([[-1.0]], np.float32), np.zeros((1, 1), np.float32))
+    assert not np.signbit(minus).any(), "the sum starts at +0.0, so -0.0 alone becomes +0.0"
+
+
+def test_ieee_results_without_warnings() -> None:
+    a = np.array([[3e38, 3e38], [np.inf, 0.0], [np.nan, 0.0]], np.float32)
+    got = matmul_f32(a, np.array([[2.0], [1.0]], np.float32))[:, 0]
+    assert np.isinf(got[:2]).all(), f"got {got}"
+    assert np.isnan(got[2]), f"got {got}"
+    got = matmul_f32(np.array([[np.inf]], np.float32), np.zeros((1, 1), np.float32))
+    assert np.isnan(got).all(), "inf * 0 is NaN"
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.uint8, np.int16])
+def test_integers_are_exact_at_their_extremes(dtype: type[np.integer]) -> None:
+    info = np.iinfo(dtype)
+    k = 5000
+    for x in (info.min, info.max):
+        for y in (info.min, info.max):
+            got = matmul_exact(np.full((1, k), x, dtype), np.full((k, 1), y, dtype))
+            assert got.dtype == np.int64, f"got {got.dtype}"
+            assert got.tolist() == [[k * int(x) * int(y)]], f"{k} * {x} * {y}"
+
+
+@given(seed=st.integers(0, 2**32 - 1), m=st.integers(0, 4), k=st.integers(0, 70))
+def test_integers_are_python_s_sums(seed: int, m: int, k: int) -> None:
+    rng = np.random.default_rng(seed)
+    a, b = rng.integers(-128, 128, (m, k)), rng.integers(-(2**20), 2**20, (k, 3))
+    expected = [
+        [sum(int(x) * int(y) for x, y in zip(row, b[:, n], strict=True)) for n in range(3)]
+        for row in a
+    ]
+    assert matmul_exact(a, b).tolist() == expected, "exact"
+
+
+def test_what_might_not_be_exact_is_refused() -> None:
+    big = np.full((1, 2), 2**26, np.int64)
+    with pytest.raises(ValueError, match=r"must be below 2\*\*53, got 9007199254740992"):
+        matmul_exact(big, big.T)
+    assert matmul_exact(big, big.T - 1).tolist() == [[2 * 2**26 * (2**26 - 1)]], "just below"
+    with pytest.raises(ValueError, match=r"got 18446744073709551615"):
+        matmul_exact(np.array([[2**64 - 1]], np.uint64), np.array([[1]]))
+    with pytest.raises(ValueError, match="must be integers, got float32 and int8"):
+        matmul_exact(np.zeros((1, 1), np.float32), np.zeros((1, 1), np.int8))
+    for function in (matmul_f32, matmul_exact):
+        with pytest.raises(ValueError, match=r"shapes must be .*, got \(1, 2\) and \(3, 1\)"):
+            function(np.zeros((1, 2), np.int8), np.zeros((3, 1), np.int8))
+        with pytest.raises(ValueError, match=r"shapes must be .*, got \(2,\) and \(2, 1\)"):
+            function(np.zeros(2, np.int8), np.zeros((2, 1), np.int8))
