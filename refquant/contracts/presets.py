@@ -65,9 +65,10 @@ _ORT = Contract(
 )
 
 # XNNPACK, the kernels that run (src/f32-qs8-vcvt/, f32-qu8-vcvt/: x * (1.0f / scale), clamp to
-# [qmin - zp, qmax - zp], lrintf, + zp), NaN -> qmax as measured with LiteRT 2.3.0 on x86. Its slow
-# fallback (src/reference/unary-elementwise.cc) adds the zero point before rounding. XNNPACK chooses
-# no parameters: those axes are TFLite's, whose delegate it is.
+# [qmin - zp, qmax - zp], lrintf, + zp). Measured through LiteRT 2.3.0 on x86: QUANTIZE to int8 and
+# uint8 agrees on 53,550 values at and beside ties, beyond the range, and NaN. Its slow fallback
+# (src/reference/unary-elementwise.cc) adds the zero point before rounding. XNNPACK chooses no
+# parameters: those axes are TFLite's, whose delegate it is.
 _XNNPACK = Contract(
     name="xnnpack",
     rounding="half_even",
@@ -90,9 +91,10 @@ _XNNPACK = Contract(
 )
 
 # TFLite / LiteRT 2.3.0 reference kernels: reference/quantize.h (TfLiteRound is std::round; the cast
-# to int32 comes before the clamp, so 3e9 and NaN become -2^31: measured; TensorFlow's later sources
-# clamp in double), reference/integer_ops/{conv,add,pooling}.h, gemmlowp/fixedpoint. Ranges: the
-# 8-bit specification (weights in [-127, 127]).
+# to int32 comes before the clamp, so 3e9 and NaN become -2^31, and zero point -1 wraps that to
+# 2^31 - 1), reference/integer_ops/{conv,add,pooling}.h, gemmlowp/fixedpoint. QUANTIZE measured as
+# above: every value agrees. TensorFlow's later sources clamp in double instead. Ranges: the 8-bit
+# specification (weights in [-127, 127]).
 _TFLITE_REFERENCE = Contract(
     name="tflite_reference",
     rounding="half_away",
@@ -114,13 +116,14 @@ _TFLITE_REFERENCE = Contract(
     softmax="unspecified",
 )
 
-# LiteRT 2.3.0 optimized kernels on x86 without the XNNPACK delegate, as measured
-# (FULLY_CONNECTED: high product, then a shift with ties up, as NEON's VRSHL; QUANTIZE: half to even
-# with the cast to int32 before the clamp). Which of divide and reciprocal was not measured.
+# LiteRT 2.3.0 optimized kernels on x86 without the XNNPACK delegate, as measured. FULLY_CONNECTED:
+# high product, then a shift with ties up, as NEON's VRSHL. QUANTIZE: this contract in its vector
+# loop, eight values a step; the last n mod 8 values are half_away and divide_f64 (both parts agree
+# on 3,885 values), so one value has two codes, by its position.
 _TFLITE_BUILTIN = Contract(
     name="tflite_builtin",
     rounding="half_even",
-    scale_op="divide_f32",
+    scale_op="reciprocal_f32",
     zero_point_at="after_rounding",
     clamp="after_rounding",
     overflow="int32_cast",
