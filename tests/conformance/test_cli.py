@@ -1,6 +1,7 @@
 """The command says what exists, and names what does not."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -44,6 +45,7 @@ def test_the_module_is_the_command() -> None:
         capture_output=True,
         text=True,
         check=False,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},  # without an installation too
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("contracts: "), done.stdout
