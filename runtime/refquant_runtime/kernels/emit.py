@@ -184,11 +184,8 @@ def emit_tile(
     flips = arithmetic.flips(builder, flip)
 
     def one_tap(tap: Any, carried: list[Any]) -> list[Any]:
-        rows = []
-        for r in range(mr):
-            place = builder.gep(offsets, [builder.add(builder.mul(tap, _I64(mr)), _I64(r))])
-            elements = builder.sext(builder.load(place), _I64)
-            rows.append(builder.gep(a, [builder.mul(elements, _I64(scale))]))
+        table = builder.gep(offsets, [builder.mul(tap, _I64(mr))])
+        rows = [_row(builder, a, table, r, scale) for r in range(mr)]
 
         def one_step(k: Any, carried: list[Any]) -> list[Any]:
             panel, *sums = carried
@@ -210,6 +207,12 @@ def emit_tile(
         final = arithmetic.finish(builder, vector)
         place = builder.gep(c, [_I64(i * width)])
         builder.store(final, builder.bitcast(place, final.type.as_pointer())).align = STEP
+
+
+def _row(builder: Any, a: Any, table: Any, r: int, scale: int) -> Any:
+    """Where row ``r`` begins: ``a + scale * table[r]`` bytes."""
+    elements = builder.sext(builder.load(builder.gep(table, [_I64(r)])), _I64)
+    return builder.gep(a, [builder.mul(elements, _I64(scale))])
 
 
 def emit_loop(

@@ -20,7 +20,7 @@ from refquant_runtime.kernels.portable import int8_loops
 
 __all__ = ["EMITTER", "ENTRIES", "GENERATED", "SIGNATURE"]
 
-EMITTER = "unset"
+EMITTER = "eebde7a60f34f155"
 """Digest of emit.py and portable.py.  numba's cache watches this file only: when the code it
 inlines changes, this line must change too, and a test says to what."""
 
