@@ -1,1 +1,24 @@
-"""refquant_runtime."""
+"""An interpreter for quantized models on small CPUs: ``.rq`` files, the same bits everywhere.
+
+>>> from refquant_runtime import Session  # session = Session("model.rq", threads=2)
+>>> Session.__name__
+'Session'
+"""
+
+from refquant_runtime.errors import (
+    FormatError,
+    InputError,
+    RefquantRuntimeError,
+    UnsupportedError,
+)
+from refquant_runtime.session import Session
+
+__all__ = [
+    "FormatError",
+    "InputError",
+    "RefquantRuntimeError",
+    "Session",
+    "UnsupportedError",
+    "__version__",
+]
+__version__ = "0.1.0"

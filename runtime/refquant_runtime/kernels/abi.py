@@ -1,0 +1,116 @@
+"""How the executor and the kernels speak: raw pointers and one table of integers.
+
+Every kernel is ``void kernel(arena, consts, params, tid, nthreads)``:
+
+* ``arena``: activations and scratch, one block of memory, rewritten by every inference;
+* ``consts``: packed weights and tables, one block, never written;
+* ``params``: this step's row of the plan, int64: sizes, and byte offsets into the two blocks;
+* ``tid`` of ``nthreads``: a kernel computes its slice of the output, nothing else.
+
+A kernel is a plain module-level function, compiled by :func:`compiled` when a plan first needs it.
+"""
+
+from typing import Any
+
+from llvmlite import ir
+from numba import cfunc, njit, types
+from numba.extending import intrinsic
+
+from refquant_runtime.kernels import pointers
+
+__all__ = [
+    "KERNEL",
+    "bits_f32",
+    "call_kernel",
+    "compiled",
+    "f32_at",
+    "i8_at",
+    "i16_at",
+    "i32_at",
+    "share",
+    "u8_at",
+]
+
+U8P = types.CPointer(types.uint8)
+I64P = types.CPointer(types.int64)
+KERNEL = types.void(U8P, U8P, I64P, types.int64, types.int64)
+
+
+@njit(nogil=True, inline="always")
+def u8_at(base: Any, at: int) -> Any:
+    """Return the block's bytes from offset ``at`` as ``uint8*``."""
+    return pointers.offset(base, at)
+
+
+@njit(nogil=True, inline="always")
+def i8_at(base: Any, at: int) -> Any:
+    """Return the block's bytes from offset ``at`` as ``int8*``."""
+    return pointers.as_i8(pointers.offset(base, at))
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def i16_at(context: Any, base: Any, at: Any) -> Any:
+    """Return the block's bytes from offset ``at`` as ``int16*``."""
+    target = types.CPointer(types.int16)
+
+    def codegen(ctx: Any, builder: Any, sig: Any, args: Any) -> Any:
+        return builder.bitcast(builder.gep(args[0], [args[1]]), ctx.get_value_type(target))
+
+    return target(U8P, types.int64), codegen
+
+
+@njit(nogil=True, inline="always")
+def i32_at(base: Any, at: int) -> Any:
+    """Return the block's bytes from offset ``at`` as ``int32*``."""
+    return pointers.as_i32(pointers.offset(base, at))
+
+
+@njit(nogil=True, inline="always")
+def f32_at(base: Any, at: int) -> Any:
+    """Return the block's bytes from offset ``at`` as ``float32*``."""
+    return pointers.as_f32(pointers.offset(base, at))
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def bits_f32(context: Any, bits: Any) -> Any:
+    """Return the float32 whose bit pattern is the low half of an int64 (how params carry reals)."""
+
+    def codegen(ctx: Any, builder: Any, sig: Any, args: Any) -> Any:
+        return builder.bitcast(builder.trunc(args[0], ir.IntType(32)), ir.FloatType())
+
+    return types.float32(types.int64), codegen
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def call_kernel(
+    context: Any, code: Any, arena: Any, consts: Any, params: Any, tid: Any, nthreads: Any
+) -> Any:
+    """Call the kernel whose code is at the address ``code``."""
+
+    def codegen(ctx: Any, builder: Any, sig: Any, args: Any) -> Any:
+        function = ir.FunctionType(ir.VoidType(), [a.type for a in args[1:]])
+        builder.call(builder.inttoptr(args[0], function.as_pointer()), args[1:])
+        return ctx.get_dummy_value()
+
+    return types.void(types.int64, U8P, U8P, I64P, types.int64, types.int64), codegen
+
+
+@njit(nogil=True, error_model="numpy")
+def share(total: int, tid: int, nthreads: int) -> tuple[int, int]:
+    """Return this thread's ``[begin, end)`` of ``total`` items, in contiguous shares."""
+    return total * tid // nthreads, total * (tid + 1) // nthreads
+
+
+# The compiled objects own the machine code that the plans point to: they live as long as we do.
+_COMPILED: dict[Any, Any] = {}
+
+
+def compiled(function: Any) -> int:
+    """Compile a kernel, or take it from numba's cache, and return the address of its code.
+
+    Module-level functions only: a closure never hits the cache.
+    """
+    if function not in _COMPILED:
+        _COMPILED[function] = cfunc(KERNEL, cache=True, error_model="numpy")(function)
+    address: int = _COMPILED[function].address
+    return address

@@ -1,0 +1,111 @@
+"""Reals to codes and back, and the range of one sample: Quantize, Dequantize, DynamicQuantize.
+
+Contract: ``docs/spec/operators.md`` section 2. ``rule`` packs a contract's choices: 0 divide, round
+half to even; 1 multiply by the reciprocal, round half to even; 2 divide, round half away, cast to
+int32 before the clamp. The zero point is added after rounding in all three.
+"""
+
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+from refquant_runtime.kernels.abi import bits_f32, f32_at, i8_at, i32_at, share, u8_at
+
+__all__ = ["DEQUANTIZE", "DYNAMIC", "QUANTIZE", "dequantize", "dynamic_quantize", "quantize",
+           "quantize_one"]  # fmt: skip
+
+QUANTIZE = "x y n scale zero low high rule nan".split()
+DEQUANTIZE = "x y n scale zero kind".split()  # kind: 0 uint8, 1 int8, 2 int32
+DYNAMIC = "x y n scale zero rule nan".split()
+
+
+@njit(nogil=True, error_model="numpy", inline="always")
+def quantize_one(x: Any, scale: Any, zero: int, low: int, high: int, rule: int, nan: int) -> Any:
+    """Return the code of one real."""
+    if rule == 1:
+        value = np.rint(np.float32(x * np.float32(np.float32(1) / scale)))
+    elif rule == 0:
+        value = np.rint(np.float32(x / scale))
+    else:
+        value = np.float32(x / scale)
+        whole = np.trunc(value)
+        if abs(value - whole) >= np.float32(0.5):
+            whole = whole + np.copysign(np.float32(1), value)
+        inside = whole >= np.float32(-2147483648.0) and whole < np.float32(2147483648.0)
+        # An out-of-range cast means -2^31 here, as on x86; the sum then wraps in int32.
+        code = np.int32(whole) if inside else np.int32(-2147483648)
+        moved = np.int64(np.int32(code + np.int32(zero)))
+        return min(max(moved, low), high)
+    lowest, highest = np.float32(low - zero), np.float32(high - zero)
+    clamped = lowest if value < lowest else (highest if value > highest else value)
+    clamped = lowest if clamped != clamped else clamped  # NaN: any finite value, replaced below
+    moved = np.int64(np.int32(np.int32(clamped) + np.int32(zero)))
+    return nan if value != value else moved
+
+
+def quantize(arena: Any, consts: Any, p: Any, tid: int, nthreads: int) -> None:
+    """Float32 to 8-bit codes with fixed parameters."""
+    x, y = f32_at(arena, p[0]), u8_at(arena, p[1])
+    scale, zero, low, high, nan = bits_f32(p[3]), p[4], p[5], p[6], p[8]
+    begin, end = share(p[2], tid, nthreads)
+    if p[7] == 0:
+        for i in range(begin, end):
+            y[i] = np.uint8(quantize_one(x[i], scale, zero, low, high, 0, nan))
+    elif p[7] == 1:
+        for i in range(begin, end):
+            y[i] = np.uint8(quantize_one(x[i], scale, zero, low, high, 1, nan))
+    else:
+        for i in range(begin, end):
+            y[i] = np.uint8(quantize_one(x[i], scale, zero, low, high, 2, nan))
+
+
+def dequantize(arena: Any, consts: Any, p: Any, tid: int, nthreads: int) -> None:
+    """Codes to float32: ``f32(code - zero) * scale``."""
+    y, scale, zero = f32_at(arena, p[1]), bits_f32(p[3]), np.int32(p[4])
+    begin, end = share(p[2], tid, nthreads)
+    if p[5] == 0:
+        codes = u8_at(arena, p[0])
+        for i in range(begin, end):
+            y[i] = np.float32(np.int32(np.int32(codes[i]) - zero)) * scale
+    elif p[5] == 1:
+        signed = i8_at(arena, p[0])
+        for i in range(begin, end):
+            y[i] = np.float32(np.int32(np.int32(signed[i]) - zero)) * scale
+    else:
+        wide = i32_at(arena, p[0])
+        for i in range(begin, end):
+            y[i] = np.float32(np.int32(wide[i] - zero)) * scale
+
+
+@njit(nogil=True, error_model="numpy")
+def sample_range(x: Any, n: int) -> tuple[Any, Any]:
+    """Return min(0, x...) and max(0, x...), NaN ignored."""
+    low = np.float32(0)
+    high = np.float32(0)
+    for i in range(n):
+        value = x[i]
+        low = value if value < low else low
+        high = value if value > high else high
+    return low, high
+
+
+def dynamic_quantize(arena: Any, consts: Any, p: Any, tid: int, nthreads: int) -> None:
+    """DynamicQuantizeLinear of one sample; every thread finds the same range by itself."""
+    x, y, n = f32_at(arena, p[0]), u8_at(arena, p[1]), p[2]
+    low, high = sample_range(x, n)
+    scale = np.float32(np.float32(high - low) / np.float32(255))
+    zero = np.int64(0)
+    if scale == np.float32(0):
+        scale = np.float32(1)
+    else:
+        exact = np.rint(np.float32(np.float32(0) - np.float32(low / scale)))
+        if exact == exact:
+            zero = np.int64(min(max(exact, np.float32(0)), np.float32(255)))
+    if tid == 0:
+        f32_at(arena, p[3])[0] = scale
+        u8_at(arena, p[4])[0] = np.uint8(zero)
+    begin, end = share(n, tid, nthreads)
+    rule, nan = p[5], p[6]
+    for i in range(begin, end):
+        y[i] = np.uint8(quantize_one(x[i], scale, zero, 0, 255, rule, nan))

@@ -1,0 +1,77 @@
+"""From operators to steps: one function an operator family, chosen by :data:`LOWERINGS`."""
+
+from collections.abc import Callable, Mapping
+
+from refquant_runtime.contracts import Arithmetic
+from refquant_runtime.graph import Graph, Node
+from refquant_runtime.kernels.elementary import FUNCTIONS
+from refquant_runtime.lower.context import FIRST, Lowering
+from refquant_runtime.lower.elementwise import (
+    lower_binary,
+    lower_dequantize,
+    lower_dynamic_quantize,
+    lower_quantize,
+    lower_softmax,
+    lower_unary,
+)
+from refquant_runtime.lower.floating import lower_float, lower_matmul_float
+from refquant_runtime.lower.integer import lower_integer, lower_matmul_codes
+from refquant_runtime.lower.layout import (
+    lower_alias,
+    lower_concat,
+    lower_pad,
+    lower_pool,
+    lower_transpose,
+)
+from refquant_runtime.plan import Buffer, Plan, finish
+
+__all__ = ["lower"]
+
+
+def _layer(ctx: Lowering, node: Node) -> None:
+    """Choose among the forms of Conv, Gemm and MatMul."""
+    w = ctx.value(node.inputs[1])
+    integer = "Integer" in node.op or ctx.value(node.outputs[0]).quant is not None
+    if w.data is None or (not integer and len(w.shape) > 2 and node.op == "MatMul"):
+        (lower_matmul_codes if integer else lower_matmul_float)(ctx, node)
+    else:
+        (lower_integer if integer else lower_float)(ctx, node)
+
+
+LOWERINGS: Mapping[str, Callable[[Lowering, Node], None]] = {
+    **dict.fromkeys(("Conv", "Gemm", "MatMul"), _layer),
+    **dict.fromkeys(
+        ("ConvInteger", "ConvIntegerToFloat", "MatMulInteger", "MatMulIntegerToFloat"), _layer
+    ),
+    **dict.fromkeys(("Add", "Sub", "Mul", "Div"), lower_binary),
+    **dict.fromkeys(
+        ("MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool"), lower_pool
+    ),
+    **dict.fromkeys(("Reshape", "Flatten", "Identity"), lower_alias),
+    **dict.fromkeys((name for name in FUNCTIONS if name != "Identity"), lower_unary),
+    "Requantize": lower_unary,
+    "Transpose": lower_transpose,
+    "Concat": lower_concat,
+    "Pad": lower_pad,
+    "QuantizeLinear": lower_quantize,
+    "DequantizeLinear": lower_dequantize,
+    "DynamicQuantizeLinear": lower_dynamic_quantize,
+    "Softmax": lower_softmax,
+}
+
+
+def lower(
+    graph: Graph, arithmetics: Mapping[str, Arithmetic], *, isa: str, nthreads: int
+) -> tuple[Plan, dict[str, Buffer], dict[str, Buffer]]:
+    """Return the plan of a checked graph, and the buffers of its inputs and outputs."""
+    ctx = Lowering(graph, arithmetics, isa=isa, nthreads=nthreads)
+    for node in graph.nodes:
+        ctx.node = node
+        LOWERINGS[node.op](ctx, node)
+    ctx.node = Node("outputs", "Layout", (), (), {}, None)
+    outputs = {name: ctx.read(name, FIRST) for name in graph.outputs}
+    inputs = {name: ctx.places[name, FIRST] for name in graph.inputs}
+    for buffer in outputs.values():
+        buffer.pinned = True
+    plan = finish(ctx.steps, ctx.constants, [*inputs.values(), *outputs.values()])
+    return plan, inputs, outputs

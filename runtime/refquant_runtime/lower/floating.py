@@ -1,0 +1,133 @@
+"""Float layers: Conv, Gemm, MatMul in float32, and weight-only, whose weights stay in codes."""
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from refquant_runtime.graph import SUBBYTE, Node
+from refquant_runtime.kernels import depthwise, gemm_f32, reduce
+from refquant_runtime.kernels.packing import pack_f32_weights
+from refquant_runtime.kernels.tiles import f32_tile
+from refquant_runtime.lower.context import FIRST, LAST, Lowering, f32_bits
+from refquant_runtime.lower.integer import Params, batches
+from refquant_runtime.lower.windows import conv_window, dense_window, is_depthwise
+from refquant_runtime.plan import At
+from refquant_runtime.weights import as_matrix, block_parameters, unpack
+
+__all__ = ["bounds", "lower_float", "lower_matmul_float"]
+
+Array = NDArray[Any]
+
+
+def bounds(node: Node) -> Params:
+    """Return the bits of the bounds of a fused Relu or Clip."""
+    return {
+        "low": f32_bits(node.attributes.get("fused_min", -np.inf)),
+        "high": f32_bits(node.attributes.get("fused_max", np.inf)),
+    }
+
+
+def lower_float(ctx: Lowering, node: Node) -> None:
+    """Lower one float layer with constant weights."""
+    x, w, y = ctx.value(node.inputs[0]), ctx.value(node.inputs[1]), ctx.value(node.outputs[0])
+    layout = LAST if node.op.startswith("Conv") else FIRST
+    source, target = ctx.read(x.name, layout), ctx.write(y.name, layout)
+    codes = as_matrix(node, unpack(w))
+    columns = codes.shape[1]
+    bias = np.zeros(columns, np.float32)
+    if len(node.inputs) > 2 and node.inputs[2]:
+        given = ctx.value(node.inputs[2]).data
+        assert given is not None
+        bias = np.broadcast_to(given, (columns,))
+    params: Params = {"y": target, **bounds(node)}
+    if is_depthwise(node, x, w):
+        window, taps, rows = conv_window(node, x, w, 2)
+        n = x.shape[1]
+        own: Params = {
+            **window, "x": source, "n": n, "bias": ctx.constants.add(bias),
+            "weights": ctx.constants.add(_dequantized(ctx, node, codes)),
+        }  # fmt: skip
+        ctx.emit(
+            depthwise.depthwise_f32, depthwise.FIELDS_F32, params=params | own, reads=[source],
+            writes=[target], scratch=8 * n + 4 * taps + 64, macs=rows * n * taps,
+        )  # fmt: skip
+        return
+    group = node.attributes.get("group", 1) if node.op.startswith("Conv") else 1
+    per_group = columns // group
+    for g in range(group):
+        part = slice(g * per_group, (g + 1) * per_group)
+        if node.op.startswith("Conv"):
+            window, positions, rows = conv_window(node, x, w, 2)
+        else:
+            window, positions, rows = dense_window(x, 2)
+        kc = codes.shape[0] // positions
+        tile = f32_tile(ctx.isa, n=per_group, m=rows)
+        own = {
+            **window, "x": At(source, 4 * g * kc), "mr": tile.mr, "nr": tile.nr,
+            "taps": positions, "copies": 1, "kc": kc, "n": per_group, "tile": tile.address,
+            "pad_size": kc, "y_stride": columns, "y_begin": g * per_group,
+            "bias": ctx.constants.add(bias[part]), **_weights(ctx, node, codes, part, tile.nr),
+        }  # fmt: skip
+        decoded = 0 if own["bits"] == 32 else 4 * codes.shape[0] * tile.nr
+        ctx.emit(
+            gemm_f32.gemm_f32, gemm_f32.FIELDS, params=params | own, reads=[source],
+            writes=[target], macs=rows * per_group * codes.shape[0],
+            scratch=4 * tile.mr * tile.nr + 4 * tile.mr * positions + 4 * kc + decoded + 64,
+        )  # fmt: skip
+
+
+def _dequantized(ctx: Lowering, node: Node, codes: Array) -> Array:
+    """Return weights as float32: f32(code - zero_point) * scale."""
+    w = ctx.value(node.inputs[1])
+    if w.quant is None:
+        return np.ascontiguousarray(codes, np.float32)
+    block_of, scales, zeros = block_parameters(node, w)
+    return (codes.astype(np.int32) - zeros[block_of]).astype(np.float32) * scales[block_of]
+
+
+def _weights(ctx: Lowering, node: Node, codes: Array, part: slice, nr: int) -> Params:
+    """Pack one group's weights: float32 panels, or codes with their tables of parameters."""
+    w = ctx.value(node.inputs[1])
+    if w.quant is None:
+        matrix = np.ascontiguousarray(codes[:, part], np.float32)
+        return {"bits": 32, "weights": ctx.constants.add(pack_f32_weights(matrix, nr=nr))}
+    bits = SUBBYTE.get(w.dtype, 8)
+    panels = -(-(part.stop - part.start) // nr)
+
+    def panelled(array: Array) -> Array:  # (rows, N) -> (panels, rows, nr)
+        padded = np.zeros((array.shape[0], panels * nr), array.dtype)
+        padded[:, : part.stop - part.start] = array[:, part]
+        return padded.reshape(array.shape[0], panels, nr).transpose(1, 0, 2)
+
+    block_of, scales, zeros = block_parameters(node, w)
+    per_byte = 8 // bits
+    rows = -(-codes.shape[0] // per_byte)
+    low = np.zeros((rows * per_byte, codes.shape[1]), np.uint8)
+    low[: codes.shape[0]] = codes.astype(np.int16).astype(np.uint8) & ((1 << bits) - 1)
+    packed = np.zeros((rows, codes.shape[1]), np.uint8)
+    for i in range(per_byte):
+        packed |= low[i::per_byte] << np.uint8(i * bits)
+    return {
+        "bits": bits,
+        "weights": ctx.constants.add(panelled(packed)),
+        "panel_bytes": rows * nr,
+        "scales": ctx.constants.add(panelled(scales)),
+        "zeros": ctx.constants.add(panelled(zeros)),
+        "block_of": ctx.constants.add(block_of),
+        "groups": len(scales),
+        "signed": int(w.dtype.startswith("int")),
+    }
+
+
+def lower_matmul_float(ctx: Lowering, node: Node) -> None:
+    """Lower a float MatMul of two computed tensors, or with weights of rank 3 and more."""
+    a, b, y = ctx.value(node.inputs[0]), ctx.value(node.inputs[1]), ctx.value(node.outputs[0])
+    sources = [ctx.read(a.name, FIRST), ctx.read(b.name, FIRST)]
+    target = ctx.write(y.name, FIRST)
+    ctx.emit(
+        reduce.matmul_f32, reduce.MATMUL,
+        params={**batches(ctx, node, a, b, 4), "a": sources[0], "b": sources[1], "y": target},
+        reads=sources, writes=[target], macs=math.prod(y.shape) * a.shape[-1],
+    )  # fmt: skip

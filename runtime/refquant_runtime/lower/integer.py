@@ -1,0 +1,273 @@
+"""Integer layers: Conv, Gemm, MatMul on codes, and ONNX's raw and dynamic forms.
+
+Here zero points, biases and the +128 of signed codes become one int32 seed a channel, scales one
+multiplier a channel, and weights wider than int8 a sum of int8 parts.
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from refquant_runtime.errors import UnsupportedError
+from refquant_runtime.graph import Node, Quant, Value
+from refquant_runtime.kernels import depthwise, gemm_i8, reduce
+from refquant_runtime.kernels.packing import pack_int8_weights
+from refquant_runtime.kernels.requantize import MODES
+from refquant_runtime.kernels.tiles import SIGNED, int8_tile
+from refquant_runtime.lower.context import FIRST, LAST, Lowering
+from refquant_runtime.lower.windows import conv_window, dense_window, is_depthwise
+from refquant_runtime.plan import At, Buffer
+from refquant_runtime.weights import integer_weights
+
+__all__ = ["Params", "lower_integer", "lower_matmul_codes", "quantize_multiplier"]
+
+Params = dict[str, int | Buffer | At]
+Array = NDArray[Any]
+
+
+def quantize_multiplier(real: Array) -> tuple[Array, Array]:
+    """Return ``(m, shift)`` int32 with real = m * 2^(shift - 31) and 2^30 <= m < 2^31.
+
+    >>> [array.tolist() for array in quantize_multiplier(np.array([0.5, 1e-12]))]
+    [[1073741824, 0], [0, 0]]
+    """
+    fraction, exponent = np.frexp(np.asarray(real, np.float64))
+    m = np.floor(fraction * 2.0**31 + 0.5).astype(np.int64)
+    carry = m == 2**31
+    m, shift = np.where(carry, m // 2, m), exponent + carry
+    tiny = shift < -31
+    return (
+        np.where(tiny, 0, m).astype(np.int32),
+        np.where(tiny, 0, shift).astype(np.int32),
+    )
+
+
+def lower_integer(ctx: Lowering, node: Node) -> None:
+    """Lower one integer layer with constant weights."""
+    x, w, y = ctx.value(node.inputs[0]), ctx.value(node.inputs[1]), ctx.value(node.outputs[0])
+    raw = "Integer" in node.op
+    to_float = node.op.endswith("ToFloat")
+    zero = ctx.inputs(node)[3] if raw and not to_float and len(node.inputs) > 3 else None
+    matrix, scales = integer_weights(node, w, zero)
+    layout = LAST if node.op.startswith("Conv") else FIRST
+    source, target = ctx.read(x.name, layout), ctx.write(y.name, layout)
+    reads = [source]
+    params: Params = {"y": target, "flip": SIGNED if x.dtype == "int8" else 0, "x_zero": -1}
+    params |= _raw(ctx, node, matrix, scales, reads) if raw else _static(ctx, node, matrix, scales)
+    if is_depthwise(node, x, w):
+        _depthwise(ctx, node, params, reads, target, matrix)
+    else:
+        _tiles(ctx, node, params, reads, target, matrix)
+
+
+def _static(ctx: Lowering, node: Node, matrix: Array, scales: Array) -> Params:
+    """Seed, multiplier and clamp of a layer whose parameters are all known."""
+    x, y = ctx.value(node.inputs[0]), ctx.value(node.outputs[0])
+    xq, yq = _quant(x), _quant(y)
+    bias = ctx.value(node.inputs[2]).data if len(node.inputs) > 2 and node.inputs[2] else None
+    reach = int(xq.zero_point) + (128 if x.dtype == "int8" else 0)
+    seed = -reach * matrix.astype(np.int64).sum(axis=0)
+    if bias is not None:
+        seed = seed + bias
+    arithmetic = ctx.arithmetic(node)
+    params: Params = {
+        "seed": ctx.constants.add(_wrap(seed)),
+        "mode": MODES[arithmetic.requantize],
+        "pad_value": int(xq.zero_point) & 255,
+        "zero_point": int(yq.zero_point),
+        **_clamp(node, y),
+    }
+    if arithmetic.requantize == "float_rne":
+        multiplier = (xq.scale * scales).astype(np.float32) / yq.scale
+        return params | {"multiplier": ctx.constants.add(multiplier.astype(np.float32))}
+    real = np.float64(xq.scale) * scales.astype(np.float64) / np.float64(yq.scale)
+    m, shift = quantize_multiplier(real)
+    largest = np.abs(matrix.astype(np.int64)).sum(axis=0) * 255
+    largest = largest + (0 if bias is None else np.abs(bias.astype(np.int64)))
+    if (largest.astype(np.float64) * 2.0 ** np.maximum(shift, 0) >= 2.0**31).any():
+        raise UnsupportedError(
+            f"{ctx.graph.path}: node {node.name!r}: its multiplier is above 1 and the shifted "
+            "accumulator may leave int32; give the output a larger scale"
+        )
+    return params | {"multiplier": ctx.constants.add(m), "shift": ctx.constants.add(shift)}
+
+
+def _raw(
+    ctx: Lowering, node: Node, matrix: Array, scales: Array, reads: list[Buffer]
+) -> Params:
+    """Zero point, scale and bias of a layer whose input's parameters are known at run time."""
+    to_float = node.op.endswith("ToFloat")
+    x = ctx.value(node.inputs[0])
+    sums = matrix.astype(np.int64).sum(axis=0)
+    params: Params = {"mode": MODES["float32" if to_float else "int32"]}
+    zero = node.inputs[3 if to_float else 2] if len(node.inputs) > 2 else ""
+    seed = np.zeros_like(sums)
+    if zero:
+        params["x_zero"] = place = ctx.read(zero, FIRST)
+        reads.append(place)
+    elif x.dtype == "int8":
+        seed = -128 * sums
+    params |= {"seed": ctx.constants.add(_wrap(seed)), "weight_sum": ctx.constants.add(_wrap(sums))}
+    if to_float:
+        params["x_scale"] = place = ctx.read(node.inputs[2], FIRST)
+        reads.append(place)
+        bias = ctx.value(node.inputs[4]).data if len(node.inputs) > 4 and node.inputs[4] else None
+        params["has_bias"] = int(bias is not None)
+        params["multiplier"] = ctx.constants.add(np.ascontiguousarray(scales, np.float32))
+        params["bias"] = ctx.constants.add(
+            np.zeros(len(sums), np.float32) if bias is None else bias
+        )
+    return params
+
+
+def _tiles(
+    ctx: Lowering, node: Node, params: Params, reads: list[Buffer], target: Buffer, matrix: Array
+) -> None:
+    """Emit the tiled kernel, once a group of the convolution."""
+    x, w = ctx.value(node.inputs[0]), ctx.value(node.inputs[1])
+    group = node.attributes.get("group", 1) if node.op.startswith("Conv") else 1
+    per_group, columns = matrix.shape[1] // group, matrix.shape[1]
+    for g in range(group):
+        part = slice(g * per_group, (g + 1) * per_group)
+        parts = _int8_parts(matrix[:, part])
+        if node.op.startswith("Conv"):
+            window, positions, rows = conv_window(node, x, w, 0)
+        else:
+            window, positions, rows = dense_window(x)
+        channels = matrix.shape[0] // positions
+        tile = int8_tile(ctx.isa, n=per_group, m=rows)
+        taps = positions * len(parts)
+        kc = -(-channels // 4)
+        own: Params = {
+            **window,
+            "x": At(reads[0], g * channels),
+            "mr": tile.mr,
+            "nr": tile.nr,
+            "taps": taps,
+            "copies": len(parts),
+            "kc": kc,
+            "n": per_group,
+            "tile": tile.address,
+            "weights": ctx.constants.add(
+                pack_int8_weights(np.concatenate(parts), taps=taps, nr=tile.nr)
+            ),
+            "pad_size": 4 * kc,
+            "y_stride": columns,
+            "y_begin": g * per_group,
+        }
+        shifted: Params = {
+            key: value + 4 * g * per_group
+            for key, value in params.items()
+            if key in ("seed", "multiplier", "shift", "weight_sum", "bias")
+            and isinstance(value, int)
+        }
+        ctx.emit(
+            gemm_i8.gemm_i8,
+            gemm_i8.FIELDS,
+            params=params | own | shifted,
+            reads=reads,
+            writes=[target],
+            scratch=4 * tile.mr * tile.nr + 4 * tile.mr * taps + 4 * kc + 64,
+            macs=rows * per_group * matrix.shape[0],
+        )
+
+
+def _depthwise(
+    ctx: Lowering, node: Node, params: Params, reads: list[Buffer], target: Buffer, matrix: Array
+) -> None:
+    x, w = ctx.value(node.inputs[0]), ctx.value(node.inputs[1])
+    window, taps, rows = conv_window(node, x, w, 0)
+    n = x.shape[1]
+    own: Params = {
+        **window, "x": reads[0], "mr": 1, "taps": taps, "copies": 1, "n": n,
+        "weights": ctx.constants.add(matrix.astype(np.int16)), "y_stride": n,
+    }  # fmt: skip
+    ctx.emit(
+        depthwise.depthwise_i8,
+        depthwise.FIELDS,
+        params=params | own,
+        reads=reads,
+        writes=[target],
+        scratch=4 * n + 4 * taps + n + 64,
+        macs=rows * n * taps,
+    )
+
+
+def lower_matmul_codes(ctx: Lowering, node: Node) -> None:
+    """Lower an integer MatMul of two computed tensors."""
+    a, b, y = ctx.value(node.inputs[0]), ctx.value(node.inputs[1]), ctx.value(node.outputs[0])
+    aq, bq, yq = _quant(a), _quant(b), _quant(y)
+    n = b.shape[-1]
+    arithmetic = ctx.arithmetic(node)
+    zeros = ctx.constants.add(np.zeros(n, np.int32))
+    params: Params = {
+        **batches(ctx, node, a, b, 1),
+        "signed_a": int(a.dtype == "int8"), "signed_b": int(b.dtype == "int8"),
+        "a_zero": int(aq.zero_point), "b_zero": int(bq.zero_point),
+        "seed": zeros, "x_zero": -1, "y_stride": n, "mode": MODES[arithmetic.requantize],
+        "zero_point": int(yq.zero_point), **_clamp(node, y),
+    }  # fmt: skip
+    if arithmetic.requantize == "float_rne":
+        m32 = np.float32(np.float32(aq.scale * bq.scale) / yq.scale)
+        params["multiplier"] = ctx.constants.add(np.full(n, m32, np.float32))
+    else:
+        real = np.float64(aq.scale) * np.float64(bq.scale) / np.float64(yq.scale)
+        m, shift = quantize_multiplier(np.full(n, real))
+        if shift.size and int(shift[0]) > 0:
+            raise UnsupportedError(f"{ctx.graph.path}: node {node.name!r}: multiplier above 1")
+        params |= {"multiplier": ctx.constants.add(m), "shift": ctx.constants.add(shift)}
+    sources = [ctx.read(a.name, FIRST), ctx.read(b.name, FIRST)]
+    target = ctx.write(y.name, FIRST)
+    ctx.emit(
+        reduce.matmul_i8, reduce.MATMUL,
+        params=params | {"a": sources[0], "b": sources[1], "y": target},
+        reads=sources, writes=[target], scratch=4 * n + 64, macs=math.prod(y.shape) * a.shape[-1],
+    )  # fmt: skip
+
+
+def batches(ctx: Lowering, node: Node, a: Value, b: Value, itemsize: int) -> Params:
+    """Return the batch dimensions of a product of two computed tensors."""
+    batch = math.prod(a.shape[:-2])
+    if math.prod(b.shape[:-2]) != 1 and a.shape[:-2] != b.shape[:-2]:
+        raise UnsupportedError(
+            f"{ctx.graph.path}: node {node.name!r}: MatMul of {list(a.shape)} and "
+            f"{list(b.shape)} needs equal leading dimensions"
+        )
+    rows, k, n = a.shape[-2], a.shape[-1], b.shape[-1]
+    single = math.prod(b.shape[:-2]) == 1
+    return {
+        "rows": rows, "k": k, "n": n, "batches": batch, "a_batch": rows * k,
+        "b_batch": 0 if single else k * n,
+    }  # fmt: skip
+
+
+def _int8_parts(matrix: Array) -> list[Array]:
+    """Write int32 weights as a sum of int8 matrices: one, unless a zero point made them wider."""
+    parts = []
+    rest = matrix
+    while True:
+        part = np.clip(rest, -128, 127)
+        parts.append(part.astype(np.int8))
+        rest = rest - part
+        if not rest.any():
+            return parts
+
+
+def _clamp(node: Node, y: Value) -> Params:
+    low, high = (-128, 127) if y.dtype == "int8" else (0, 255)
+    return {
+        "low": max(low, node.attributes.get("clamp_min", low)),
+        "high": min(high, node.attributes.get("clamp_max", high)),
+    }
+
+
+def _quant(value: Value) -> Quant:
+    assert value.quant is not None
+    return value.quant
+
+
+def _wrap(values: Array) -> Array:
+    """Return the low 32 bits: sums wrap on the way and are exact at the end."""
+    return values.astype(np.int64).astype(np.uint64).astype(np.uint32).view(np.int32)

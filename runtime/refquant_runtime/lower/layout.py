@@ -1,0 +1,124 @@
+"""Pools and pure movement: Reshape, Transpose, Concat, Pad."""
+
+import math
+
+import numpy as np
+
+from refquant_runtime.graph import DTYPE_RANGE, Node, Value
+from refquant_runtime.kernels import pool
+from refquant_runtime.lower.context import (
+    FIRST,
+    LAST,
+    Lowering,
+    f32_bits,
+    permuted,
+    strides_of,
+)
+from refquant_runtime.lower.integer import Params
+from refquant_runtime.lower.windows import window_fields
+from refquant_runtime.shapes import window
+
+__all__ = ["lower_alias", "lower_concat", "lower_pad", "lower_pool", "lower_transpose"]
+
+
+def lower_pool(ctx: Lowering, node: Node) -> None:
+    """Lower the four pools; a global one is a window as large as the image."""
+    x, y = ctx.value(node.inputs[0]), ctx.value(node.outputs[0])
+    whole = node.op.startswith("Global")
+    kernel = list(x.shape[2:]) if whole else node.attributes["kernel_shape"]
+    shape = window(x.shape, kernel, {} if whole else node.attributes)
+    n, taps = x.shape[1], math.prod(shape.kernel)
+    source, target = ctx.read(x.name, LAST), ctx.write(y.name, LAST)
+    integer = x.dtype != "float32"
+    params: Params = {
+        **window_fields(shape, x, 0 if integer else 2), "x": source, "y": target, "n": n,
+        "signed": int(x.dtype == "int8"),
+        "count_pad": node.attributes.get("count_include_pad", 0),
+    }  # fmt: skip
+    average = "Average" in node.op
+    if integer and average:
+        assert x.quant is not None and y.quant is not None
+        low, high = DTYPE_RANGE[y.dtype]
+        params |= {
+            "half_away": int(ctx.arithmetic(node).average_pool == "half_away"),
+            "x_scale": f32_bits(float(x.quant.scale)), "y_scale": f32_bits(float(y.quant.scale)),
+            "x_zero": int(x.quant.zero_point), "y_zero": int(y.quant.zero_point),
+            "low": low, "high": high,
+        }  # fmt: skip
+    kernels = {
+        (True, True): pool.average_pool_i8,
+        (True, False): pool.average_pool_f32,
+        (False, True): pool.max_pool_i8,
+        (False, False): pool.max_pool_f32,
+    }
+    ctx.emit(
+        kernels[average, integer], pool.FIELDS, params=params, reads=[source], writes=[target],
+        scratch=8 * n + 4 * taps + 64,
+    )  # fmt: skip
+
+
+def lower_alias(ctx: Lowering, node: Node) -> None:
+    """Reshape, Flatten, Identity: the same bytes under another shape."""
+    layout = ctx.layout_of(node.inputs[0]) if node.op == "Identity" else FIRST
+    ctx.alias(node.outputs[0], layout, ctx.read(node.inputs[0], layout))
+
+
+def lower_transpose(ctx: Lowering, node: Node) -> None:
+    """Transpose in file order."""
+    x, y = ctx.value(node.inputs[0]), ctx.value(node.outputs[0])
+    perm = node.attributes.get("perm", list(range(len(x.shape)))[::-1])
+    source, target = ctx.read(x.name, FIRST), ctx.write(y.name, FIRST)
+    strides = strides_of(x.shape)
+    ctx.copy(
+        source, target, ctx.itemsize(x), y.shape, tuple(strides[a] for a in perm),
+        strides_of(y.shape),
+    )  # fmt: skip
+
+
+def lower_concat(ctx: Lowering, node: Node) -> None:
+    """Copy every input to its place in the output."""
+    y = ctx.value(node.outputs[0])
+    layout = ctx.layout_of(node.inputs[0])
+    target = ctx.write(y.name, layout)
+    axis = node.attributes["axis"] % len(y.shape)
+    steps = strides_of(permuted(y.shape, layout))
+    place = _axis_in_memory(axis, len(y.shape), layout)
+    begin = 0
+    for name in node.inputs:
+        x = ctx.value(name)
+        source = ctx.read(name, layout)
+        dims = permuted(x.shape, layout)
+        ctx.copy(source, target, ctx.itemsize(x), dims, strides_of(dims), steps,
+                 to_offset=begin * steps[place])  # fmt: skip
+        begin += x.shape[axis]
+
+
+def lower_pad(ctx: Lowering, node: Node) -> None:
+    """Fill the output with the padding, then copy the input into its middle."""
+    x, y = ctx.value(node.inputs[0]), ctx.value(node.outputs[0])
+    layout = ctx.layout_of(x.name)
+    source, target = ctx.read(x.name, layout), ctx.write(y.name, layout)
+    rank = len(x.shape)
+    before = node.attributes.get("pads", [0] * (2 * rank))[:rank]
+    steps = strides_of(permuted(y.shape, layout))
+    offset = sum(
+        amount * steps[_axis_in_memory(axis, rank, layout)] for axis, amount in enumerate(before)
+    )
+    ctx.fill(target, ctx.itemsize(x), _pad_bits(node, x))
+    dims = permuted(x.shape, layout)
+    ctx.copy(source, target, ctx.itemsize(x), dims, strides_of(dims), steps, to_offset=offset)
+
+
+def _pad_bits(node: Node, x: Value) -> int:
+    if x.dtype == "float32":
+        return f32_bits(np.float32(node.attributes.get("value", 0.0)))
+    return int(x.quant.zero_point) & 255 if x.quant else 0
+
+
+def _axis_in_memory(axis: int, rank: int, layout: str) -> int:
+    """Return where an axis of the file lies in memory."""
+    if layout == FIRST or rank < 3 or axis == 0:
+        return axis
+    return rank - 1 if axis == 1 else axis - 1
+
+

@@ -1,0 +1,51 @@
+"""Fuse a float Relu or Clip into the layer before it.
+
+The layer then clamps each element as it stores it: one pass over memory less. Allowed when the
+layer's output has no other reader; the result has the same bits (``docs/spec/operators.md``).
+"""
+
+from collections import Counter
+from dataclasses import replace
+
+from refquant_runtime.graph import Graph, Node
+
+__all__ = ["fuse_bounds"]
+
+LAYERS = frozenset("Conv Gemm MatMul".split())
+
+
+def fuse_bounds(graph: Graph) -> Graph:
+    """Return the graph with every fusable Relu and Clip folded into its layer."""
+    readers = Counter(name for node in graph.nodes for name in node.inputs)
+    readers.update(graph.outputs)
+    nodes: list[Node] = []
+    producer: dict[str, int] = {}
+    for node in graph.nodes:
+        source = producer.get(node.inputs[0]) if node.op in ("Relu", "Clip") else None
+        if source is not None and _fusable(graph, nodes[source], node, readers):
+            low = 0.0 if node.op == "Relu" else node.attributes.get("min", float("-inf"))
+            high = float("inf") if node.op == "Relu" else node.attributes.get("max", float("inf"))
+            layer = nodes[source]
+            nodes[source] = replace(
+                layer,
+                outputs=node.outputs,
+                attributes={**layer.attributes, "fused_min": low, "fused_max": high},
+            )
+            producer[node.outputs[0]] = source
+            continue
+        producer.update((name, len(nodes)) for name in node.outputs)
+        nodes.append(node)
+    return replace(graph, nodes=tuple(nodes))
+
+
+def _fusable(graph: Graph, layer: Node, bound: Node, readers: Counter[str]) -> bool:
+    value = graph.values[layer.outputs[0]]
+    return (
+        layer.op in LAYERS
+        and value.dtype == "float32"
+        and readers[value.name] == 1
+        and "fused_min" not in layer.attributes
+        and len(bound.inputs) == 1
+        and graph.values[layer.inputs[1]].data is not None
+        and len(graph.values[layer.inputs[1]].shape) != 3
+    )

@@ -1,0 +1,153 @@
+"""A session: one model, planned for this CPU, with its memory and its threads."""
+
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from refquant_runtime import isa
+from refquant_runtime.check import bind
+from refquant_runtime.errors import InputError
+from refquant_runtime.executor import Executor
+from refquant_runtime.graph import Graph, Value, read_graph
+from refquant_runtime.lower import lower
+from refquant_runtime.passes.fuse import fuse_bounds
+from refquant_runtime.plan import Buffer
+
+__all__ = ["Session"]
+
+Array = NDArray[Any]
+
+
+class Session:
+    """Load a ``.rq`` file and run it.
+
+    ``session.run({"x": x})`` copies inputs in and outputs out. ``session.inputs["x"][...] = x;
+    session.invoke(); session.outputs["y"]`` works on the plan's own memory, without a copy.
+    The bits of the result depend on the file and the input only: not on the number of threads,
+    nor on the instruction set. Calls from several Python threads take turns.
+
+    Raises ``FormatError``, ``UnsupportedError`` or ``InputError``, all ``ValueError`` s.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], *, threads: int | None = None) -> None:
+        cores = os.cpu_count() or 1
+        count = min(cores, 4) if threads is None else threads
+        if type(count) is not int or not 1 <= count <= 256:
+            raise InputError(f"threads must be an integer from 1 to 256, got {threads!r}")
+        start = time.perf_counter()
+        self.path = Path(path)
+        self.threads = count
+        self.isa = isa.chosen()
+        self.graph = read_graph(path)
+        bound, arithmetics = bind(self.graph, 1)
+        self._bound = fuse_bounds(bound)
+        loaded = time.perf_counter()
+        self.plan, inputs, outputs = lower(
+            self._bound, arithmetics, isa=self.isa, nthreads=count
+        )
+        self._executor = Executor(self.plan, count)
+        self.inputs: Mapping[str, Array] = {k: self._view(k, b) for k, b in inputs.items()}
+        self.outputs: Mapping[str, Array] = {k: self._view(k, b) for k, b in outputs.items()}
+        planned = time.perf_counter()
+        self.startup_seconds = {"load": loaded - start, "plan": planned - loaded}
+
+    def invoke(self) -> None:
+        """Run once on the bound buffers."""
+        self._executor.run()
+
+    def run(self, feeds: Mapping[str, Any]) -> dict[str, Array]:
+        """Return the outputs for ``feeds``: name -> array of the declared dtype and shape.
+
+        Where the first dimension is ``N`` any number of samples may be passed, the same for every
+        input; each sample is computed by itself.
+        """
+        with self._executor.lock:
+            count = self._check(feeds)
+            batched = self._batched(self.graph.outputs)
+            results = {
+                name: np.empty((count if batched else 1, *view.shape[batched:]), view.dtype)
+                for name, view in self.outputs.items()
+            }
+            for sample in range(count):
+                for name, view in self.inputs.items():
+                    view[...] = feeds[name][sample : sample + 1] if batched else feeds[name]
+                self.invoke()
+                for name, view in self.outputs.items():
+                    results[name][sample] = view[0] if batched else view
+        return results if batched else {name: array[0] for name, array in results.items()}
+
+    def close(self) -> None:
+        """Stop the session's threads; it cannot run afterwards."""
+        self._executor.close()
+
+    def profile(self, runs: int = 50) -> list[dict[str, Any]]:
+        """Return for each step its node, operator, kernel, median microseconds and GOPS."""
+        steps = self.plan.steps
+        times = np.zeros((runs, len(steps)))
+        with self._executor.lock:
+            self.invoke()
+            for run in range(runs):
+                for index in range(len(steps)):
+                    begin = time.perf_counter()
+                    self._executor.run(index, index + 1)
+                    times[run, index] = time.perf_counter() - begin
+        median = np.median(times, axis=0)
+        return [
+            {
+                "node": step.node,
+                "op": step.op,
+                "kernel": step.kernel.__name__,
+                "us": float(median[i] * 1e6),
+                "gops": 2 * step.macs / float(median[i]) / 1e9 if step.macs else 0.0,
+            }
+            for i, step in enumerate(steps)
+        ]
+
+    # -- private --------------------------------------------------------------------------------
+
+    def _view(self, name: str, buffer: Buffer) -> Array:
+        value: Value = self._bound.values[name]
+        arena = self.plan.arena[buffer.offset : buffer.offset + buffer.nbytes]
+        return arena.view(value.dtype).reshape(value.shape)
+
+    def _batched(self, names: tuple[str, ...]) -> bool:
+        return any(self.graph.values[name].batched for name in names)
+
+    def _check(self, feeds: Mapping[str, Any]) -> int:
+        """Check names, dtypes and shapes; return the number of samples."""
+        where = self.path
+        expected = list(self.inputs)
+        if set(feeds) != set(expected):
+            raise InputError(f"{where}: inputs are {expected}, got {sorted(map(str, feeds))}")
+        counts = set()
+        for name, view in self.inputs.items():
+            value = self.graph.values[name]
+            array = feeds[name]
+            if not isinstance(array, np.ndarray) or array.dtype != view.dtype:
+                kind = getattr(array, "dtype", type(array).__name__)
+                raise InputError(f"{where}: input {name!r} must be {view.dtype} array, got {kind}")
+            if value.batched:
+                fits = array.ndim == view.ndim and array.shape[1:] == view.shape[1:]
+                counts.add(array.shape[0] if array.ndim else 0)
+            else:
+                fits = array.shape == view.shape
+            if not fits:
+                shape = ["N", *view.shape[1:]] if value.batched else list(view.shape)
+                raise InputError(
+                    f"{where}: input {name!r} must have shape {shape}, got {list(array.shape)}"
+                )
+        if len(counts) > 1:
+            raise InputError(f"{where}: inputs have different numbers of samples {sorted(counts)}")
+        return counts.pop() if counts else 1
+
+
+def graph_of(path: str | os.PathLike[str]) -> Graph:
+    """Read and check a file without planning it."""
+    graph = read_graph(path)
+    bind(graph, 1)
+    return graph

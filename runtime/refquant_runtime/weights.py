@@ -1,0 +1,125 @@
+"""Weights of a file as matrices: unpacked codes, zero points, scales a column.
+
+A convolution's weights ``[M, C, KH, KW]`` become a matrix of ``K = KH * KW * C`` rows, in the
+order in which a window is walked (position first, then channel), and ``M`` columns.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from refquant_runtime.graph import SUBBYTE, Node, Quant, Value
+
+__all__ = [
+    "as_matrix",
+    "block_parameters",
+    "column_scales",
+    "integer_weights",
+    "prove_accumulator",
+    "unpack",
+]
+
+Array = NDArray[Any]
+
+
+def unpack(value: Value) -> Array:
+    """Return a constant's codes, one an element, in its own shape.
+
+    >>> packed = np.array([0x21, 0x0F], np.uint8)
+    >>> unpack(Value("w", "int4", (3,), False, None, packed)).tolist()
+    [1, 2, -1]
+    """
+    assert value.data is not None
+    bits = SUBBYTE.get(value.dtype)
+    if bits is None:
+        return value.data
+    shifts = np.arange(0, 8, bits, dtype=np.uint8)
+    codes = (value.data[:, None] >> shifts) & ((1 << bits) - 1)
+    count = int(np.prod(value.shape, dtype=np.int64))
+    flat = codes.reshape(-1)[:count].astype(np.int16)
+    if value.dtype.startswith("int"):
+        flat = np.where(flat >= 1 << (bits - 1), flat - (1 << bits), flat)
+    return flat.reshape(value.shape)
+
+
+def as_matrix(node: Node, array: Array) -> Array:
+    """Reorder an array shaped like the weights (or like their blocks) into (K, N)."""
+    if node.op.startswith("Conv"):
+        spatial = array.reshape(*array.shape[:2], -1)  # (M, C, taps)
+        return spatial.transpose(2, 1, 0).reshape(-1, array.shape[0])
+    if node.op == "Gemm" and node.attributes.get("transB", 0):
+        return array.T
+    return array
+
+
+def _expand(parameters: Array, quant: Quant, shape: tuple[int, ...]) -> Array:
+    """Repeat block parameters until there is one an element."""
+    if quant.block_shape is None or parameters.ndim == 0:
+        return np.broadcast_to(parameters, shape)
+    for axis, size in enumerate(quant.block_shape):
+        parameters = np.repeat(parameters, size, axis)
+    return parameters[tuple(slice(0, size) for size in shape)]
+
+
+def integer_weights(node: Node, w: Value, zero: Value | None = None) -> tuple[Array, Array]:
+    """Return ``code - zero_point`` as an int32 matrix (K, N), and the scale of each column."""
+    if len(w.shape) != 2 and not node.op.startswith("Conv"):
+        raise ValueError(f"integer weights must be a matrix, got shape {list(w.shape)}")
+    codes = unpack(w).astype(np.int32)
+    scales = np.ones(1, np.float32)
+    if w.quant is not None:
+        codes = codes - _expand(w.quant.zero_point, w.quant, w.shape)
+        scales = column_scales(node, w)
+    matrix = as_matrix(node, codes)
+    if zero is not None:
+        assert zero.data is not None
+        matrix = matrix - zero.data.reshape(-1).astype(np.int32)
+    return np.ascontiguousarray(matrix, np.int32), np.broadcast_to(scales, (matrix.shape[1],))
+
+
+def column_scales(node: Node, w: Value) -> Array:
+    """Return the scale of each output column; one for all, or one each, and nothing finer."""
+    quant = w.quant
+    assert quant is not None
+    if quant.scale.size == 1:
+        return quant.scale.reshape(1)
+    matrix = as_matrix(node, _expand(quant.scale, quant, w.shape))
+    if matrix.size and not (matrix == matrix[0]).all():
+        raise ValueError("integer weights need one scale for each output channel, not finer blocks")
+    return np.ascontiguousarray(matrix[0])
+
+
+def block_parameters(node: Node, w: Value) -> tuple[Array, Array, Array]:
+    """Return ``(block_of, scales, zeros)`` of weight-only weights.
+
+    ``block_of[k]`` (int32) is the row of the tables that holds row k's parameters; ``scales`` and
+    ``zeros`` are (rows, N).
+    """
+    quant = w.quant
+    assert quant is not None
+    scales = as_matrix(node, _expand(quant.scale, quant, w.shape))
+    zeros = as_matrix(node, _expand(quant.zero_point, quant, w.shape))
+    stacked = np.concatenate([scales.view(np.int32) if scales.flags.c_contiguous
+                              else np.ascontiguousarray(scales).view(np.int32), zeros], axis=1)  # fmt: skip
+    rows, block_of = np.unique(stacked, axis=0, return_inverse=True)
+    first = np.zeros(len(rows), np.int64)
+    first[block_of.reshape(-1)[::-1]] = np.arange(len(stacked))[::-1]
+    return (
+        block_of.reshape(-1).astype(np.int32),
+        np.ascontiguousarray(scales[first], np.float32),
+        np.ascontiguousarray(zeros[first], np.int32),
+    )
+
+
+def prove_accumulator(matrix: Array, bias: Array | None, reach: int) -> None:
+    """Refuse weights whose int32 sums could overflow for some input of magnitude <= ``reach``."""
+    bound = np.abs(matrix.astype(np.int64)).sum(axis=0) * reach
+    if bias is not None:
+        bound = bound + np.abs(bias.astype(np.int64))
+    if bound.size and int(bound.max()) > 2**31 - 1:
+        channel = int(bound.argmax())
+        raise ValueError(
+            f"the int32 accumulator of output channel {channel} may reach {int(bound[channel])}, "
+            "beyond 2**31 - 1; use smaller weights, a smaller bias, or split the layer"
+        )
