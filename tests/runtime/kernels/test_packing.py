@@ -49,6 +49,6 @@ def test_what_cannot_be_packed_is_refused() -> None:
     with pytest.raises(ValueError, match="nr must be at least 1, got 0"):
         pack_int8_weights(w, taps=1, nr=0)
     with pytest.raises(ValueError, match="matrix of int8, got uint8"):
-        pack_int8_weights(w.view(np.uint8), taps=1, nr=8)  # type: ignore[arg-type]
+        pack_int8_weights(w.view(np.uint8), taps=1, nr=8)
     with pytest.raises(ValueError, match="matrix of float32, got float64"):
-        pack_f32_weights(np.zeros((2, 2)), nr=8)
+        pack_f32_weights(np.zeros((2, 2)), nr=8)  # type: ignore[arg-type]
