@@ -61,6 +61,8 @@ def pad(x: Array, *, pads: Sequence[int], value: float = 0.0) -> Array:
             f"Pad: attribute pads must be {2 * x.ndim} integers >= 0 for an input of shape "
             f"{x.shape}, got {list(pads)}"
         )
+    if x.ndim == 0:  # np.pad refuses a scalar, which has no side to pad
+        return x.copy()
     widths = list(zip(numbers[: x.ndim], numbers[x.ndim :], strict=True))
     return np.pad(x, widths, constant_values=np.asarray(value).astype(x.dtype))
 
@@ -130,7 +132,7 @@ def transpose(x: Array, *, perm: Sequence[int] | None = None) -> Array:
         raise ValueError(
             f"Transpose: attribute perm must be a permutation of the {x.ndim} axes, got {order}"
         )
-    return np.ascontiguousarray(x.transpose(order))
+    return x.transpose(order).copy()  # row-major; a scalar stays one
 
 
 def _axis(op: str, axis: int, rank: int) -> int:
