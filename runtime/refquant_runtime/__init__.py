@@ -12,6 +12,7 @@ from refquant_runtime.errors import (
     UnsupportedError,
 )
 from refquant_runtime.session import Session
+from refquant_runtime.version import __version__
 
 __all__ = [
     "FormatError",
@@ -21,4 +22,3 @@ __all__ = [
     "UnsupportedError",
     "__version__",
 ]
-__version__ = "0.1.0"

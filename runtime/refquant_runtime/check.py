@@ -21,13 +21,18 @@ from refquant_runtime.weights import integer_weights, prove_accumulator
 __all__ = ["MOVEMENT", "bind"]
 
 MOVEMENT = frozenset(
-    "Reshape Flatten Transpose Concat Pad Identity MaxPool GlobalMaxPool".split()
+    ["Reshape", "Flatten", "Transpose", "Concat", "Pad", "Identity", "MaxPool", "GlobalMaxPool"]
 )
-INTEGER = frozenset("Conv Gemm MatMul".split())
-ELEMENTWISE = frozenset("Add Mul AveragePool GlobalAveragePool Softmax".split())
+INTEGER = frozenset(["Conv", "Gemm", "MatMul"])
+ELEMENTWISE = frozenset(["Add", "Mul", "AveragePool", "GlobalAveragePool", "Softmax"])
 RAW = frozenset(
-    "DynamicQuantizeLinear MatMulInteger ConvInteger MatMulIntegerToFloat "
-    "ConvIntegerToFloat".split()
+    [
+        "DynamicQuantizeLinear",
+        "MatMulInteger",
+        "ConvInteger",
+        "MatMulIntegerToFloat",
+        "ConvIntegerToFloat",
+    ]
 )
 EIGHT = ("int8", "uint8")
 
@@ -237,7 +242,8 @@ class _Checker:
 
     def raw(self, node: Node, inputs: list[Value | None], outputs: list[Value]) -> None:
         x, w, y = inputs[0], inputs[1], outputs[0]
-        assert x is not None and w is not None
+        assert x is not None
+        assert w is not None
         to_float = node.op.endswith("ToFloat")
         _need(x.dtype in (("uint8",) if to_float else EIGHT), f"x is {x.dtype}")
         _need(x.quant is None, "x carries no quant")
@@ -247,7 +253,8 @@ class _Checker:
         zero = inputs[3] if to_float else (inputs[2] if len(inputs) > 2 else None)
         if to_float:
             scale = inputs[2]
-            assert scale is not None and zero is not None
+            assert scale is not None
+            assert zero is not None
             _need(w.quant is not None and not np.any(w.quant.zero_point), "w has zero point 0")
             _need(scale.dtype == "float32" and scale.shape == (), "x_scale is a float32 scalar")
             bias = inputs[4] if len(inputs) > 4 else None

@@ -11,7 +11,7 @@ class RefquantRuntimeError(ValueError):
 
 
 class FormatError(RefquantRuntimeError):
-    """The file is not a valid ``.rq`` file: damaged, truncated, or wrong by its own declarations."""
+    """The file is not a valid ``.rq`` file: damaged, truncated, or against its own words."""
 
     def __init__(self, path: object, where: str, problem: str, remedy: str) -> None:
         super().__init__(f"{path}: {where}: {problem}; {remedy}")

@@ -21,6 +21,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from refquant_runtime.kernels.abi import call_kernel
+from refquant_runtime.kernels.cache import cached_njit
 from refquant_runtime.kernels.pointers import aligned_empty, offset, pointer
 from refquant_runtime.plan import Plan
 
@@ -34,7 +35,7 @@ _HAS_YIELD = binding.address_of_symbol("sched_yield") is not None
 _WORD = ir.IntType(64)
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def atomic_add(context: Any, place: Any, value: Any) -> Any:
     """Add to ``*place`` and publish everything written before; return the old value."""
 
@@ -44,7 +45,7 @@ def atomic_add(context: Any, place: Any, value: Any) -> Any:
     return types.int64(types.CPointer(types.int64), types.int64), codegen
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def atomic_load(context: Any, place: Any) -> Any:
     """Read ``*place`` and see everything published before it was written."""
 
@@ -54,7 +55,7 @@ def atomic_load(context: Any, place: Any) -> Any:
     return types.int64(types.CPointer(types.int64)), codegen
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def relax(context: Any) -> Any:
     """Tell the core that this is a waiting loop."""
 
@@ -70,7 +71,7 @@ def relax(context: Any) -> Any:
     return types.void(), codegen
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def give_way(context: Any) -> Any:
     """Let another thread have the core."""
 
@@ -106,17 +107,17 @@ def run_steps(codes: Any, params: Any, arena: Any, consts: Any, control: Any, be
                     give_way()
 
 
-@njit(nogil=True, cache=True)
+@cached_njit
 def lead(codes: Any, params: Any, arena: Any, consts: Any, control: Any, begin: int, end: int,
          base: int, nthreads: int) -> None:  # fmt: skip
     """Take part in a run as thread 0; on return every thread has finished it."""
     run_steps(codes, params, arena, consts, control, begin, end, base, 0, nthreads)
 
 
-@njit(nogil=True, cache=True)
+@cached_njit
 def announce(control: Any, begin: int, end: int) -> int:
     """Publish a run to the other threads and return the barrier's count before it."""
-    base = control[ARRIVED]  # everybody is idle: nobody writes
+    base: int = control[ARRIVED]  # everybody is idle: nobody writes
     control[BASE] = base
     control[BEGIN] = begin
     control[END] = end
@@ -124,7 +125,7 @@ def announce(control: Any, begin: int, end: int) -> int:
     return base
 
 
-@njit(nogil=True, cache=True)
+@cached_njit
 def follow(codes: Any, params: Any, arena: Any, consts: Any, control: Any, tid: int,
            nthreads: int, seen: int) -> int:  # fmt: skip
     """Take part in every run after number ``seen``; return the last number when idle too long."""
@@ -166,7 +167,8 @@ class _Crew:
             seen = follow(*self.args, tid, self.nthreads, seen)
             with self.awake:
                 self.asleep += 1
-                self.awake.wait_for(lambda: self.control[RUN] != seen or self.control[STOP])
+                while self.control[RUN] == seen and not self.control[STOP]:
+                    self.awake.wait()
                 self.asleep -= 1
 
     def wake(self) -> None:

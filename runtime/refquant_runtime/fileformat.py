@@ -103,7 +103,9 @@ def parse_json(path: Path, where: str, text: bytes) -> dict[str, Any]:
             parse_int=integer,
         )
     except ValueError as error:  # includes JSONDecodeError and UnicodeDecodeError
-        _fail(path, where, f"not valid JSON ({error})", "the file is damaged: copy or write it again")
+        _fail(
+            path, where, f"not valid JSON ({error})", "the file is damaged: copy or write it again"
+        )
     if not isinstance(value, dict):
         _fail(path, where, "is not a JSON object", REWRITE)
     return value

@@ -47,9 +47,7 @@ class Session:
         bound, arithmetics = bind(self.graph, 1)
         self._bound = fuse_bounds(bound)
         loaded = time.perf_counter()
-        self.plan, inputs, outputs = lower(
-            self._bound, arithmetics, isa=self.isa, nthreads=count
-        )
+        self.plan, inputs, outputs = lower(self._bound, arithmetics, isa=self.isa, nthreads=count)
         self._executor = Executor(self.plan, count)
         self.inputs: Mapping[str, Array] = {k: self._view(k, b) for k, b in inputs.items()}
         self.outputs: Mapping[str, Array] = {k: self._view(k, b) for k, b in outputs.items()}

@@ -59,7 +59,9 @@ def window(x: Shape, kernel: Sequence[int], attributes: Attributes) -> Window:
     dilations = _ints(attributes, "dilations", [1] * rank, 1)
     pads = _ints(attributes, "pads", [0] * (2 * rank), 0)
     given = attributes.get("kernel_shape", list(kernel))
-    _need(given == list(kernel), f"kernel_shape {given!r} is not that of the weights {list(kernel)}")
+    _need(
+        given == list(kernel), f"kernel_shape {given!r} is not that of the weights {list(kernel)}"
+    )
     out = []
     for axis in range(rank):
         padded = x[2 + axis] + pads[axis] + pads[axis + rank]
@@ -154,8 +156,9 @@ def _global_pool(inputs: Sequence[Shape | None], attributes: Attributes) -> list
 def _reshape(inputs: Sequence[Shape | None], attributes: Attributes) -> list[Shape]:
     x, target = _shape(inputs, 0), attributes.get("shape")
     ok = isinstance(target, list) and all(type(v) is int and -1 <= v < 2**31 for v in target)
-    _need(ok and target.count(-1) <= 1, f"attribute shape is {target!r}")
+    _need(ok, f"attribute shape is {target!r}")
     assert isinstance(target, list)
+    _need(target.count(-1) <= 1, f"attribute shape is {target!r}")
     _need(all(v != 0 or i < len(x) for i, v in enumerate(target)), "a 0 copies no dimension")
     sizes = [x[i] if v == 0 else v for i, v in enumerate(target)]
     if -1 in sizes:
@@ -264,7 +267,18 @@ OPERATORS: Mapping[str, Operator] = {
     **{
         name: _UNARY
         for name in (
-            "Abs Neg Sqrt Exp Log Sigmoid Tanh Erf Gelu Swish Softplus HardSwish".split()
+            "Abs",
+            "Neg",
+            "Sqrt",
+            "Exp",
+            "Log",
+            "Sigmoid",
+            "Tanh",
+            "Erf",
+            "Gelu",
+            "Swish",
+            "Softplus",
+            "HardSwish",
         )
     },
 }

@@ -100,8 +100,8 @@ def block_parameters(node: Node, w: Value) -> tuple[Array, Array, Array]:
     assert quant is not None
     scales = as_matrix(node, _expand(quant.scale, quant, w.shape))
     zeros = as_matrix(node, _expand(quant.zero_point, quant, w.shape))
-    stacked = np.concatenate([scales.view(np.int32) if scales.flags.c_contiguous
-                              else np.ascontiguousarray(scales).view(np.int32), zeros], axis=1)  # fmt: skip
+    bits = np.ascontiguousarray(scales).view(np.int32)
+    stacked = np.concatenate([bits, zeros], axis=1)
     rows, block_of = np.unique(stacked, axis=0, return_inverse=True)
     first = np.zeros(len(rows), np.int64)
     first[block_of.reshape(-1)[::-1]] = np.arange(len(stacked))[::-1]

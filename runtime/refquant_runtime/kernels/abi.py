@@ -13,10 +13,11 @@ A kernel is a plain module-level function, compiled by :func:`compiled` when a p
 from typing import Any
 
 from llvmlite import ir
-from numba import cfunc, njit, types
+from numba import njit, types
 from numba.extending import intrinsic
 
 from refquant_runtime.kernels import pointers
+from refquant_runtime.kernels.cache import cached_cfunc
 
 __all__ = [
     "KERNEL",
@@ -48,7 +49,7 @@ def i8_at(base: Any, at: int) -> Any:
     return pointers.as_i8(pointers.offset(base, at))
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def i16_at(context: Any, base: Any, at: Any) -> Any:
     """Return the block's bytes from offset ``at`` as ``int16*``."""
     target = types.CPointer(types.int16)
@@ -71,7 +72,7 @@ def f32_at(base: Any, at: int) -> Any:
     return pointers.as_f32(pointers.offset(base, at))
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def bits_f32(context: Any, bits: Any) -> Any:
     """Return the float32 whose bit pattern is the low half of an int64 (how params carry reals)."""
 
@@ -81,7 +82,7 @@ def bits_f32(context: Any, bits: Any) -> Any:
     return types.float32(types.int64), codegen
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def call_kernel(
     context: Any, code: Any, arena: Any, consts: Any, params: Any, tid: Any, nthreads: Any
 ) -> Any:
@@ -111,6 +112,6 @@ def compiled(function: Any) -> int:
     Module-level functions only: a closure never hits the cache.
     """
     if function not in _COMPILED:
-        _COMPILED[function] = cfunc(KERNEL, cache=True, error_model="numpy")(function)
+        _COMPILED[function] = cached_cfunc(KERNEL, function)
     address: int = _COMPILED[function].address
     return address

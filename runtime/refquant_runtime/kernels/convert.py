@@ -15,9 +15,9 @@ from refquant_runtime.kernels.abi import bits_f32, f32_at, i8_at, i32_at, share,
 __all__ = ["DEQUANTIZE", "DYNAMIC", "QUANTIZE", "dequantize", "dynamic_quantize", "quantize",
            "quantize_one"]  # fmt: skip
 
-QUANTIZE = "x y n scale zero low high rule nan".split()
-DEQUANTIZE = "x y n scale zero kind".split()  # kind: 0 uint8, 1 int8, 2 int32
-DYNAMIC = "x y n scale zero rule nan".split()
+QUANTIZE = ["x", "y", "n", "scale", "zero", "low", "high", "rule", "nan"]
+DEQUANTIZE = ["x", "y", "n", "scale", "zero", "kind"]  # kind: 0 uint8, 1 int8, 2 int32
+DYNAMIC = ["x", "y", "n", "scale", "zero", "rule", "nan"]
 
 
 @njit(nogil=True, error_model="numpy", inline="always")

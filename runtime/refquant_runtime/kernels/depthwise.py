@@ -19,12 +19,10 @@ __all__ = ["FIELDS", "FIELDS_F32", "depthwise_f32", "depthwise_i8"]
 FIELDS = (
     *WINDOW,
     *EPILOGUE,
-    *"weights n flip scratch scratch_size pad_value".split(),
+    *["weights", "n", "flip", "scratch", "scratch_size", "pad_value"],
 )
-WEIGHTS, N, FLIP, SCRATCH, SCRATCH_SIZE, PAD_VALUE = range(
-    len(WINDOW) + len(EPILOGUE), len(FIELDS)
-)
-FIELDS_F32 = (*WINDOW, *"y weights bias n scratch scratch_size low high".split())
+WEIGHTS, N, FLIP, SCRATCH, SCRATCH_SIZE, PAD_VALUE = range(len(WINDOW) + len(EPILOGUE), len(FIELDS))
+FIELDS_F32 = (*WINDOW, *["y", "weights", "bias", "n", "scratch", "scratch_size", "low", "high"])
 F_Y, F_WEIGHTS, F_BIAS, F_N, F_SCRATCH, F_SCRATCH_SIZE, F_LOW, F_HIGH = range(
     len(WINDOW), len(FIELDS_F32)
 )

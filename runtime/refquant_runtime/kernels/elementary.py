@@ -18,13 +18,31 @@ F = np.float32
 FUNCTIONS = {
     name: code
     for code, name in enumerate(
-        "Abs Neg Sqrt Exp Log Sigmoid Tanh Erf Gelu Swish Elu Softplus HardSigmoid HardSwish "
-        "Relu LeakyRelu Clip Identity".split()
+        [
+            "Abs",
+            "Neg",
+            "Sqrt",
+            "Exp",
+            "Log",
+            "Sigmoid",
+            "Tanh",
+            "Erf",
+            "Gelu",
+            "Swish",
+            "Elu",
+            "Softplus",
+            "HardSigmoid",
+            "HardSwish",
+            "Relu",
+            "LeakyRelu",
+            "Clip",
+            "Identity",
+        ]
     )
 }
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def as_float(context: Any, bits: Any) -> Any:
     """Return the float32 with these bits."""
 
@@ -34,7 +52,7 @@ def as_float(context: Any, bits: Any) -> Any:
     return types.float32(types.int32), codegen
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def as_bits(context: Any, value: Any) -> Any:
     """Return the bits of a float32."""
 

@@ -26,10 +26,42 @@ __all__ = [
     "unary_f32",
 ]
 
-BINARY = (
-    "a b y d0 d1 d2 d3 a0 a1 a2 a3 b0 b1 b2 b3 mode signed_a signed_b a_zero b_zero y_zero low "
-    "high a_scale b_scale y_scale rule nan m1 s1 m2 s2 m3 s3"
-).split()
+BINARY = [
+    "a",
+    "b",
+    "y",
+    "d0",
+    "d1",
+    "d2",
+    "d3",
+    "a0",
+    "a1",
+    "a2",
+    "a3",
+    "b0",
+    "b1",
+    "b2",
+    "b3",
+    "mode",
+    "signed_a",
+    "signed_b",
+    "a_zero",
+    "b_zero",
+    "y_zero",
+    "low",
+    "high",
+    "a_scale",
+    "b_scale",
+    "y_scale",
+    "rule",
+    "nan",
+    "m1",
+    "s1",
+    "m2",
+    "s2",
+    "m3",
+    "s3",
+]
 (
     A, B, Y, D0, D1, D2, D3, A0, A1, A2, A3, B0, B1, B2, B3, MODE, SIGNED_A, SIGNED_B, A_ZERO,
     B_ZERO, Y_ZERO, LOW, HIGH, A_SCALE, B_SCALE, Y_SCALE, RULE, NAN, M1, S1, M2, S2, M3, S3,
@@ -41,8 +73,8 @@ INTEGER_MODES = {
     "float_rne": 3,
     "gemmlowp_double": 4,
 }
-TABLE = "x y table n flip".split()
-UNARY = "x y n function a b".split()
+TABLE = ["x", "y", "table", "n", "flip"]
+UNARY = ["x", "y", "n", "function", "a", "b"]
 
 
 @njit(nogil=True, error_model="numpy", inline="always")

@@ -86,10 +86,9 @@ def _opaque_splat(builder: Any, flip: Any, count: int) -> Any:
     return builder.asm(same, "", "=v,0", [vector], False)
 
 
-def _flipped_bytes(builder: Any, p: Any, flips: Any) -> Any:
+def _flipped_words(builder: Any, p: Any, flips: Any) -> Any:
     """The four activations at ``p`` in every lane, their top bits flipped by ``flips``."""
-    words = _splat(builder, _load(builder, p, _I32), flips.type.count)
-    return builder.bitcast(builder.xor(words, flips), ir.VectorType(_I8, STEP * flips.type.count))
+    return builder.xor(_splat(builder, _load(builder, p, _I32), flips.type.count), flips)
 
 
 def _identity(builder: Any, sums: Any) -> Any:
@@ -97,20 +96,23 @@ def _identity(builder: Any, sums: Any) -> Any:
 
 
 def _dot_product_bytes(bits: int) -> Arithmetic:
-    """``vpdpbusd``, in AVX512-VNNI (512 bits) or AVX-VNNI (256 bits)."""
+    """``vpdpbusd``, in AVX512-VNNI (512 bits) or AVX-VNNI (256 bits).
+
+    Declared on int32 vectors, as LLVM had it until version 21; newer ones upgrade it.
+    """
     columns = bits // 32
-    sums, codes = ir.VectorType(_I32, columns), ir.VectorType(_I8, bits // 8)
+    sums = ir.VectorType(_I32, columns)
     name = f"llvm.x86.avx512.vpdpbusd.{bits}"
 
     def multiply_add(builder: Any, c: Any, a: Any, w: Any) -> Any:
-        return builder.call(_declare(builder, name, sums, [sums, codes, codes]), [c, a, w])
+        return builder.call(_declare(builder, name, sums, [sums, sums, sums]), [c, a, w])
 
     return Arithmetic(
         columns,
         sums,
         lambda builder, flip: _opaque_splat(builder, flip, columns),
-        _flipped_bytes,
-        lambda builder, p: _load(builder, p, codes),
+        _flipped_words,
+        lambda builder, p: _load(builder, p, sums),
         multiply_add,
         _identity,
     )
@@ -126,6 +128,9 @@ def _widening_pairs() -> Arithmetic:
         pairs = _declare(builder, "llvm.x86.avx2.pmadd.wd", sums, [wide, wide])
         return builder.add(c, builder.call(pairs, [a, w]))
 
+    def broadcast(builder: Any, p: Any, flips: Any) -> Any:
+        return builder.zext(builder.bitcast(_flipped_words(builder, p, flips), codes), wide)
+
     def finish(builder: Any, c: Any) -> Any:
         lanes = ir.VectorType(_I32, columns)
         even, odd = ([2 * i + half for i in range(columns)] for half in (0, 1))
@@ -139,7 +144,7 @@ def _widening_pairs() -> Arithmetic:
         columns,
         sums,
         lambda builder, flip: _opaque_splat(builder, flip, columns),
-        lambda builder, p, flips: builder.zext(_flipped_bytes(builder, p, flips), wide),
+        broadcast,
         lambda builder, p: builder.sext(_load(builder, p, codes), wide),
         multiply_add,
         finish,

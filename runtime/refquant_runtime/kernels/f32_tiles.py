@@ -17,10 +17,7 @@ from numba.extending import intrinsic
 from refquant_runtime.kernels.emit import ARITHMETIC, emit_tile
 from refquant_runtime.kernels.portable import f32_loops
 
-__all__ = ["EMITTER", "ENTRIES", "GENERATED", "SIGNATURE"]
-
-EMITTER = "eebde7a60f34f155"
-"""Digest of emit.py and portable.py: see ``int8_tiles.EMITTER``."""
+__all__ = ["ENTRIES", "GENERATED", "SIGNATURE"]
 
 SIGNATURE = types.void(
     types.CPointer(types.float32),

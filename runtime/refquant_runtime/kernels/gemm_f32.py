@@ -22,15 +22,35 @@ __all__ = ["FIELDS", "gemm_f32"]
 
 FIELDS = (
     *WINDOW,
-    *(
-        "y weights bias n kc nr tile scratch scratch_size pad_size y_stride y_begin low high "
-        "bits scales zeros block_of panel_bytes groups signed"
-    ).split(),
+    *[
+        "y",
+        "weights",
+        "bias",
+        "n",
+        "kc",
+        "nr",
+        "tile",
+        "scratch",
+        "scratch_size",
+        "pad_size",
+        "y_stride",
+        "y_begin",
+        "low",
+        "high",
+        "bits",
+        "scales",
+        "zeros",
+        "block_of",
+        "panel_bytes",
+        "groups",
+        "signed",
+    ],
 )
 (
     Y, WEIGHTS, BIAS, N, KC, NR, TILE, SCRATCH, SCRATCH_SIZE, PAD_SIZE, Y_STRIDE, Y_BEGIN, LOW,
     HIGH, BITS, SCALES, ZEROS, BLOCK_OF, PANEL_BYTES, GROUPS, SIGNED,
 ) = range(len(WINDOW), len(FIELDS))  # fmt: skip
+
 
 @njit(nogil=True, error_model="numpy")
 def decode_panel(consts: Any, p: Any, panel: int, out: Any) -> None:

@@ -14,7 +14,6 @@ the end, because the loader proved that the final value fits.
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from refquant_runtime.kernels.abi import f32_at, i32_at, share, u8_at
 from refquant_runtime.kernels.pointers import call_int8_tile
@@ -26,7 +25,18 @@ __all__ = ["FIELDS", "gemm_i8"]
 FIELDS = (
     *WINDOW,
     *EPILOGUE,
-    *"weights n kc nr tile flip scratch scratch_size pad_value pad_size".split(),
+    *[
+        "weights",
+        "n",
+        "kc",
+        "nr",
+        "tile",
+        "flip",
+        "scratch",
+        "scratch_size",
+        "pad_value",
+        "pad_size",
+    ],
 )
 (
     WEIGHTS, N, KC, NR, TILE, FLIP, SCRATCH, SCRATCH_SIZE, PAD_VALUE, PAD_SIZE,

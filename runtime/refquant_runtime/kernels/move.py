@@ -12,8 +12,30 @@ from refquant_runtime.kernels.abi import i32_at, share, u8_at
 
 __all__ = ["FILL", "MOVE", "fill", "move"]
 
-MOVE = "x y element d0 d1 d2 d3 d4 d5 x0 x1 x2 x3 x4 x5 y0 y1 y2 y3 y4 y5".split()
-FILL = "y n element value".split()
+MOVE = [
+    "x",
+    "y",
+    "element",
+    "d0",
+    "d1",
+    "d2",
+    "d3",
+    "d4",
+    "d5",
+    "x0",
+    "x1",
+    "x2",
+    "x3",
+    "x4",
+    "x5",
+    "y0",
+    "y1",
+    "y2",
+    "y3",
+    "y4",
+    "y5",
+]
+FILL = ["y", "n", "element", "value"]
 
 
 @njit(nogil=True, error_model="numpy")

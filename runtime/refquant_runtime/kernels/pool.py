@@ -16,9 +16,21 @@ __all__ = ["FIELDS", "average_pool_f32", "average_pool_i8", "max_pool_f32", "max
 
 FIELDS = (
     *WINDOW,
-    *(
-        "y n scratch scratch_size signed count_pad half_away x_scale y_scale x_zero y_zero low high"
-    ).split(),
+    *[
+        "y",
+        "n",
+        "scratch",
+        "scratch_size",
+        "signed",
+        "count_pad",
+        "half_away",
+        "x_scale",
+        "y_scale",
+        "x_zero",
+        "y_zero",
+        "low",
+        "high",
+    ],
 )
 (
     Y, N, SCRATCH, SCRATCH_SIZE, SIGNED, COUNT_PAD, HALF_AWAY, X_SCALE, Y_SCALE, X_ZERO, Y_ZERO,

@@ -14,13 +14,27 @@ from refquant_runtime.kernels.window import WINDOW
 
 __all__ = ["MATMUL", "SOFTMAX", "matmul_f32", "matmul_i8", "softmax_f32"]
 
-SOFTMAX = "x y outer n inner".split()
+SOFTMAX = ["x", "y", "outer", "n", "inner"]
 # The epilogue's fields stand where store_row looks for them.
 MATMUL = (
-    *"a b rows_a rows k n batches a_batch b_batch signed_a signed_b a_zero b_zero".split(),
+    *[
+        "a",
+        "b",
+        "rows_a",
+        "rows",
+        "k",
+        "n",
+        "batches",
+        "a_batch",
+        "b_batch",
+        "signed_a",
+        "signed_b",
+        "a_zero",
+        "b_zero",
+    ],
     *(f"unused{i}" for i in range(len(WINDOW) - 13)),
     *EPILOGUE,
-    *"scratch scratch_size".split(),
+    *["scratch", "scratch_size"],
 )
 A, B, ROWS, K, N, BATCHES, A_BATCH, B_BATCH, SIGNED_A, SIGNED_B, A_ZERO, B_ZERO = (
     0, 1, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12,

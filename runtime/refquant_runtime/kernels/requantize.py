@@ -24,10 +24,23 @@ __all__ = [
 ]
 
 MODES = {"float_rne": 0, "gemmlowp_double": 1, "int32": 2, "float32": 3}
-EPILOGUE = (
-    "y seed multiplier shift weight_sum bias x_scale x_zero mode y_stride y_begin zero_point low "
-    "high has_bias"
-).split()
+EPILOGUE = [
+    "y",
+    "seed",
+    "multiplier",
+    "shift",
+    "weight_sum",
+    "bias",
+    "x_scale",
+    "x_zero",
+    "mode",
+    "y_stride",
+    "y_begin",
+    "zero_point",
+    "low",
+    "high",
+    "has_bias",
+]
 (
     Y, SEED, MULTIPLIER, SHIFT, WEIGHT_SUM, BIAS, X_SCALE, X_ZERO, MODE, Y_STRIDE, Y_BEGIN,
     ZERO_POINT, LOW, HIGH, HAS_BIAS,
@@ -92,9 +105,7 @@ def store_row(arena: Any, consts: Any, p: Any, line: Any, row: int, column: int,
     at = p[Y] + (row * p[Y_STRIDE] + p[Y_BEGIN] + column) * (1 if mode < 2 else 4)
     if mode == 0:
         scale = f32_at(consts, p[MULTIPLIER] + column * 4)
-        row_to_codes_rne(
-            line, seed, scale, u8_at(arena, at), width, p[ZERO_POINT], p[LOW], p[HIGH]
-        )
+        row_to_codes_rne(line, seed, scale, u8_at(arena, at), width, p[ZERO_POINT], p[LOW], p[HIGH])
     elif mode == 1:
         multiplier = i32_at(consts, p[MULTIPLIER] + column * 4)
         shift = i32_at(consts, p[SHIFT] + column * 4)

@@ -28,9 +28,8 @@ from __future__ import annotations
 from functools import cache
 from typing import Any, NamedTuple
 
-from numba import cfunc
-
 from refquant_runtime.kernels import f32_tiles, int8_tiles
+from refquant_runtime.kernels.cache import cached_cfunc
 
 __all__ = ["SIGNED", "UNSIGNED", "Tile", "f32_tile", "f32_tiles_of", "int8_tile", "int8_tiles_of"]
 
@@ -74,7 +73,7 @@ def _compiled(tile: Tile) -> Any:
     of_int8 = tile.kr == 4
     entries = int8_tiles.ENTRIES if of_int8 else f32_tiles.ENTRIES
     signature = int8_tiles.SIGNATURE if of_int8 else f32_tiles.SIGNATURE
-    return cfunc(signature, cache=True)(entries[tile.isa, tile.mr, tile.nr])
+    return cached_cfunc(signature, entries[tile.isa, tile.mr, tile.nr])
 
 
 def int8_tiles_of(isa: str) -> tuple[Tile, ...]:

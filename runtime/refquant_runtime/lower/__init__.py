@@ -44,9 +44,7 @@ LOWERINGS: Mapping[str, Callable[[Lowering, Node], None]] = {
         ("ConvInteger", "ConvIntegerToFloat", "MatMulInteger", "MatMulIntegerToFloat"), _layer
     ),
     **dict.fromkeys(("Add", "Sub", "Mul", "Div"), lower_binary),
-    **dict.fromkeys(
-        ("MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool"), lower_pool
-    ),
+    **dict.fromkeys(("MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool"), lower_pool),
     **dict.fromkeys(("Reshape", "Flatten", "Identity"), lower_alias),
     **dict.fromkeys((name for name in FUNCTIONS if name != "Identity"), lower_unary),
     "Requantize": lower_unary,

@@ -24,7 +24,7 @@ Array = NDArray[Any]
 Shape = tuple[int, ...]
 
 
-def f32_bits(value: float) -> int:
+def f32_bits(value: Any) -> int:
     """Return the bits of a float32, as plan rows carry reals."""
     return int(np.float32(value).view(np.int32))
 
@@ -172,7 +172,9 @@ class Lowering:
 
     def fill(self, target: Buffer, itemsize: int, value: int) -> None:
         """Append a fill of the whole buffer with one element's bits."""
-        params = {"y": target, "n": target.nbytes // itemsize, "element": itemsize, "value": value}
+        params: dict[str, int | Buffer | At] = {
+            "y": target, "n": target.nbytes // itemsize, "element": itemsize, "value": value,
+        }  # fmt: skip
         self.emit(fill, FILL, params=params, reads=[], writes=[target])
 
     def _convert(self, value: Value, source: Buffer, target: Buffer, layout: str) -> None:

@@ -45,8 +45,9 @@ _ATTRIBUTES: dict[str, tuple[tuple[str, float], ...]] = {
 
 def _clamp(node: Node, y: Value) -> tuple[int, int]:
     low, high = DTYPE_RANGE[y.dtype]
-    low, high = max(low, node.attributes.get("clamp_min", low)), min(
-        high, node.attributes.get("clamp_max", high)
+    low, high = (
+        max(low, node.attributes.get("clamp_min", low)),
+        min(high, node.attributes.get("clamp_max", high)),
     )
     return low, high
 
@@ -280,5 +281,3 @@ def lower_softmax(ctx: Lowering, node: Node) -> None:
     if y.quant is not None:
         ctx.emit(convert.quantize, convert.QUANTIZE, reads=[result], writes=[target],
                  params={"x": result, "y": target, "n": n, **_quantize_params(ctx, node, y)})  # fmt: skip
-
-

@@ -94,9 +94,7 @@ def _static(ctx: Lowering, node: Node, matrix: Array, scales: Array) -> Params:
     return params | {"multiplier": ctx.constants.add(m), "shift": ctx.constants.add(shift)}
 
 
-def _raw(
-    ctx: Lowering, node: Node, matrix: Array, scales: Array, reads: list[Buffer]
-) -> Params:
+def _raw(ctx: Lowering, node: Node, matrix: Array, scales: Array, reads: list[Buffer]) -> Params:
     """Zero point, scale and bias of a layer whose input's parameters are known at run time."""
     to_float = node.op.endswith("ToFloat")
     x = ctx.value(node.inputs[0])

@@ -120,5 +120,3 @@ def _axis_in_memory(axis: int, rank: int, layout: str) -> int:
     if layout == FIRST or rank < 3 or axis == 0:
         return axis
     return rank - 1 if axis == 1 else axis - 1
-
-

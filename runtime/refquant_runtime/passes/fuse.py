@@ -11,7 +11,7 @@ from refquant_runtime.graph import Graph, Node
 
 __all__ = ["fuse_bounds"]
 
-LAYERS = frozenset("Conv Gemm MatMul".split())
+LAYERS = frozenset(["Conv", "Gemm", "MatMul"])
 
 
 def fuse_bounds(graph: Graph) -> Graph:

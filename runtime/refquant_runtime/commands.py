@@ -1,0 +1,244 @@
+"""What the commands do: info, run, bench, profile, doctor and batch."""
+
+import hashlib
+import json
+import os
+import platform
+import resource
+import statistics
+import sys
+import time
+from argparse import Namespace
+from collections.abc import Iterator, Mapping
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from refquant_runtime import isa
+from refquant_runtime.cli import pairs, show
+from refquant_runtime.contracts import EXECUTED
+from refquant_runtime.data import read_npz, write_npz
+from refquant_runtime.errors import InputError
+from refquant_runtime.kernels.cache import cache_folder
+from refquant_runtime.session import Session
+from refquant_runtime.version import __version__
+
+__all__ = ["run_batch", "run_bench", "run_doctor", "run_info", "run_profile", "run_run"]
+
+
+def run_info(arguments: Namespace) -> None:
+    """Describe a file: inputs, outputs, operators, contracts, memory."""
+    session = Session(arguments.model, threads=1)
+    graph = session.graph
+    ops: dict[str, int] = {}
+    for node in graph.nodes:
+        ops[node.op] = ops.get(node.op, 0) + 1
+    result = {
+        "file": str(graph.path),
+        "bytes": graph.file_bytes,
+        "sha256": graph.sha256,
+        "name": graph.name,
+        "scheme": graph.meta.get("scheme"),
+        "inputs": {name: _signature(session, name) for name in graph.inputs},
+        "outputs": {name: _signature(session, name) for name in graph.outputs},
+        "operators": ops,
+        "contracts": sorted({node.contract for node in graph.nodes if node.contract}),
+        "weight_bytes": sum(v.data.nbytes for v in graph.values.values() if v.data is not None),
+        "packed_bytes": int(session.plan.consts.size),
+        "arena_bytes": int(session.plan.arena.size),
+        "steps": len(session.plan.steps),
+        "macs": sum(step.macs for step in session.plan.steps),
+    }
+    show(result, arguments.json, pairs(result))
+
+
+def _signature(session: Session, name: str) -> str:
+    value = session.graph.values[name]
+    shape = ["N", *value.shape[1:]] if value.batched else list(value.shape)
+    text = f"{value.dtype}[{', '.join(map(str, shape))}]"
+    if value.quant is not None:
+        text += f" scale {float(value.quant.scale):.9g} zero_point {int(value.quant.zero_point)}"
+    return text
+
+
+def run_run(arguments: Namespace) -> None:
+    """Run a model on an archive of arrays."""
+    begin = time.perf_counter()
+    session = Session(arguments.model, threads=arguments.threads)
+    if arguments.input:
+        feeds = _feeds(session, arguments.input)
+    else:
+        feeds = {name: np.zeros_like(view) for name, view in session.inputs.items()}
+    outputs = session.run(feeds)
+    if arguments.output:
+        write_npz(arguments.output, outputs)
+    samples = len(next(iter(feeds.values()))) if feeds else 1
+    result = {
+        "model": str(session.path),
+        "samples": samples,
+        "threads": session.threads,
+        "isa": session.isa,
+        "seconds": time.perf_counter() - begin,
+        "outputs": {
+            name: {"dtype": array.dtype.name, "shape": list(array.shape), "sha256": _digest(array)}
+            for name, array in outputs.items()
+        },
+        "written": arguments.output,
+    }
+    show(result, arguments.json, pairs(result))
+
+
+def _feeds(session: Session, path: str) -> dict[str, NDArray[Any]]:
+    """Return the arrays that the model takes; labels and the like may lie beside them."""
+    arrays = read_npz(path)
+    if missing := sorted(set(session.inputs) - set(arrays)):
+        raise InputError(f"{path}: has no array {missing[0]!r}; it has {sorted(arrays)}")
+    return {name: arrays[name] for name in session.inputs}
+
+
+def _digest(array: NDArray[Any]) -> str:
+    return hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest()
+
+
+def _latencies(session: Session, runs: int) -> list[float]:
+    """Return the milliseconds of ``runs`` invocations, after a tenth as many to warm up."""
+    for _ in range(max(3, runs // 10)):
+        session.invoke()
+    times = []
+    for _ in range(runs):
+        begin = time.perf_counter()
+        session.invoke()
+        times.append((time.perf_counter() - begin) * 1e3)
+    return times
+
+
+def run_bench(arguments: Namespace) -> None:
+    """Measure the latency of one sample on the bound buffers."""
+    session = Session(arguments.model, threads=arguments.threads)
+    begin = time.perf_counter()
+    session.invoke()
+    first = (time.perf_counter() - begin) * 1e3
+    times = _latencies(session, arguments.runs)
+    median = statistics.median(times)
+    macs = sum(step.macs for step in session.plan.steps)
+    result = {
+        "model": str(session.path),
+        "engine": "refquant-runtime",
+        "version": __version__,
+        "threads": session.threads,
+        "isa": session.isa,
+        "runs": arguments.runs,
+        "median_ms": median,
+        "p90_ms": float(np.percentile(times, 90)),
+        "min_ms": min(times),
+        "first_ms": first,
+        "load_ms": session.startup_seconds["load"] * 1e3,
+        "plan_ms": session.startup_seconds["plan"] * 1e3,
+        "gops": 2 * macs / median / 1e6,
+        "peak_rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+    }
+    show(result, arguments.json, pairs(result))
+
+
+def run_profile(arguments: Namespace) -> None:
+    """Print the time of every step."""
+    session = Session(arguments.model, threads=arguments.threads)
+    rows = session.profile(arguments.runs)
+    total = sum(row["us"] for row in rows)
+    lines = [f"{'us':>9} {'%':>5} {'GOPS':>7}  {'kernel':18} {'op':20} node"]
+    lines += [
+        f"{row['us']:9.1f} {100 * row['us'] / total:5.1f} {row['gops']:7.1f}  "
+        f"{row['kernel']:18} {row['op']:20} {row['node']}"
+        for row in rows
+    ]
+    lines.append(f"{total:9.1f} 100.0  (steps one by one, {session.threads} threads)")
+    show(rows, arguments.json, lines)
+
+
+def run_doctor(arguments: Namespace) -> None:
+    """Print what this machine has and what the runtime would use."""
+    folder = cache_folder()
+    result = {
+        "refquant-runtime": __version__,
+        "python": platform.python_version(),
+        "numpy": version("numpy"),
+        "numba": version("numba"),
+        "llvmlite": version("llvmlite"),
+        "machine": platform.machine(),
+        "system": f"{platform.system()} {platform.release()}",
+        "libc": " ".join(platform.libc_ver()),
+        "cores": os.cpu_count(),
+        "isa": isa.chosen(),
+        "isa_available": list(isa.available()),
+        "REFQUANT_ISA": os.environ.get("REFQUANT_ISA"),
+        "contracts": list(EXECUTED),
+        "kernel_cache": str(folder) if folder else None,
+        "kernel_cache_files": sum(1 for _ in folder.rglob("*.nbc")) if folder else 0,
+    }
+    lines = pairs(result)
+    if folder is None:
+        lines.append("problem: no folder for compiled kernels; set NUMBA_CACHE_DIR to one that "
+                     "can be written, or every start compiles")  # fmt: skip
+    show(result, arguments.json, lines)
+
+
+def run_batch(arguments: Namespace) -> None:
+    """Run jobs one after the other in one process; print one JSON line a job."""
+    for job in _jobs(arguments.jobs):
+        print(json.dumps(_job(job)), flush=True)
+
+
+def _jobs(source: str) -> Iterator[Mapping[str, Any]]:
+    if source == "-":
+        for line in sys.stdin:
+            if line.strip():
+                yield _checked(json.loads(line))
+        return
+    with open(source, encoding="utf-8") as file:
+        jobs = json.load(file)
+    if not isinstance(jobs, list):
+        raise InputError(f"{source}: is not a JSON list of jobs")
+    yield from map(_checked, jobs)
+
+
+def _checked(job: Any) -> Mapping[str, Any]:
+    known = {"model", "input", "output", "threads", "isa", "bench"}
+    if not isinstance(job, dict) or not {"model", "input", "output"} <= job.keys() <= known:
+        raise InputError(f"a job needs model, input and output, and knows only {sorted(known)}")
+    return job
+
+
+def _job(job: Mapping[str, Any]) -> dict[str, Any]:
+    """Run one job for each thread count; outputs are those of the first."""
+    before = os.environ.get("REFQUANT_ISA")
+    if job.get("isa"):
+        os.environ["REFQUANT_ISA"] = job["isa"]
+    digests: dict[str, str] = {}
+    median = None
+    try:
+        for threads in job.get("threads") or [1]:
+            session = Session(job["model"], threads=threads)
+            outputs = session.run(_feeds(session, job["input"]))
+            digests[str(threads)] = hashlib.sha256(
+                b"".join(_digest(outputs[name]).encode() for name in sorted(outputs))
+            ).hexdigest()
+            if len(digests) == 1:
+                write_npz(job["output"], outputs)
+                if job.get("bench"):
+                    median = statistics.median(_latencies(session, 200))
+            session.close()
+        chosen = isa.chosen()
+    finally:
+        if job.get("isa"):
+            os.environ.pop("REFQUANT_ISA")
+            if before is not None:
+                os.environ["REFQUANT_ISA"] = before
+    return {
+        "model": job["model"],
+        "outputs_sha256": digests,
+        "identical": len(set(digests.values())) == 1,
+        "median_ms": median,
+        "isa": chosen,
+    }

@@ -1,0 +1,81 @@
+"""Where compiled kernels are kept, so that only the first start on a machine compiles.
+
+numba notices when the file of a kernel changed, but not when a file that the kernel calls did. So
+the folder's name has a digest of all our sources: another version never finds these kernels.
+``NUMBA_CACHE_DIR`` or ``XDG_CACHE_HOME`` move the folder; a machine where it cannot be written
+compiles at every start.
+"""
+
+import hashlib
+import logging
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from numba import cfunc, njit
+from numba.core import config
+
+__all__ = ["cache_folder", "cached_cfunc", "cached_njit", "notice_compilation"]
+
+_LOG = logging.getLogger("refquant_runtime")
+
+
+@cache
+def cache_folder() -> Path | None:
+    """Return the folder of this version's compiled kernels, or ``None`` where none can be written.
+
+    >>> folder = cache_folder()
+    >>> folder is None or len(folder.name) == 16
+    True
+    """
+    package = Path(__file__).parent.parent
+    digest = hashlib.sha256()
+    for source in sorted(package.rglob("*.py")):
+        digest.update(source.read_bytes())
+    chosen = os.environ.get("NUMBA_CACHE_DIR") or os.environ.get("XDG_CACHE_HOME")
+    root = Path(chosen) if chosen else Path.home() / ".cache"
+    folder = root / "refquant-runtime" / digest.hexdigest()[:16]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return folder
+    except OSError:
+        return None
+
+
+@contextmanager
+def _our_folder() -> Iterator[bool]:
+    """Point numba at our folder while one function is set up; yield whether there is one."""
+    folder, before = cache_folder(), config.CACHE_DIR
+    config.CACHE_DIR = str(folder or "")
+    try:
+        yield folder is not None
+    finally:
+        config.CACHE_DIR = before
+
+
+def cached_njit(function: Any) -> Any:
+    """Jit a function that runs without the GIL, compiled at its first call, then kept."""
+    with _our_folder() as possible:
+        return njit(nogil=True, cache=possible, error_model="numpy")(function)
+
+
+def cached_cfunc(signature: Any, function: Any) -> Any:
+    """Compile a function with a C interface now, or take it from the folder."""
+    with _our_folder() as possible:
+        compiled = cfunc(signature, cache=possible, error_model="numpy")(function)
+    if not compiled.cache_hits:
+        notice_compilation()
+    return compiled
+
+
+@cache
+def notice_compilation() -> None:
+    """Say once that this start takes longer."""
+    _LOG.warning(
+        "refquant-runtime: compiling kernels for this CPU; this takes up to a minute, once"
+    )
