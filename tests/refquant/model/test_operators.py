@@ -9,9 +9,7 @@ from refquant.model.shapes import _RULES
 
 
 def node(op: str, count: int = 1, outputs: int = 1, **attributes: Any) -> Node:
-    return Node(
-        "n", op, tuple("abcdefg"[:count]), tuple("uvwxyz"[:outputs]), attributes
-    )
+    return Node("n", op, tuple("abcdefg"[:count]), tuple("uvwxyz"[:outputs]), attributes)
 
 
 def test_every_operator_has_a_shape_rule() -> None:

@@ -1,5 +1,6 @@
 """The file: what goes in comes out, and no other bytes come in."""
 
+import copy
 import json
 import os
 from collections.abc import Mapping
@@ -150,7 +151,7 @@ def test_an_edited_field_gives_an_error_or_a_valid_graph(
             at = at[key]
         kind = data.draw(st.sampled_from(["edge", "delete", "copy"]))
         if kind == "edge":
-            at[path[-1]] = data.draw(EDGES)
+            at[path[-1]] = copy.deepcopy(data.draw(EDGES))  # edits must not reach the pool
         elif kind == "delete":
             del at[path[-1]]
         else:
@@ -229,7 +230,11 @@ def _swap(data: bytes, name: str, array: np.ndarray) -> bytes:
         ("more", np.zeros(1, np.int8), "tensor 'more' is not in graph.values"),
         ("scale", np.ones((3, 2), np.int32), r"float32 of shape \[3, 2\] is stored as F32"),
         ("scale", np.ones((2, 3), np.float32), r"is stored as F32 \[3, 2\], got F32 \[2, 3\]"),
-        ("w", np.zeros(4, np.uint8), r"uint4 of shape \[5, 2\] is stored as U8 \[5\], got U8 \[4\]"),
+        (
+            "w",
+            np.zeros(4, np.uint8),
+            r"uint4 of shape \[5, 2\] is stored as U8 \[5\], got U8 \[4\]",
+        ),
         ("w", np.zeros(5, np.int8), r"is stored as U8 \[5\], got I8 \[5\]"),
         ("w", np.zeros((5, 2), np.uint8), r"is stored as U8 \[5\], got U8 \[5, 2\]"),
         ("scale", np.full((3, 2), np.nan, np.float32), "'w': quant: scale must be finite"),

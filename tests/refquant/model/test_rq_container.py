@@ -73,7 +73,10 @@ def test_non_contiguous_and_big_endian_arrays_are_written_row_major_little_endia
         ((1).to_bytes(8, "little"), "header length is 2 to"),
         ((MAX_HEADER + 1).to_bytes(8, "little"), "header length is 2 to"),
         ((2**64 - 1).to_bytes(8, "little") + b"{}", "header length is 2 to"),
-        ((56).to_bytes(8, "little") + b"{}", "truncated: the header ends at byte 64, the file at 10"),
+        (
+            (56).to_bytes(8, "little") + b"{}",
+            "truncated: the header ends at byte 64, the file at 10",
+        ),
         ((2).to_bytes(8, "little") + b"{}", "multiple of 64, got 10"),
         (file("[]"), "first byte is '{'"),
         (file(" {}"), "first byte is '{'"),

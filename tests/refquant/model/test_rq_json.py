@@ -25,7 +25,7 @@ def test_reading_what_was_written_gives_the_same_tree_and_text(tree: object) -> 
     assert dumps(loads(text)) == text, "there is one text for a tree"
 
 
-@given(st.text("[]{}\",:0123456789.eE+-truefalsnNIy \\u", max_size=40))
+@given(st.text('[]{}",:0123456789.eE+-truefalsnNIy \\u', max_size=40))
 def test_any_text_is_json_or_a_json_error(text: str) -> None:
     try:
         loads(text)
