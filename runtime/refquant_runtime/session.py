@@ -13,10 +13,11 @@ from refquant_runtime import isa
 from refquant_runtime.check import bind
 from refquant_runtime.errors import InputError
 from refquant_runtime.executor import Executor
-from refquant_runtime.graph import Graph, Value, read_graph
+from refquant_runtime.graph import Graph, Value
 from refquant_runtime.lower import lower
 from refquant_runtime.passes.fuse import fuse_bounds
 from refquant_runtime.plan import Buffer
+from refquant_runtime.read_graph import read_graph
 
 __all__ = ["Session"]
 

@@ -41,7 +41,7 @@ WINDOW = [
 
 @njit(nogil=True, error_model="numpy")
 def fill_offsets(p: Any, pad: int, first: int, offsets: Any) -> None:
-    """Write ``offsets[tap * mr + r]``: where the arena holds that tap of output pixel ``first + r``.
+    """Write ``offsets[tap * mr + r]``: where the arena holds that tap of pixel ``first + r``.
 
     ``p[X]``, ``pad``: bytes; ``row_size``, ``image_size``: elements. Rows past the end repeat the
     last one: a tile computes them, nobody stores them. ``taps`` counts every position ``copies``

@@ -76,7 +76,9 @@ def _operand(ctx: Lowering, value: Value, rank: int, layout: str) -> tuple[Buffe
     return ctx.read(value.name, layout), list(permuted(shape, layout))
 
 
-def _folded(out: Sequence[int], shapes: Sequence[Sequence[int]]) -> tuple[list[int], list[list[int]]]:  # fmt: skip
+def _folded(
+    out: Sequence[int], shapes: Sequence[Sequence[int]]
+) -> tuple[list[int], list[list[int]]]:
     """Merge neighbouring dimensions that broadcast alike, down to four."""
     strides = [
         [0 if size == 1 and total != 1 else step
@@ -208,7 +210,8 @@ def lower_unary(ctx: Lowering, node: Node) -> None:
         table = unpack(ctx.value(node.inputs[1]))
     else:
         low, high = _clamp(node, y)
-        codes = np.arange(*(np.array(DTYPE_RANGE[x.dtype]) + (0, 1)))
+        lowest, highest = DTYPE_RANGE[x.dtype]
+        codes = np.arange(lowest, highest + 1)
         table = np.maximum(codes, x.quant.zero_point) if node.op == "Relu" else codes
         table = np.clip(table, low, high)
     if x.dtype == "int8":  # from "code - qmin" to the code's own byte
@@ -279,5 +282,5 @@ def lower_softmax(ctx: Lowering, node: Node) -> None:
     }  # fmt: skip
     ctx.emit(reduce.softmax_f32, reduce.SOFTMAX, params=params, reads=[source], writes=[result])
     if y.quant is not None:
-        ctx.emit(convert.quantize, convert.QUANTIZE, reads=[result], writes=[target],
-                 params={"x": result, "y": target, "n": n, **_quantize_params(ctx, node, y)})  # fmt: skip
+        back: Params = {"x": result, "y": target, "n": n, **_quantize_params(ctx, node, y)}
+        ctx.emit(convert.quantize, convert.QUANTIZE, params=back, reads=[result], writes=[target])

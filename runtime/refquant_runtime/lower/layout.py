@@ -37,7 +37,8 @@ def lower_pool(ctx: Lowering, node: Node) -> None:
     }  # fmt: skip
     average = "Average" in node.op
     if integer and average:
-        assert x.quant is not None and y.quant is not None
+        assert x.quant is not None
+        assert y.quant is not None
         low, high = DTYPE_RANGE[y.dtype]
         params |= {
             "half_away": int(ctx.arithmetic(node).average_pool == "half_away"),
