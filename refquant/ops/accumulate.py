@@ -25,15 +25,15 @@ from numpy.typing import ArrayLike, NDArray
 
 from refquant.numerics.dot import matmul_exact
 from refquant.numerics.ranges import dtype_range
-from refquant.ops.windows import Window, convolve, plan_window
+from refquant.ops.windows import convolve, plan_conv
 
 __all__ = [
     "AccumulatorOverflowError",
     "accumulator_bound",
+    "check_matmul",
     "conv_accumulate",
     "int32_accumulator",
     "matmul_accumulate",
-    "plan_conv",
     "prove_accumulator",
 ]
 
@@ -45,43 +45,6 @@ _INT32_MAX = 2**31 - 1
 
 class AccumulatorOverflowError(ValueError):
     """An int32 accumulator can overflow: the layer is refused before it computes."""
-
-
-def plan_conv(
-    op: str,
-    x: Codes,
-    w: Codes,
-    *,
-    strides: Sequence[int] | None,
-    pads: Sequence[int] | None,
-    dilations: Sequence[int] | None,
-    group: int,
-) -> Window:
-    """Check the operands of the convolution ``op`` and return its window.
-
-    ``x`` is (N, C, spatial), ``w`` is (M, C/group, kernel); ``group`` divides C and M.
-    """
-    if x.ndim not in (3, 4) or w.ndim != x.ndim:
-        raise ValueError(
-            f"{op}: x must be (N, C, L) or (N, C, H, W) and w have as many axes, "
-            f"got x {x.shape} and w {w.shape}"
-        )
-    channels, (out_channels, per_group) = x.shape[1], w.shape[:2]
-    if channels < 1 or out_channels < 1:
-        raise ValueError(f"{op}: x and w need at least one channel, got x {x.shape}, w {w.shape}")
-    if group < 1 or channels % group or out_channels % group:
-        raise ValueError(
-            f"{op}: attribute group must be >= 1 and divide C = {channels} and M = {out_channels}, "
-            f"got {group}"
-        )
-    if per_group * group != channels:
-        raise ValueError(
-            f"{op}: w must be (M, C/group, kernel) with C/group = {channels // group}, "
-            f"got w {w.shape}; transpose the weights or correct group"
-        )
-    return plan_window(
-        op, x.shape[2:], kernel=w.shape[2:], strides=strides, pads=pads, dilations=dilations
-    )
 
 
 def conv_accumulate(
@@ -147,7 +110,10 @@ def matmul_accumulate(
 
 
 def check_matmul(op: str, x: Codes, w: Codes) -> None:
-    """Refuse operands that are not (..., M, K) and (..., K, N) with K >= 1."""
+    """Refuse operands that are not (..., M, K) and (..., K, N) with K, N >= 1.
+
+    >>> check_matmul("MatMul", np.zeros((2, 3)), np.zeros((3, 1)))
+    """
     if x.ndim < 2 or w.ndim < 2 or x.shape[-1] != w.shape[-2]:
         raise ValueError(
             f"{op}: operands must be (..., M, K) and (..., K, N), got {x.shape} and {w.shape}"
@@ -163,7 +129,11 @@ def check_matmul(op: str, x: Codes, w: Codes) -> None:
 
 
 def int32_accumulator(acc: Acc, *, op: str) -> NDArray[np.int32]:
-    """Return ``acc`` as int32, or raise if a value does not fit: nothing wraps here."""
+    """Return ``acc`` as int32, or raise if a value does not fit: nothing wraps here.
+
+    >>> int32_accumulator(np.array([-5]), op="MatMulInteger").dtype.name
+    'int32'
+    """
     if acc.size and (acc.max() > _INT32_MAX or acc.min() < -_INT32_MAX - 1):
         raise AccumulatorOverflowError(
             f"{op}: the accumulator spans [{acc.min()}, {acc.max()}], outside int32; "

@@ -22,7 +22,7 @@ from numpy.typing import ArrayLike, NDArray
 from refquant.contracts import Contract
 from refquant.formats.affine import QParams
 from refquant.numerics.dot import matmul_f32
-from refquant.ops.accumulate import Acc, conv_accumulate, int32_accumulator, plan_conv
+from refquant.ops.accumulate import Acc, conv_accumulate, int32_accumulator
 from refquant.ops.rescale import (
     add_bias,
     channel_parameters,
@@ -32,7 +32,7 @@ from refquant.ops.rescale import (
     scalar_parameters,
     to_float,
 )
-from refquant.ops.windows import convolve
+from refquant.ops.windows import convolve, plan_conv
 
 __all__ = ["conv_f32", "conv_integer", "conv_integer_to_float", "conv_quantized"]
 

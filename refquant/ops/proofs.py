@@ -74,7 +74,12 @@ up to 1073741824, leaves int32 when multiplied by 1.5 (gemmlowp_double); use a l
 def prove_mul(
     *, a_qparams: QParams, b_qparams: QParams, y_qparams: QParams, contract: Contract, name: str
 ) -> None:
-    """Raise if the quantized ``Mul`` of node ``name`` can leave int32, for any codes."""
+    """Raise if the quantized ``Mul`` of node ``name`` can leave int32, for any codes.
+
+    >>> from refquant.contracts import preset
+    >>> one = QParams(np.float32(1), np.int32(0), None, "int8")
+    >>> prove_mul(a_qparams=one, b_qparams=one, y_qparams=one, contract=preset("onnx"), name="mul")
+    """
     (sa, reach_a), (sb, reach_b) = _reach("a", a_qparams), _reach("b", b_qparams)
     sy, _ = scalar_parameters("Mul", "y", y_qparams)
     bound = np.array([reach_a * reach_b])
@@ -89,7 +94,12 @@ def prove_mul(
 def prove_add(
     *, a_qparams: QParams, b_qparams: QParams, y_qparams: QParams, contract: Contract, name: str
 ) -> None:
-    """Raise if the quantized ``Add`` of node ``name`` is not defined for all codes."""
+    """Raise if the quantized ``Add`` of node ``name`` is not defined for all codes.
+
+    >>> from refquant.contracts import preset
+    >>> one = QParams(np.float32(1), np.int32(0), None, "int8")
+    >>> prove_add(a_qparams=one, b_qparams=one, y_qparams=one, contract=preset("onnx"), name="add")
+    """
     corners = [
         np.array(dtype_range(qparams.dtype)).astype(qparams.dtype)
         for qparams in (a_qparams, b_qparams)

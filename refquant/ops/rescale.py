@@ -42,7 +42,13 @@ FLOAT_MODES = ("float_rne", "float_zp_before_round")
 
 
 def need_float32(op: str, **arrays: Array) -> None:
-    """Refuse operands of the float operator ``op`` that are not float32 arrays."""
+    """Refuse operands of the float operator ``op`` that are not float32 arrays.
+
+    >>> need_float32("Exp", x=np.zeros(2, np.int8))
+    Traceback (most recent call last):
+    ...
+    ValueError: Exp: x must be float32, got int8; convert or dequantize it first
+    """
     for name, array in arrays.items():
         if array.dtype != np.float32:
             raise ValueError(
@@ -97,6 +103,9 @@ def add_bias(op: str, values: Array, bias: Array | None, *, axis: int) -> Array:
     """Add ``bias``, one number an output channel, along ``axis``; ``None`` adds nothing.
 
     Integers stay exact (int64); float32 takes one more rounding.
+
+    >>> add_bias("Gemm", np.array([[1, 2]]), np.array([10, 20], np.int32), axis=-1).tolist()
+    [[11, 22]]
     """
     if bias is None:
         return values
@@ -139,14 +148,21 @@ def output_multiplier(
 def rescale(
     op: str,
     acc: Array,
-    multiplier: Array,
+    multiplier: ArrayLike,
     *,
     y_qparams: QParams,
     contract: Contract,
     clamp_min: int | None = None,
     clamp_max: int | None = None,
 ) -> Array:
-    """Return the codes of y: eq. (3); ``multiplier`` broadcasts against ``acc``."""
+    """Return the codes of y: eq. (3); ``multiplier`` broadcasts against ``acc``.
+
+    >>> from refquant.contracts import preset
+    >>> y = QParams(np.float32(1), np.int32(10), None, "int8")
+    >>> rescale("Conv", np.array([-6, 6]), np.float32(0.25), y_qparams=y,
+    ...         contract=preset("tflite_builtin")).tolist()
+    [9, 12]
+    """
     if contract.accumulator == "float32":
         raise ValueError(
             f"{op}: contract {contract.name!r} has accumulator 'float32', which integer operators "
@@ -185,6 +201,10 @@ def to_float(
     """Return f32(f32(acc) * f32(sx * sw[c])), channels along ``axis``.
 
     The zero point of w must be 0: the accumulator was made without it.
+
+    >>> sw, zw = np.array([0.5, 2.0], np.float32), np.zeros(1, np.int32)
+    >>> to_float("MatMulIntegerToFloat", np.array([[3, 3]]), 0.5, sw, zw, axis=-1).tolist()
+    [[0.75, 3.0]]
     """
     if w_zero_point.any():
         raise ValueError(

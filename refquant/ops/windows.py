@@ -30,7 +30,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Dot", "Window", "columns", "convolve", "pad_spatial", "plan_window", "taps"]
+__all__ = [
+    "Dot",
+    "Window",
+    "columns",
+    "convolve",
+    "pad_spatial",
+    "plan_conv",
+    "plan_window",
+    "taps",
+]
 
 Array = NDArray[Any]
 Dot = Callable[[Array, Array], Array]
@@ -92,6 +101,47 @@ def plan_window(
     return Window(kernel, strides, begins, ends, dilations, tuple(output))
 
 
+def plan_conv(
+    op: str,
+    x: Array,
+    w: Array,
+    *,
+    strides: Sequence[int] | None,
+    pads: Sequence[int] | None,
+    dilations: Sequence[int] | None,
+    group: int,
+) -> Window:
+    """Check the operands of the convolution ``op`` and return its window.
+
+    ``x`` is (N, C, spatial), ``w`` is (M, C/group, kernel); ``group`` divides C and M.
+
+    >>> x, w = np.zeros((1, 4, 8, 8)), np.zeros((6, 2, 3, 3))
+    >>> plan_conv("Conv", x, w, strides=None, pads=None, dilations=None, group=2).output
+    (6, 6)
+    """
+    if x.ndim not in (3, 4) or w.ndim != x.ndim:
+        raise ValueError(
+            f"{op}: x must be (N, C, L) or (N, C, H, W) and w have as many axes, "
+            f"got x {x.shape} and w {w.shape}"
+        )
+    channels, (out_channels, per_group) = x.shape[1], w.shape[:2]
+    if channels < 1 or out_channels < 1:
+        raise ValueError(f"{op}: x and w need at least one channel, got x {x.shape}, w {w.shape}")
+    if group < 1 or channels % group or out_channels % group:
+        raise ValueError(
+            f"{op}: attribute group must be >= 1 and divide C = {channels} and M = {out_channels}, "
+            f"got {group}"
+        )
+    if per_group * group != channels:
+        raise ValueError(
+            f"{op}: w must be (M, C/group, kernel) with C/group = {channels // group}, "
+            f"got w {w.shape}; transpose the weights or correct group"
+        )
+    return plan_window(
+        op, x.shape[2:], kernel=w.shape[2:], strides=strides, pads=pads, dilations=dilations
+    )
+
+
 def _integers(op: str, name: str, values: Sequence[int], count: int, least: int) -> tuple[int, ...]:
     numbers = tuple(int(value) for value in values)
     if len(numbers) != count or any(number < least for number in numbers):
@@ -102,7 +152,12 @@ def _integers(op: str, name: str, values: Sequence[int], count: int, least: int)
 
 
 def pad_spatial(x: Array, window: Window, value: float) -> Array:
-    """Surround the spatial axes of ``x`` (N, C, spatial) with ``value``."""
+    """Surround the spatial axes of ``x`` (N, C, spatial) with ``value``.
+
+    >>> window = plan_window("Conv", (1,), kernel=(2,), strides=None, pads=(1, 2), dilations=None)
+    >>> pad_spatial(np.array([[[5]]]), window, 9).tolist()
+    [[[9, 5, 9, 9]]]
+    """
     widths = [(0, 0), (0, 0), *zip(window.begins, window.ends, strict=True)]
     return np.pad(x, widths, constant_values=value)
 
@@ -147,6 +202,11 @@ def convolve(x: Array, w: Array, window: Window, *, group: int, dot: Dot) -> Arr
 
     ``dot`` multiplies (group, M/group, K) by (group, K, P), K in the order of the columns.
     Shapes were checked by the caller.  Returns (N, M, output).
+
+    >>> window = plan_window("Conv", (3,), kernel=(2,), strides=None, pads=None, dilations=None)
+    >>> x, w = np.array([[[1, 2, 3]]]), np.array([[[1, 10]]])
+    >>> convolve(x, w, window, group=1, dot=np.matmul).tolist()
+    [[[21, 32]]]
     """
     images, out_channels = x.shape[0], w.shape[0]
     by_tap = w.reshape(group, out_channels // group, w.shape[1], -1).swapaxes(2, 3)

@@ -86,11 +86,12 @@ def test_codes_before_the_clamp_are_those_of_the_exact_arithmetic(
     scales = [np.float32(s) for s in (sx, sw, sy)]
     contract = preset(name)
     multiplier = output_multiplier(*scales, contract=contract)
+    exact = [EXACT[name](int(a), *scales) for a in acc]
     for zero_point in (0, 7, -128):
         got = rescale(
             "Conv", acc, multiplier, y_qparams=qparams(sy, zero_point, "int16"), contract=contract
         )
-        expected = [min(max(EXACT[name](int(a), *scales) + zero_point, -32768), 32767) for a in acc]
+        expected = [min(max(code + zero_point, -32768), 32767) for code in exact]
         assert got.tolist() == expected, f"{name}, zero point {zero_point}: codes differ"
 
 
