@@ -46,7 +46,7 @@ another CPU.
 
 References
 ----------
-Migacz, "8-bit Inference with TensorRT", GPU Technology Conference 2017, slides 18-38.
+Migacz, "8-bit Inference with TensorRT", GPU Technology Conference 2017.
 """
 
 from dataclasses import dataclass

@@ -16,7 +16,7 @@ Left out: a range per channel. It is the same two reductions over blocks
 References
 ----------
 Krishnamoorthi, "Quantizing deep convolutional networks for efficient inference: a
-whitepaper", arXiv:1806.08342, section 3.1.1 (weights: "use the min and max values").
+whitepaper", arXiv:1806.08342.
 """
 
 from dataclasses import dataclass

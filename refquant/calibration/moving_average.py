@@ -25,12 +25,13 @@ Arithmetic is float64 inside, because thousands of float32 roundings would drift
 result is rounded to float32 once.
 
 How others write it: torch.ao ``MovingAverageMinMaxObserver`` and onnxruntime use the
-*averaging constant* 1 - m = 0.01; optimum-quanto uses the momentum 0.9, our default,
-because a calibration set has tens of batches and 0.99 would hardly leave the first.
+*averaging constant* 1 - m = 0.01 (onnxruntime averages the samples of a batch first);
+optimum-quanto uses the momentum 0.9, our default, because a calibration set has tens of
+batches and 0.99 would hardly leave the first.
 
 References
 ----------
-Jacob et al., CVPR 2018 (arXiv:1712.05877), section 3.1: "exponential moving averages".
+Jacob et al., CVPR 2018 (arXiv:1712.05877), section 3.1.
 """
 
 from dataclasses import dataclass

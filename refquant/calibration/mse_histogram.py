@@ -27,7 +27,7 @@ range grows.
 References
 ----------
 Sung, Shin, Hwang, "Resiliency of Deep Neural Networks under Quantization",
-arXiv:1511.06488, section 3.1 (L2 error minimisation).
+arXiv:1511.06488 (L2 error minimisation).
 """
 
 from collections.abc import Callable, Iterator

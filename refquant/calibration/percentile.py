@@ -27,7 +27,7 @@ from a histogram over [-amax, amax]; TensorRT cuts 100 - P off the absolute valu
 References
 ----------
 Wu et al., "Integer Quantization for Deep Learning Inference: Principles and Empirical
-Evaluation", arXiv:2004.09602, section 3.2.
+Evaluation", arXiv:2004.09602, on calibration.
 """
 
 from dataclasses import dataclass

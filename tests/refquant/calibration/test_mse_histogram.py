@@ -45,6 +45,16 @@ def test_neither_end_can_be_improved_alone() -> None:
             assert cost(state, a, b, 4, False) >= best, f"[{a}, {b}] is better than [{lo}, {hi}]"
 
 
+def test_a_symmetric_range_is_the_best_of_its_candidates() -> None:
+    x = np.append(np.random.default_rng(0).standard_normal(5000), 30).astype(np.float32)
+    state = HistogramMse(steps=4).update(x)
+    tried = [float(np.float32(30 * 2.0 ** (-k / 4))) for k in range(40)]
+    best = min(cost(state, -t, t, 4, True) for t in tried)
+    lo, hi = state.range(num_bits=4, symmetric=True)
+    assert cost(state, lo, hi, 4, True) <= best, "a candidate is better"
+    assert hi < 10, "the outlier stayed"
+
+
 def test_the_two_tails_are_cut_apart() -> None:
     x = np.append(np.linspace(-1, 1, 10_000), 10).astype(np.float32)
     lo, hi = HistogramMse().update(x).range(num_bits=4)
