@@ -58,6 +58,9 @@ def _check_product(graph: Graph, node: Node) -> None:
     x_name, w_name, bias_name = (*node.inputs, "")[:3]
     x = _codes(graph, x_name)
     w = graph.values[w_name]
+    if node.op == "MatMul" and w_name not in graph.constants and not bias_name:
+        _check_computed_product(graph, node, x)
+        return
     if w.quant is None or w_name not in graph.constants or DTYPES[w.dtype].bits > 16:
         raise ValueError(f"the weight {w_name!r} is a constant of codes with quant, got {w.dtype}")
     if node.op == "MatMul" and len(w.shape) != 2:
@@ -70,6 +73,22 @@ def _check_product(graph: Graph, node: Node) -> None:
                 f"{'with' if b.quant else 'without'} quant"
             )
     _prove_product(graph, node, x, w_name, bias_name)
+
+
+def _check_computed_product(graph: Graph, node: Node, x: Value) -> None:
+    """Check a `MatMul` of two computed tensors: all that is known of the codes is their range."""
+    w = _codes(graph, node.inputs[1])
+    a, b, y = (qparams_of(graph, name) for name in (*node.inputs, *node.outputs))
+    reaches = [
+        max(DTYPES[v.dtype].qmax - int(q.zero_point), int(q.zero_point) - DTYPES[v.dtype].qmin)
+        for v, q in ((x, a), (w, b))
+    ]
+    bound = int(x.shape[-1]) * reaches[0] * reaches[1]
+    if bound > _INT32_MAX:
+        raise ValueError(f"the int32 sum can reach {bound} > {_INT32_MAX}; split the product")
+    contract = graph.contracts[node.contract or ""]
+    multiplier = output_multiplier(a.scale, b.scale, y.scale, contract=contract)
+    prove_rescale(np.array([bound]), multiplier, contract=contract, name=node.name)
 
 
 def _prove_product(graph: Graph, node: Node, x: Value, w_name: str, bias_name: str) -> None:
