@@ -109,8 +109,8 @@ def dense(rng: Rng, contract: Contract) -> Graph:
     k, n, rows = (int(rng.choice([1, 3, 4, 17, 64, 65])) for _ in range(3))
     xd, yd = eight(rng), eight(rng)
     x = b.input("x", ("N", rows, k), dtype=xd, quant=quant(rng, xd))
-    w = b.constant("w", codes(rng, "int8", (k, n)), quant=Quant(float(np.float32(0.01)), int(rng.choice([0, 5])))
-                   if rng.random() < 0.5 else Quant(0.0078125, 0))  # fmt: skip
+    zero = int(rng.choice([0, 5]))
+    w = b.constant("w", codes(rng, "int8", (k, n)), quant=Quant(float(np.float32(0.01)), zero))
     return b.graph([b.node("MatMul", [x, w], contract=contract, dtype=yd, quant=coarse(rng, yd))])
 
 
@@ -260,7 +260,8 @@ def products(rng: Rng, contract: Contract) -> Graph:
 CASES: dict[str, Callable[[Rng, Contract], Graph]] = {
     case.__name__: case
     for case in (
-        conv, dense, elementwise, pooling, convert, dynamic, floating, functions, movement, products,
+        conv, dense, elementwise, pooling, convert, dynamic, floating, functions, movement,
+        products,
     )
 }  # fmt: skip
 
