@@ -31,6 +31,8 @@ TARGETS = [
 
 MAX_FILE_LINES, MAX_FUNCTION_LINES, MAX_README_LINES = 250, 40, 60
 
+RUNTIME_VERSION = "runtime/refquant_runtime/version.py"
+
 # Patterns of `path` or `path:function`, each with its reason.
 LONG_FILES: dict[str, str] = {}
 LONG_FUNCTIONS: dict[str, str] = {}
@@ -148,6 +150,10 @@ def test_the_three_distributions_agree() -> None:
     tables = {folder: project(folder)["project"] for folder in PROJECTS}
     versions = {folder: table["version"] for folder, table in tables.items()}
     assert len(set(versions.values())) == 1, f"versions differ: {versions}"
+    said = re.findall(
+        r'^__version__ = "(.*)"', (ROOT / RUNTIME_VERSION).read_text(), flags=re.MULTILINE
+    )
+    assert said == [versions["runtime"]], f"{RUNTIME_VERSION} says {said}"
     pin = f"refquant=={versions['.']}"
     assert pin in tables["conformance"]["dependencies"], f"conformance does not pin {pin}"
     for folder, table in tables.items():
