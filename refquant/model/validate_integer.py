@@ -6,9 +6,13 @@ int32 accumulator can overflow, before anything is computed.
 
 import math
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from refquant.contracts import Contract
+from refquant.formats.qparams import QParams
 from refquant.model.graph import DTYPES, Graph, Node, Value
 from refquant.model.operators import UNARY
 from refquant.model.params import qparams_of
@@ -88,7 +92,7 @@ def _check_computed_product(graph: Graph, node: Node, x: Value) -> None:
         raise ValueError(f"the int32 sum can reach {bound} > {_INT32_MAX}; split the product")
     contract = graph.contracts[node.contract or ""]
     multiplier = output_multiplier(a.scale, b.scale, y.scale, contract=contract)
-    prove_rescale(np.array([bound]), multiplier, contract=contract, name=node.name)
+    _prove_multiplier(node, np.array([bound]), multiplier, y, contract)
 
 
 def _prove_product(graph: Graph, node: Node, x: Value, w_name: str, bias_name: str) -> None:
@@ -105,10 +109,15 @@ def _prove_product(graph: Graph, node: Node, x: Value, w_name: str, bias_name: s
     contract = graph.contracts[node.contract or ""]
     y_qparams = qparams_of(graph, node.outputs[0])
     multiplier = output_multiplier(x_qparams.scale, w_scale, y_qparams.scale, contract=contract)
+    _prove_multiplier(node, bound, multiplier, y_qparams, contract)
+
+
+def _prove_multiplier(
+    node: Node, bound: NDArray[np.int64], multiplier: NDArray[Any], y: QParams, contract: Contract
+) -> None:
     prove_rescale(bound, multiplier, contract=contract, name=node.name)
     # What is defined for the extreme accumulators is defined for those between them.
-    extremes = np.stack([-bound, bound])
-    rescale(node.op, extremes, multiplier, y_qparams=y_qparams, contract=contract)
+    rescale(node.op, np.stack([-bound, bound]), multiplier, y_qparams=y, contract=contract)
 
 
 def _check_binary(graph: Graph, node: Node) -> None:

@@ -49,7 +49,11 @@ def test_reading_gives_back_what_was_written(tensors: dict[str, np.ndarray]) -> 
 
 
 def test_tensors_are_aligned_ordered_and_read_only() -> None:
-    tensors = {"b": np.zeros(3, np.int8), "a": np.zeros(1, np.int16), "z": np.ones(2, np.float32)}
+    tensors: dict[str, np.ndarray] = {
+        "b": np.zeros(3, np.int8),
+        "a": np.zeros(1, np.int16),
+        "z": np.ones(2, np.float32),
+    }
     data = b"".join(encode(tensors, META))
     start = 8 + int.from_bytes(data[:8], "little")
     assert start % 64 == 0, "the data begins at a multiple of 64"

@@ -13,6 +13,7 @@ from refquant.model.validate import GraphError
 
 ONNX, TFLITE, XNNPACK = preset("onnx"), preset("tflite_reference"), preset("xnnpack")
 Q = Quant(0.5, 0)
+NEGATIVE = replace(ONNX, name="negative", negative_scale=True)
 
 
 def gemm(
@@ -111,17 +112,28 @@ def test_the_proof_is_sharp() -> None:
         gemm(LONG, bias=np.array([-spare - 1], np.int32))
 
 
-def test_weights_of_matmul_have_two_axes_and_do_not_come_from_a_node() -> None:
-    with pytest.raises(GraphError, match=r"is \(K, N\)"):
-        b = Builder("g")
-        x = b.input("x", ("N", 3, 4), dtype="int8", quant=Q)
-        w = b.constant("w", np.ones((1, 4, 2), np.int8), quant=Q)
-        b.graph([b.node("MatMul", [x, w], contract=ONNX, dtype="int8", quant=Q)])
-    with pytest.raises(GraphError, match="the weight 'w' is a constant"):
-        b = Builder("g")
-        x = b.input("x", ("N", 3, 4), dtype="int8", quant=Q)
-        w = b.input("w", ("N", 4, 3), dtype="int8", quant=Q)
-        b.graph([b.node("MatMul", [x, w], contract=ONNX, dtype="int8", quant=Q)])
+def product(k: int, *, quant: Quant | None = Q, y: Quant = Q, constant: bool = False) -> Graph:
+    """Return a `MatMul` of two values with a batch, or of one with a constant of three axes."""
+    b = Builder("g")
+    x = b.input("x", ("N", 1, k), dtype="int8", quant=Q)
+    if constant:
+        w = b.constant("w", np.ones((1, k, 1), np.int8), quant=quant)
+    else:
+        w = b.input("w", ("N", k, 1), dtype="int8", quant=quant)
+    return b.graph([b.node("MatMul", [x, w], contract=ONNX, dtype="int8", quant=y)])
+
+
+def test_a_product_of_two_computed_values_is_proved_by_their_ranges() -> None:
+    """|x - z| <= 128 on both sides: at most 2^31 / 2^14 - 1 terms."""
+    product(2**17 - 1)
+    with pytest.raises(GraphError, match="the int32 sum can reach 2147483648"):
+        product(2**17)
+    with pytest.raises(GraphError, match="'w' has quant and at most 16 bits"):
+        product(4, quant=None)
+    with pytest.raises(GraphError, match="finite float32"):
+        product(4, quant=Quant(2.0**100, 0), y=Quant(2.0**-126, 0))
+    with pytest.raises(GraphError, match=r"the weight 'w' of a quantized MatMul is \(K, N\)"):
+        product(4, constant=True)
 
 
 @pytest.mark.parametrize(
@@ -143,7 +155,7 @@ def test_weights_of_matmul_have_two_axes_and_do_not_come_from_a_node() -> None:
         (lambda: simple("Sigmoid", ONNX, Q, Q), "needs its table"),
         (lambda: simple("Relu", ONNX, Q, Quant(0.25, 0)), "without a table needs equal"),
         (lambda: simple("Clip", ONNX, Q, Q, min=0.0), "clamp_min and clamp_max"),
-        (lambda: simple("Relu", replace(ONNX, name="n", negative_scale=True), *[Quant(-0.5, 0)] * 2),
+        (lambda: simple("Relu", NEGATIVE, Quant(-0.5, 0), Quant(-0.5, 0)),
          "codes are not in order"),
     ],
 )  # fmt: skip
@@ -160,10 +172,7 @@ def _table(table: np.ndarray, *, dtype: str = "uint8", x: str = "int8") -> Graph
 
 def test_a_table_has_the_dtype_of_the_output() -> None:
     _table(np.zeros(256, np.uint8))
-    for call in (
-        lambda: _table(np.zeros(256, np.int8)),
-        lambda: _table(np.zeros(256, np.uint8), x="int16"),
-        lambda: _table(np.zeros(256, np.int16), dtype="int16"),
-    ):
-        with pytest.raises(GraphError, match="table 't' is a constant|at most 8 bits"):
-            call()
+    for table, dtype, x in ((np.int8, "uint8", "int8"), (np.uint8, "uint8", "int16"),
+                            (np.int16, "int16", "int8")):  # fmt: skip
+        with pytest.raises(GraphError, match=r"table 't' is a constant|at most 8 bits"):
+            _table(np.zeros(256, table), dtype=dtype, x=x)

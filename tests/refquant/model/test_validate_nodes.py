@@ -15,6 +15,7 @@ from refquant.model.validate import GraphError, validate
 ONNX = preset("onnx")
 Q = Quant(0.5, 0)
 F = Value("float32", ("N", 4))
+F44 = Value("float32", (4, 4))
 I8 = Value("int8", ("N", 4), Q)
 PLAIN8 = Value("int8", ("N", 4))
 
@@ -96,7 +97,7 @@ NEGATIVE = Value("int8", ("N", 1, 4), Quant(-0.5, 0))
             "a table maps codes to codes",
         ),
         (
-            one("MatMul", {"x": F, "w": Value("float32", (4, 4)), "b": Value("float32", (4,)), "y": F},
+            one("MatMul", {"x": F, "w": F44, "b": Value("float32", (4,)), "y": F},
                 constants={"w": np.eye(4, dtype=np.float32), "b": np.zeros(4, np.float32)}),
             "a float32 MatMul has two inputs",
         ),

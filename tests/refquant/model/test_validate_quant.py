@@ -15,7 +15,8 @@ GRID = np.full((2, 3), 0.5, np.float32)
 
 def graph(quant: Any, *, dtype: str = "int8", **more: np.ndarray) -> Graph:
     """Return a graph of one constant (3, 5) and the constants ``more``."""
-    constants = {"w": np.zeros((3, 5), np.int8), "s": GRID, "z": np.zeros((2, 3), np.int32), **more}
+    constants: dict[str, np.ndarray] = {"w": np.zeros((3, 5), np.int8), "s": GRID}
+    constants |= {"z": np.zeros((2, 3), np.int32), **more}
     values = {n: Value(a.dtype.name, a.shape) for n, a in constants.items()}
     values["w"] = Value(dtype, (3, 5), quant)
     return Graph("g", (), (), values, (), constants, {}, {})
