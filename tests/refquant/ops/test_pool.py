@@ -137,6 +137,26 @@ def test_average_half_away_divides_raw_codes_as_c_does(
         assert int(y[index]) == expected, f"{name}: y{index}, sum {total}, n {n}"
 
 
+def test_the_multiplier_of_an_average_rounds_where_the_text_says() -> None:
+    rng = np.random.default_rng(2)
+    x = rng.integers(90, 128, (1, 400, 49)).astype(np.int8)
+    other = 0
+    for _ in range(30):
+        sx: Any = F(rng.uniform(0.5, 1.0))
+        sy: Any = F(sx / rng.uniform(200, 270))  # large codes: an ulp of m is seen most often
+        y = global_average_pool_quantized(
+            x,
+            x_qparams=qparams(sx, 3),
+            y_qparams=qparams(sy, 0, "int16"),
+            contract=preset("onnx"),
+        )
+        acc = (x.astype(int) - 3).sum(axis=2)[0].astype(F)
+        expected = [round(float(F(a * F(sx / F(sy * F(49)))))) for a in acc]
+        assert y.ravel().tolist() == expected, f"m = f32(sx / f32(sy * f32(n))), {sx}, {sy}"
+        other += expected != [round(float(F(a * F(F(sx / sy) / F(49))))) for a in acc]
+    assert other, "the cases must tell the other order apart"
+
+
 def test_ties_of_the_two_averages() -> None:
     x = np.array([[[1, 2, -1, -2, 2, 3, -2, -3]]], np.int8)  # means 1.5 -1.5 2.5 -2.5
     one = qparams(1.0, 0)

@@ -43,6 +43,9 @@ def test_codes_go_through_reals() -> None:
     got = softmax_quantized(q, x_qparams=xq, y_qparams=yq, contract=preset("onnx"))
     expected = quantize(softmax_f32(dequantize(q, xq)), yq, contract=preset("onnx"))
     assert np.array_equal(got, expected), "quantize(Softmax(dequantize))"
+    columns = softmax_quantized(q, x_qparams=xq, y_qparams=yq, contract=preset("onnx"), axis=0)
+    turned = softmax_quantized(q.T, x_qparams=xq, y_qparams=yq, contract=preset("onnx"))
+    assert np.array_equal(columns, turned.T), "along the axis asked for"
     assert (got.astype(int).sum(axis=1) + 10 * 128 >= 256 - 5).all(), (
         "probabilities sum to 1 but for ten roundings of half a step"
     )
