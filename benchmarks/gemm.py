@@ -29,24 +29,23 @@ import llvmlite
 import numba
 import numpy as np
 import onnxruntime
-from llvmlite import ir
-from numba import njit, types
-from numba.extending import intrinsic
+from numba import njit
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "runtime"))
 
+from peak import multiply_adds, operations
+
 from refquant_runtime import isa
-from refquant_runtime.kernels import emit, packing, tiles
+from refquant_runtime.kernels import packing, tiles
 from refquant_runtime.kernels.pointers import (
     aligned_empty,
     call_int8_tile,
+    call_int8_tile_into,
     offset,
     pointer,
 )
 
 SHAPES = ["384x1024x1024", "1x4096x4096", "48x512x512", "196x1152x128", "3136x64x64"]
-SUMS = 12
-"""Independent chains of the peak loop: latency times throughput, and they fit 16 registers."""
 
 
 @njit(nogil=True)
@@ -67,9 +66,13 @@ def our_share(
         for r in range(mr):
             po[r] = np.int32((min(first + r, m - 1) - first) * lda)
         rows, weights = offset(pa, first * lda), offset(pw, panel * kc * nr * 4)
-        call_int8_tile(address, rows, po, 1, kc, weights, pc, 0)
         column = panel * nr
         width = min(nr, n - column)
+        if width == nr and first + mr <= m:
+            there = offset(out, first * n + column)
+            call_int8_tile_into(address, rows, po, 1, kc, weights, there, n, 0)
+            continue
+        call_int8_tile(address, rows, po, 1, kc, weights, pc, 0)
         for r in range(min(mr, m - first)):
             copy(offset(pc, r * nr), offset(out, (first + r) * n + column), width)
 
@@ -135,54 +138,6 @@ def theirs(a: np.ndarray, b: np.ndarray, c: np.ndarray, threads: int) -> Callabl
     return partial(session.run_with_iobinding, binding)
 
 
-@intrinsic
-def _multiply_adds(typing_context: Any, steps: Any, seed: Any) -> Any:
-    """``steps`` times SUMS multiply-adds between registers; returns a lane to keep them alive."""
-    arithmetic = emit.ARITHMETIC["int8", isa.chosen()]
-    sums = arithmetic.accumulator
-
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        words = arithmetic.flips(builder, args[1])
-
-        def body(step: Any, carried: list[Any]) -> list[Any]:
-            if isa.chosen() != "avx2":
-                return [arithmetic.multiply_add(builder, c, words, words) for c in carried]
-            # vpmaddwd takes int16; a product of constants would leave the loop, so the sums
-            # themselves are multiplied.
-            wide = ir.VectorType(ir.IntType(16), 2 * sums.count)
-            seed = builder.sext(
-                builder.bitcast(words, ir.VectorType(ir.IntType(8), wide.count)), wide
-            )
-            return [
-                arithmetic.multiply_add(builder, c, builder.bitcast(c, wide), seed) for c in carried
-            ]
-
-        last = emit.emit_loop(builder, args[0], [ir.Constant(sums, None)] * SUMS, body)
-        total = last[0]
-        for vector_sum in last[1:]:
-            total = builder.add(total, vector_sum)
-        return builder.extract_element(total, ir.IntType(32)(0))
-
-    return types.int32(types.int64, types.int32), codegen
-
-
-@njit(nogil=True)
-def multiply_adds(steps: int, seed: int) -> int:
-    """Run the peak loop."""
-    return int(_multiply_adds(steps, seed))
-
-
-def peak(threads: int, pool: ThreadPoolExecutor) -> tuple[Callable[[], None], int] | None:
-    """Return a call that only multiplies and adds, and how many operations it makes."""
-    name = isa.chosen()
-    if ("int8", name) not in emit.ARITHMETIC:
-        return None
-    steps = 200_000
-    multiply_adds(1, 1)
-    operations = 2 * 4 * emit.ARITHMETIC["int8", name].columns * SUMS * steps * threads
-    return partial(together, [partial(multiply_adds, steps, 1)] * threads, pool), operations
-
-
 def best_time(call: Callable[[], object], seconds: float) -> float:
     """Return the shortest of the calls that fit into ``seconds``, at least three."""
     best, until, calls = float("inf"), time.perf_counter() + seconds, 0
@@ -200,10 +155,12 @@ def measure(m: int, k: int, n: int, threads: int, rounds: int, seconds: float) -
     a = rng.integers(0, 256, (m, k), np.uint8)
     b = rng.integers(-128, 128, (k, n), np.int8)
     c_ours, c_theirs = np.empty((m, n), np.int32), np.empty((m, n), np.int32)
+    peak_steps = 200_000
+    peak_work = operations(peak_steps)
     with ThreadPoolExecutor(max(1, threads - 1)) as pool:
         call, tile = ours(a, b, c_ours, threads, pool)
         other = theirs(a, b, c_theirs, threads)
-        bare = peak(threads, pool)
+        bare = partial(together, [partial(multiply_adds, peak_steps, 1)] * threads, pool)
         call(), other()
         if not np.array_equal(c_ours, c_theirs):
             raise SystemExit(f"{m}x{k}x{n}: the two engines disagree")
@@ -211,15 +168,15 @@ def measure(m: int, k: int, n: int, threads: int, rounds: int, seconds: float) -
         for _ in range(rounds):
             times.append(best_time(call, seconds))
             other_times.append(best_time(other, seconds))
-            if bare:
-                peaks.append(best_time(bare[0], seconds / 4))
+            if peak_work:
+                peaks.append(best_time(bare, seconds / 4))
     gops = 2 * m * k * n / 1e9
     ratios = [theirs_ / ours_ for ours_, theirs_ in zip(times, other_times, strict=True)]
     return {
         "m": m, "k": k, "n": n, "threads": threads,
         "ours_gops": round(gops / min(times), 1),
         "onnxruntime_gops": round(gops / min(other_times), 1),
-        "peak_gops": round(bare[1] / 1e9 / min(peaks), 1) if bare else None,
+        "peak_gops": round(threads * peak_work / 1e9 / min(peaks), 1) if peak_work else None,
         "ratio": round(min(other_times) / min(times), 3),
         "ratio_median": round(statistics.median(ratios), 3),
         "tile": tile, "isa": isa.chosen(), "cpu": platform.processor() or platform.machine(),

@@ -1,6 +1,6 @@
 """The float32 tiles: one compiled function a shape and instruction set.
 
-``void tile(pa, offs, taps, kc, pw, pc)``, arguments in ``tiles``; built like ``int8_tiles``.
+``void tile(pa, offs, taps, kc, pw, pc, ldc)``, arguments in ``tiles``; built like ``int8_tiles``.
 Every tile adds in the same order and rounds twice a step: all give the same bits, NaN payloads
 excepted (x86 and ARM choose them differently, and nobody reads them).
 """
@@ -11,22 +11,14 @@ from collections.abc import Callable
 from typing import Any
 
 from llvmlite import ir
-from numba.core import types
 from numba.extending import intrinsic
 
-from refquant_runtime.kernels.emit import ARITHMETIC, emit_tile
+from refquant_runtime.kernels.arithmetic import ARITHMETIC
+from refquant_runtime.kernels.emit import emit_tile
+from refquant_runtime.kernels.pointers import F32_TILE
 from refquant_runtime.kernels.portable import f32_loops
 
-__all__ = ["ENTRIES", "GENERATED", "SIGNATURE"]
-
-SIGNATURE = types.void(
-    types.CPointer(types.float32),
-    types.CPointer(types.int32),
-    types.int64,
-    types.int64,
-    types.CPointer(types.float32),
-    types.CPointer(types.float32),
-)
+__all__ = ["ENTRIES", "GENERATED"]
 
 
 def _generate(isa: str, mr: int, nr: int) -> Any:
@@ -34,18 +26,20 @@ def _generate(isa: str, mr: int, nr: int) -> Any:
     arithmetic = ARITHMETIC["f32", isa]
 
     @intrinsic
-    def tile(typing_context: Any, pa: Any, offs: Any, taps: Any, kc: Any, pw: Any, pc: Any) -> Any:
+    def tile(
+        typing_context: Any, pa: Any, offs: Any, taps: Any, kc: Any, pw: Any, pc: Any, ldc: Any
+    ) -> Any:
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            a, offsets, taps, steps, w, c = args
+            a, offsets, taps, steps, w, c, ldc = args
             byte = ir.IntType(8).as_pointer()
             emit_tile(
                 builder, arithmetic, mr=mr, nr=nr, a=builder.bitcast(a, byte), offsets=offsets,
                 scale=4, taps=taps, steps=steps, w=builder.bitcast(w, byte),
-                c=builder.bitcast(c, byte), flip=None,
+                c=builder.bitcast(c, byte), ldc=ldc, flip=None,
             )  # fmt: skip
             return context.get_dummy_value()
 
-        return SIGNATURE, codegen
+        return F32_TILE, codegen
 
     return tile
 
@@ -73,17 +67,17 @@ GENERATED = {
 }
 
 ENTRIES: dict[tuple[str, int, int], Callable[..., None]] = {
-    ("portable", 4, 64): lambda a, o, t, k, w, c: f32_loops(a, o, t, k, w, c, 4, 64),
-    ("portable", 4, 16): lambda a, o, t, k, w, c: f32_loops(a, o, t, k, w, c, 4, 16),
-    ("portable", 1, 64): lambda a, o, t, k, w, c: f32_loops(a, o, t, k, w, c, 1, 64),
-    ("portable", 1, 16): lambda a, o, t, k, w, c: f32_loops(a, o, t, k, w, c, 1, 16),
-    ("avx512vnni", 6, 64): lambda a, o, t, k, w, c: _avx512vnni_6x64(a, o, t, k, w, c),
-    ("avx512vnni", 6, 32): lambda a, o, t, k, w, c: _avx512vnni_6x32(a, o, t, k, w, c),
-    ("avx512vnni", 6, 16): lambda a, o, t, k, w, c: _avx512vnni_6x16(a, o, t, k, w, c),
-    ("avx512vnni", 1, 64): lambda a, o, t, k, w, c: _avx512vnni_1x64(a, o, t, k, w, c),
-    ("avx512vnni", 1, 16): lambda a, o, t, k, w, c: _avx512vnni_1x16(a, o, t, k, w, c),
-    ("avx2", 6, 16): lambda a, o, t, k, w, c: _avx2_6x16(a, o, t, k, w, c),
-    ("avx2", 6, 8): lambda a, o, t, k, w, c: _avx2_6x8(a, o, t, k, w, c),
-    ("avx2", 1, 32): lambda a, o, t, k, w, c: _avx2_1x32(a, o, t, k, w, c),
-    ("avx2", 1, 16): lambda a, o, t, k, w, c: _avx2_1x16(a, o, t, k, w, c),
+    ("portable", 4, 64): lambda a, o, t, k, w, c, s: f32_loops(a, o, t, k, w, c, s, 4, 64),
+    ("portable", 4, 16): lambda a, o, t, k, w, c, s: f32_loops(a, o, t, k, w, c, s, 4, 16),
+    ("portable", 1, 64): lambda a, o, t, k, w, c, s: f32_loops(a, o, t, k, w, c, s, 1, 64),
+    ("portable", 1, 16): lambda a, o, t, k, w, c, s: f32_loops(a, o, t, k, w, c, s, 1, 16),
+    ("avx512vnni", 6, 64): lambda a, o, t, k, w, c, s: _avx512vnni_6x64(a, o, t, k, w, c, s),
+    ("avx512vnni", 6, 32): lambda a, o, t, k, w, c, s: _avx512vnni_6x32(a, o, t, k, w, c, s),
+    ("avx512vnni", 6, 16): lambda a, o, t, k, w, c, s: _avx512vnni_6x16(a, o, t, k, w, c, s),
+    ("avx512vnni", 1, 64): lambda a, o, t, k, w, c, s: _avx512vnni_1x64(a, o, t, k, w, c, s),
+    ("avx512vnni", 1, 16): lambda a, o, t, k, w, c, s: _avx512vnni_1x16(a, o, t, k, w, c, s),
+    ("avx2", 6, 16): lambda a, o, t, k, w, c, s: _avx2_6x16(a, o, t, k, w, c, s),
+    ("avx2", 6, 8): lambda a, o, t, k, w, c, s: _avx2_6x8(a, o, t, k, w, c, s),
+    ("avx2", 1, 32): lambda a, o, t, k, w, c, s: _avx2_1x32(a, o, t, k, w, c, s),
+    ("avx2", 1, 16): lambda a, o, t, k, w, c, s: _avx2_1x16(a, o, t, k, w, c, s),
 }

@@ -14,8 +14,8 @@ assume that a pointer made from an integer aliases nothing it knows, and miscomp
 ``load(p, i)``        element ``i``; the same as ``p[i]``
 ``store(p, i, v)``    writes element ``i``; the same as ``p[i] = v``
 ``pointer(array)``    pointer to the first element of a contiguous array
-``call_int8_tile``    calls a tile by its address (see ``tiles.Tile.address``); so does
-``call_f32_tile``     the other
+``call_int8_tile``    calls a tile by its address (see ``tiles.Tile.address``); so do
+``call_f32_tile``     ``call_int8_tile_into`` and ``call_f32_tile_into``
 ``opaque(n)``         ``n``, but the optimizer cannot know its value
 ====================  =======================================================
 """
@@ -32,6 +32,8 @@ from numpy.typing import NDArray
 
 __all__ = [
     "ALIGNMENT",
+    "F32_TILE",
+    "INT8_TILE",
     "aligned_empty",
     "as_f32",
     "as_i8",
@@ -39,7 +41,9 @@ __all__ = [
     "as_i64",
     "as_u8",
     "call_f32_tile",
+    "call_f32_tile_into",
     "call_int8_tile",
+    "call_int8_tile_into",
     "load",
     "offset",
     "opaque",
@@ -139,49 +143,63 @@ def opaque(typing_context: Any, n: Any) -> Any:
     return types.intp(types.intp), codegen
 
 
-def _call(parameters: list[Any]) -> Any:
-    """Make the intrinsic that calls a C function ``void f(parameters)`` by its address."""
+_U8, _I32, _F32 = (types.CPointer(kind) for kind in (types.uint8, types.int32, types.float32))
+INT8_TILE = types.void(_U8, _I32, types.int64, types.int64, _U8, _I32, types.int64, types.uint32)
+F32_TILE = types.void(_F32, _I32, types.int64, types.int64, _F32, _F32, types.int64)
+"""What a tile is for C: arguments in ``tiles``."""
+
+
+def _call(tile: Any, *, contiguous: bool) -> Any:
+    """Make the intrinsic that calls ``tile``, a C function, by its address.
+
+    ``contiguous``: the caller does not say how far apart the result's rows lie; it passes 0.
+    """
+    parameters = list(tile.args)
+    if contiguous:
+        del parameters[6]
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        passed = list(args[1:])
+        if contiguous:
+            passed.insert(6, ir.Constant(ir.IntType(64), 0))
         # An integer becomes a *function* pointer here: no data is reached through it.
-        function = ir.FunctionType(ir.VoidType(), [a.type for a in args[1:]])
-        builder.call(builder.inttoptr(args[0], function.as_pointer()), args[1:])
+        function = ir.FunctionType(ir.VoidType(), [a.type for a in passed])
+        builder.call(builder.inttoptr(args[0], function.as_pointer()), passed)
         return context.get_dummy_value()
 
     return types.void(types.intp, *parameters), codegen
 
 
-_INT8_TILE = [
-    types.CPointer(types.uint8),
-    types.CPointer(types.int32),
-    types.int64,
-    types.int64,
-    types.CPointer(types.uint8),
-    types.CPointer(types.int32),
-    types.uint32,
-]
-_F32_TILE = [
-    types.CPointer(types.float32),
-    types.CPointer(types.int32),
-    types.int64,
-    types.int64,
-    types.CPointer(types.float32),
-    types.CPointer(types.float32),
-]
+@intrinsic
+def call_int8_tile(
+    typing_context: Any, address: Any, pa: Any, offs: Any, taps: Any, kc: Any, pw: Any, pc: Any,
+    flip: Any,
+) -> Any:  # fmt: skip
+    """Call the int8 tile at ``address``, which writes [MR][NR] without gaps."""
+    return _call(INT8_TILE, contiguous=True)
 
 
 @intrinsic
-def call_int8_tile(
-    typing_context: Any, address: Any, pa: Any, offs: Any, taps: Any, kc: Any, pw: Any,
-    pc: Any, flip: Any,
+def call_int8_tile_into(
+    typing_context: Any, address: Any, pa: Any, offs: Any, taps: Any, kc: Any, pw: Any, pc: Any,
+    ldc: Any, flip: Any,
 ) -> Any:  # fmt: skip
-    """Call the int8 tile at ``address``: arguments as in ``tiles``."""
-    return _call(_INT8_TILE)
+    """Call the int8 tile at ``address``, which writes rows ``ldc`` elements apart."""
+    return _call(INT8_TILE, contiguous=False)
 
 
 @intrinsic
 def call_f32_tile(
     typing_context: Any, address: Any, pa: Any, offs: Any, taps: Any, kc: Any, pw: Any, pc: Any
 ) -> Any:
-    """Call the float32 tile at ``address``: arguments as in ``tiles``."""
-    return _call(_F32_TILE)
+    """Call the float32 tile at ``address``, which writes [MR][NR] without gaps."""
+    return _call(F32_TILE, contiguous=True)
+
+
+@intrinsic
+def call_f32_tile_into(
+    typing_context: Any, address: Any, pa: Any, offs: Any, taps: Any, kc: Any, pw: Any, pc: Any,
+    ldc: Any,
+) -> Any:  # fmt: skip
+    """Call the float32 tile at ``address``, which writes rows ``ldc`` elements apart."""
+    return _call(F32_TILE, contiguous=False)

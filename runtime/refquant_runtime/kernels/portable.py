@@ -22,14 +22,17 @@ __all__ = ["f32_loops", "int8_loops"]
 
 @njit(nogil=True)
 def int8_loops(
-    pa: Any, offs: Any, taps: int, kc: int, pw: Any, pc: Any, flip: int, mr: int, nr: int
-) -> None:
+    pa: Any, offs: Any, taps: int, kc: int, pw: Any, pc: Any, ldc: int, flip: int, mr: int,
+    nr: int,
+) -> None:  # fmt: skip
     """``pc[r, n] = sum over t, k, i of (pa[offs[t, r] + 4 k + i] ^ flip) * pw[t kc + k, n, i]``."""
     flip_byte = np.uint8(flip & 255)
     weights = as_i8(pw)
     columns = opaque(nr)
-    for i in range(mr * nr):
-        pc[i] = np.int32(0)
+    pitch = ldc if ldc != 0 else nr
+    for r in range(mr):
+        for n in range(columns):
+            pc[r * pitch + n] = np.int32(0)
     panel = 0
     for t in range(taps):
         for k in range(kc):
@@ -45,16 +48,20 @@ def int8_loops(
                     s = np.int32(s + np.int32(a1 * np.int32(weights[w + 1])))
                     s = np.int32(s + np.int32(a2 * np.int32(weights[w + 2])))
                     s = np.int32(s + np.int32(a3 * np.int32(weights[w + 3])))
-                    pc[r * nr + n] = np.int32(pc[r * nr + n] + s)
+                    pc[r * pitch + n] = np.int32(pc[r * pitch + n] + s)
             panel += 4 * nr
 
 
 @njit(nogil=True)
-def f32_loops(pa: Any, offs: Any, taps: int, kc: int, pw: Any, pc: Any, mr: int, nr: int) -> None:
+def f32_loops(
+    pa: Any, offs: Any, taps: int, kc: int, pw: Any, pc: Any, ldc: int, mr: int, nr: int
+) -> None:
     """``pc[r, n] = sum over t, k of pa[offs[t, r] + k] * pw[t kc + k, n]``, k ascending."""
     columns = opaque(nr)
-    for i in range(mr * nr):
-        pc[i] = np.float32(0.0)
+    pitch = ldc if ldc != 0 else nr
+    for r in range(mr):
+        for n in range(columns):
+            pc[r * pitch + n] = np.float32(0.0)
     panel = 0
     for t in range(taps):
         for k in range(kc):
@@ -62,5 +69,5 @@ def f32_loops(pa: Any, offs: Any, taps: int, kc: int, pw: Any, pc: Any, mr: int,
                 a = pa[np.int64(offs[t * mr + r]) + k]
                 for n in range(columns):
                     product = np.float32(a * pw[panel + n])
-                    pc[r * nr + n] = np.float32(pc[r * nr + n] + product)
+                    pc[r * pitch + n] = np.float32(pc[r * pitch + n] + product)
             panel += nr

@@ -1,8 +1,8 @@
 """The micro-kernels under every matrix product and convolution, and which one to take.
 
-A tile computes MR rows by NR columns of ``C = A W``, all of K at once, and writes them to a
-small scratch, row-major ``[MR][NR]``; what happens to them next (bias, rescaling, storing the
-valid part) is the caller's business, so that one tile serves every operator:
+A tile computes MR rows by NR columns of ``C = A W``, all of K at once, and writes them, as a
+rule to a small scratch; what happens to them next (bias, rescaling, storing the valid part) is
+the caller's business, so that one tile serves every operator:
 
 =========  ============================================================================
 ``pa``     uint8* (int8 tiles) or float32*: where offsets count from
@@ -13,7 +13,9 @@ valid part) is the caller's business, so that one tile serves every operator:
 ``kc``     int64 >= 1, steps a tap: groups of four int8, or single float32
 ``pw``     one panel of packed weights: ``[taps * kc][NR][4]`` int8 or ``[taps * kc][NR]``
            float32 (see ``packing``)
-``pc``     int32* or float32*, MR x NR values, overwritten
+``pc``     int32* or float32*, MR rows of NR sums, overwritten
+``ldc``    int64, elements from row to row of ``pc``; 0 is NR, rows without gaps.  A tile
+           always writes all its rows and columns
 ``flip``   int8 only, uint32: ``UNSIGNED`` (0) when A holds uint8; ``SIGNED`` (0x80808080)
            when A holds int8, which are then taken as ``a + 128``: the caller subtracts
            ``128 * sum_k w[k, n]``
@@ -30,6 +32,7 @@ from typing import Any, NamedTuple
 
 from refquant_runtime.kernels import f32_tiles, int8_tiles
 from refquant_runtime.kernels.cache import cached_cfunc
+from refquant_runtime.kernels.pointers import F32_TILE, INT8_TILE
 
 __all__ = ["SIGNED", "UNSIGNED", "Tile", "f32_tile", "f32_tiles_of", "int8_tile", "int8_tiles_of"]
 
@@ -72,7 +75,7 @@ def _compiled(tile: Tile) -> Any:
     """Compile a tile.  The cache keeps the object, which owns the code, alive."""
     of_int8 = tile.kr == 4
     entries = int8_tiles.ENTRIES if of_int8 else f32_tiles.ENTRIES
-    signature = int8_tiles.SIGNATURE if of_int8 else f32_tiles.SIGNATURE
+    signature = INT8_TILE if of_int8 else F32_TILE
     return cached_cfunc(signature, entries[tile.isa, tile.mr, tile.nr])
 
 

@@ -6,7 +6,8 @@ from functools import cache
 import pytest
 from llvmlite import binding, ir
 
-from refquant_runtime.kernels.emit import ARITHMETIC, emit_tile
+from refquant_runtime.kernels.arithmetic import ARITHMETIC
+from refquant_runtime.kernels.emit import emit_tile
 from refquant_runtime.kernels.f32_tiles import GENERATED as F32
 from refquant_runtime.kernels.int8_tiles import GENERATED as INT8
 
@@ -34,13 +35,13 @@ def ir_of(kind: str, isa: str, mr: int, nr: int) -> str:
     module.triple = "x86_64-unknown-linux-gnu"
     i8, i32, i64 = ir.IntType(8), ir.IntType(32), ir.IntType(64)
     byte, word = i8.as_pointer(), i32.as_pointer()
-    kind_of = ir.FunctionType(ir.VoidType(), [byte, word, i64, i64, byte, byte, i32])
+    kind_of = ir.FunctionType(ir.VoidType(), [byte, word, i64, i64, byte, byte, i64, i32])
     function = ir.Function(module, kind_of, "tile")
     builder = ir.IRBuilder(function.append_basic_block("entry"))
-    a, offsets, taps, steps, w, c, flip = function.args
+    a, offsets, taps, steps, w, c, ldc, flip = function.args
     emit_tile(
         builder, ARITHMETIC[kind, isa], mr=mr, nr=nr, a=a, offsets=offsets, scale=1, taps=taps,
-        steps=steps, w=w, c=c, flip=flip,
+        steps=steps, w=w, c=c, ldc=ldc, flip=flip,
     )  # fmt: skip
     builder.ret_void()
     return str(module)

@@ -79,3 +79,12 @@ def test_an_empty_sum_of_negative_zeros_is_positive_zero(tile: Tile) -> None:
     packed = pack_f32_weights(np.ones((1, tile.nr), np.float32), nr=tile.nr)
     got = run_f32(tile, a, np.zeros((1, tile.mr), np.int32), 1, packed)
     assert (got.view(np.int32) == 0).all(), "0.0 + -0.0 is 0.0"
+
+
+@every_tile
+def test_rows_of_the_result_may_lie_apart(tile: Tile) -> None:
+    a = np.arange(tile.mr * 3, dtype=np.float32)
+    offs = np.arange(tile.mr, dtype=np.int32)[None] * 3
+    packed = pack_f32_weights(np.ones((3, tile.nr), np.float32), nr=tile.nr)
+    apart = run_f32(tile, a, offs, 3, packed, gap=5)
+    assert (apart == run_f32(tile, a, offs, 3, packed)).all(), tile.name

@@ -109,3 +109,15 @@ def test_padding_columns_and_the_bytes_past_a_row_do_not_count(tile: Tile) -> No
     got = run_int8(tile, a, offs, 2, packed, UNSIGNED)
     assert (got[:, 0] == 5 * 255).all(), "five products"
     assert (got[:, 1:] == 0).all(), "columns of padding are zero"
+
+
+@every_tile
+def test_rows_of_the_result_may_lie_apart(tile: Tile) -> None:
+    rng = np.random.default_rng(2)
+    a = rng.integers(0, 256, tile.mr * 8, np.uint8)
+    offs = np.arange(tile.mr, dtype=np.int32)[None] * 8
+    packed = pack_int8_weights(rng.integers(-128, 128, (8, tile.nr), np.int8), taps=1, nr=tile.nr)
+    close = run_int8(tile, a, offs, 2, packed, UNSIGNED)
+    for gap in (1, 5, 64):
+        apart = run_int8(tile, a, offs, 2, packed, UNSIGNED, gap=gap)
+        assert (apart == close).all(), f"{tile.name}: gap {gap}"

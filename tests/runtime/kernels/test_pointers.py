@@ -8,7 +8,6 @@ import pytest
 from numba import cfunc, njit
 
 from refquant_runtime.kernels import pointers as p
-from refquant_runtime.kernels.int8_tiles import SIGNATURE
 
 
 @pytest.mark.parametrize("nbytes", [0, 1, 63, 64, 65, 4096])
@@ -70,21 +69,45 @@ def test_opaque_is_the_identity() -> None:
     assert [_opaque(n) for n in (-5, 0, 2**40)] == [-2, 3, 2**40 + 3], "n + 3"
 
 
-def _record(pa: Any, offs: Any, taps: int, kc: int, pw: Any, pc: Any, flip: int) -> None:
+def _record(pa: Any, offs: Any, taps: int, kc: int, pw: Any, pc: Any, ldc: int, flip: int) -> None:
     pc[0], pc[1], pc[2] = np.int32(pa[0]), np.int32(offs[0]), np.int32(taps)
-    pc[3], pc[4], pc[5] = np.int32(kc), np.int32(pw[0]), np.int32(flip)
+    pc[3], pc[4], pc[5] = np.int32(kc), np.int32(pw[0]), np.int32(ldc)
+    pc[6] = np.int32(flip)
+
+
+def _record_f32(pa: Any, offs: Any, taps: int, kc: int, pw: Any, pc: Any, ldc: int) -> None:
+    pc[0], pc[1], pc[2] = pa[0], np.float32(offs[0]), np.float32(taps)
+    pc[3], pc[4], pc[5] = np.float32(kc), pw[0], np.float32(ldc)
 
 
 @njit
-def _call(address: int, a: Any, offs: Any, w: Any, c: Any) -> None:
-    x = p.pointer(a), p.pointer(offs), p.pointer(w), p.pointer(c)
-    p.call_int8_tile(address, x[0], x[1], 3, 4, x[2], x[3], 0x80808080)
+def _call(address: int, a: Any, offs: Any, w: Any, c: Any, into: bool) -> None:
+    pa, po, pw, pc = p.pointer(a), p.pointer(offs), p.pointer(w), p.pointer(c)
+    if into:
+        p.call_int8_tile_into(address, pa, po, 3, 4, pw, pc, 6, 0x80808080)
+    else:
+        p.call_int8_tile(address, pa, po, 3, 4, pw, pc, 0x80808080)
 
 
-def test_a_tile_called_by_address_gets_its_arguments_in_order() -> None:
-    code = cfunc(SIGNATURE)(_record)
-    out = np.zeros(6, np.int32)
-    _call(code.address, np.array([1], np.uint8), np.array([-2], np.int32),
-          np.array([5], np.uint8), out)  # fmt: skip
+@njit
+def _call_f32(address: int, a: Any, offs: Any, w: Any, c: Any, into: bool) -> None:
+    pa, po, pw, pc = p.pointer(a), p.pointer(offs), p.pointer(w), p.pointer(c)
+    if into:
+        p.call_f32_tile_into(address, pa, po, 3, 4, pw, pc, 6)
+    else:
+        p.call_f32_tile(address, pa, po, 3, 4, pw, pc)
+
+
+@pytest.mark.parametrize("into", [False, True])
+def test_a_tile_called_by_address_gets_its_arguments_in_order(into: bool) -> None:
+    code = cfunc(p.INT8_TILE)(_record)
+    out = np.zeros(7, np.int32)
+    offs = np.array([-2], np.int32)
+    _call(code.address, np.array([1], np.uint8), offs, np.array([5], np.uint8), out, into)
     flip = ctypes.c_int32(0x80808080).value
-    assert out.tolist() == [1, -2, 3, 4, 5, flip], "pa, offs, taps, kc, pw, flip"
+    assert out.tolist() == [1, -2, 3, 4, 5, 6 * into, flip], "int8"
+    code = cfunc(p.F32_TILE)(_record_f32)
+    real = np.zeros(6, np.float32)
+    a, w = np.array([1.5], np.float32), np.array([5.5], np.float32)
+    _call_f32(code.address, a, offs, w, real, into)
+    assert real.tolist() == [1.5, -2, 3, 4, 5.5, 6 * into], "float32"

@@ -23,7 +23,7 @@ def test_int8_loops_are_the_definition(flip: int) -> None:
     offs = np.array([3, 20, 11, 0], np.int32)
     out = np.full(mr * nr, 77, np.int32)
     packed = pack_int8_weights(w, taps=taps, nr=nr)
-    portable.int8_loops.py_func(a, offs, taps, 2, packed, out, flip, mr, nr)
+    portable.int8_loops.py_func(a, offs, taps, 2, packed, out, 0, flip, mr, nr)
     for r in range(mr):
         for n in range(nr):
             want = sum(
@@ -42,7 +42,7 @@ def test_f32_loops_are_the_definition() -> None:
     offs = np.array([3, 20, 11, 0], np.int32)
     out = np.full(mr * nr, 77, np.float32)
     packed = pack_f32_weights(w, nr=nr)
-    portable.f32_loops.py_func(a, offs, taps, k, packed, out, mr, nr)
+    portable.f32_loops.py_func(a, offs, taps, k, packed, out, 0, mr, nr)
     for r in range(mr):
         for n in range(nr):
             want = np.float32(0)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from refquant_runtime.kernels import tiles
-from refquant_runtime.kernels.emit import ARITHMETIC
+from refquant_runtime.kernels.arithmetic import ARITHMETIC
 from refquant_runtime.kernels.tiles import f32_tile, f32_tiles_of, int8_tile, int8_tiles_of
 
 SETS = ("portable", "avx2", "avxvnni", "avx512vnni")

@@ -26,27 +26,37 @@ F32 = list(dict.fromkeys(tile for name in runnable() for tile in f32_tiles_of(na
 
 def run_int8(
     tile: Tile, a: NDArray[np.uint8], offs: NDArray[np.int32], kc: int, w: NDArray[np.uint8],
-    flip: int,
+    flip: int, *, gap: int = 0,
 ) -> NDArray[np.int32]:  # fmt: skip
-    """One panel of sums (MR, NR) for ``offs`` (taps, MR)."""
-    out = np.full(GUARD + tile.mr * tile.nr + GUARD, 77, np.int32)
-    function = ctypes.CFUNCTYPE(None, _P, _P, _N, _N, _P, _P, _U)(tile.address)
+    """One panel of sums (MR, NR) for ``offs`` (taps, MR), its rows ``gap`` elements apart."""
+    out, ldc = _surrounded(tile, gap, np.int32)
+    function = ctypes.CFUNCTYPE(None, _P, _P, _N, _N, _P, _P, _N, _U)(tile.address)
     function(a.ctypes.data, offs.ctypes.data, len(offs), kc, w.ctypes.data,
-             out[GUARD:].ctypes.data, flip)  # fmt: skip
-    return _inside(out, tile)
+             out[GUARD:].ctypes.data, ldc, flip)  # fmt: skip
+    return _inside(out, tile, gap)
 
 
 def run_f32(
-    tile: Tile, a: NDArray[np.float32], offs: NDArray[np.int32], kc: int, w: NDArray[np.float32]
-) -> NDArray[np.float32]:
-    """One panel of sums (MR, NR) for ``offs`` (taps, MR)."""
-    out = np.full(GUARD + tile.mr * tile.nr + GUARD, 77, np.float32)
-    function = ctypes.CFUNCTYPE(None, _P, _P, _N, _N, _P, _P)(tile.address)
-    function(a.ctypes.data, offs.ctypes.data, len(offs), kc, w.ctypes.data, out[GUARD:].ctypes.data)
-    return _inside(out, tile)
+    tile: Tile, a: NDArray[np.float32], offs: NDArray[np.int32], kc: int, w: NDArray[np.float32],
+    *, gap: int = 0,
+) -> NDArray[np.float32]:  # fmt: skip
+    """One panel of sums (MR, NR) for ``offs`` (taps, MR), its rows ``gap`` elements apart."""
+    out, ldc = _surrounded(tile, gap, np.float32)
+    function = ctypes.CFUNCTYPE(None, _P, _P, _N, _N, _P, _P, _N)(tile.address)
+    function(a.ctypes.data, offs.ctypes.data, len(offs), kc, w.ctypes.data,
+             out[GUARD:].ctypes.data, ldc)  # fmt: skip
+    return _inside(out, tile, gap)
 
 
-def _inside(out: NDArray[Any], tile: Tile) -> NDArray[Any]:
+def _surrounded(tile: Tile, gap: int, dtype: Any) -> tuple[NDArray[Any], int]:
+    """Memory full of 77, and the ``ldc`` to pass: 0 says "no gap" too."""
+    ldc = tile.nr + gap
+    return np.full(GUARD + tile.mr * ldc + GUARD, 77, dtype), ldc if gap else 0
+
+
+def _inside(out: NDArray[Any], tile: Tile, gap: int) -> NDArray[Any]:
     assert (out[:GUARD] == 77).all(), f"{tile.name} wrote before its result"
     assert (out[-GUARD:] == 77).all(), f"{tile.name} wrote past its result"
-    return out[GUARD:-GUARD].reshape(tile.mr, tile.nr)
+    rows = out[GUARD:-GUARD].reshape(tile.mr, tile.nr + gap)
+    assert (rows[:, tile.nr :] == 77).all(), f"{tile.name} wrote between its rows"
+    return rows[:, : tile.nr]
