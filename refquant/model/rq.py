@@ -5,8 +5,8 @@ with its own code. The layers: `rq_json` (strict JSON), `rq_container` (safetens
 (JSON <-> `Graph`), `validate` (what a graph may say), and here the file itself.
 
 Two promises. A written file is complete: it appears under its name whole or not at all. And for
-any bytes whatever `read_rq` returns a valid `Graph` or raises `RqFormatError`, in memory and time
-bounded by the file's size.
+any bytes whatever `read_rq` returns a valid `Graph` or raises `RqFormatError`, in memory bounded by
+a multiple of the file's size (about 32 times while 4-bit codes are unpacked).
 """
 
 import hashlib

@@ -18,7 +18,7 @@ from refquant.model.rq_container import short
 from refquant.model.rq_json import JsonError, check_json
 from refquant.model.shapes import check_size
 from refquant.model.validate_nodes import check_node
-from refquant.model.validate_quant import check_quant
+from refquant.model.validate_quant import check_quant, may_be_negative
 
 __all__ = ["GraphError", "constant_shape", "validate"]
 
@@ -42,8 +42,9 @@ def validate(graph: Graph) -> None:
         for name, value in graph.values.items():
             _check_value(graph, name, value)
         _check_order(graph)
+        negative = may_be_negative(graph)
         for name in graph.values:
-            check_quant(graph, name)
+            check_quant(graph, name, negative=negative)
         for node in graph.nodes:
             _check_node(graph, node)
         _check_batch(graph)

@@ -1,6 +1,7 @@
 """What codes may mean: the rules of QUANT in docs/spec/rq-format.md, section 2."""
 
 import math
+from collections.abc import Collection
 
 import numpy as np
 
@@ -8,13 +9,16 @@ from refquant.model.graph import Graph, Quant
 from refquant.model.params import qparams_of
 from refquant.numerics.blocks import parameter_shape
 
-__all__ = ["check_quant"]
+__all__ = ["check_quant", "may_be_negative"]
 
 _LARGEST_FLOAT32 = (2.0 - 2.0**-23) * 2.0**127
 
 
-def check_quant(graph: Graph, name: str) -> None:
-    """Refuse quantization parameters of the value ``name`` that are none; no ``quant`` is fine."""
+def check_quant(graph: Graph, name: str, *, negative: Collection[str]) -> None:
+    """Refuse quantization parameters of the value ``name`` that are none; no ``quant`` is fine.
+
+    ``negative`` names the values whose scales may be below zero: `may_be_negative`.
+    """
     value = graph.values[name]
     if value.quant is None:
         return
@@ -27,7 +31,7 @@ def check_quant(graph: Graph, name: str) -> None:
         qparams = qparams_of(graph, name)  # finite, normal, not 0; zero point a code of the dtype
     except ValueError as error:
         raise ValueError(f"{where}: {error}") from error
-    if (np.asarray(qparams.scale) < 0).any() and not _negative_allowed(graph, name):
+    if name not in negative and (np.asarray(qparams.scale) < 0).any():
         raise ValueError(
             f"{where}.scale is > 0 unless the contract of every node of the value has "
             f"negative_scale; got {np.asarray(qparams.scale).min()}"
@@ -74,7 +78,13 @@ def _check_numbers(quant: Quant, where: str) -> None:
         raise ValueError(f"{where}.zero_point is an int32, got {zero_point!r}")
 
 
-def _negative_allowed(graph: Graph, name: str) -> bool:
-    nodes = [n for n in graph.nodes if name in n.inputs or name in n.outputs]
-    contracts = [graph.contracts.get(n.contract) for n in nodes if n.contract is not None]
-    return bool(contracts) and all(c is not None and c.negative_scale for c in contracts)
+def may_be_negative(graph: Graph) -> frozenset[str]:
+    """Return the values all of whose contracts have ``negative_scale``, in one pass."""
+    allowed: set[str] = set()
+    refused: set[str] = set()
+    for node in graph.nodes:
+        if node.contract is not None:
+            contract = graph.contracts.get(node.contract)
+            negative = contract is not None and contract.negative_scale
+            (allowed if negative else refused).update(node.inputs, node.outputs)
+    return frozenset(allowed - refused)

@@ -5,6 +5,7 @@ The law: any bytes give a valid graph or an `RqFormatError`, and nothing else.
 
 import copy
 import json
+import tracemalloc
 from collections.abc import Mapping
 from typing import Any
 
@@ -145,3 +146,17 @@ def test_an_edited_header_gives_an_error_or_the_same_graph(
     text = json.dumps(header).encode()
     text += b" " * (-(8 + len(text)) % 64)
     check(len(text).to_bytes(8, "little") + text + original[start:], graph)
+
+
+def test_nothing_is_allocated_by_a_number_that_was_not_checked(zoo: Mapping[str, Graph]) -> None:
+    """A file that speaks of 2^30 elements costs what its own bytes cost."""
+    original = rq_bytes(zoo["weight_only"])
+    for name, shape in (("w", [2**30, 1]), ("w", [0, 2**62]), ("y", [2**30]), ("x", [2**15] * 2)):
+        tree = json.loads(decode(original)[0]["graph"])
+        tree["values"][name]["shape"] = shape
+        data = rebuilt(original, graph=json.dumps(tree))
+        tracemalloc.start()
+        assert check(data) is None, f"{name} {shape}"
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak < 2**20, f"{name} {shape} took {peak} bytes"
