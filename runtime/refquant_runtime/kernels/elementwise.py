@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from refquant_runtime.kernels.abi import bits_f32, f32_at, i8_at, share, u8_at
+from refquant_runtime.kernels.abi import bits_f32, f32_at, share, u8_at
 from refquant_runtime.kernels.convert import quantize_one
 from refquant_runtime.kernels.elementary import apply
 from refquant_runtime.kernels.requantize import multiply_double
@@ -27,44 +27,13 @@ __all__ = [
 ]
 
 BINARY = [
-    "a",
-    "b",
-    "y",
-    "d0",
-    "d1",
-    "d2",
-    "d3",
-    "a0",
-    "a1",
-    "a2",
-    "a3",
-    "b0",
-    "b1",
-    "b2",
-    "b3",
-    "mode",
-    "signed_a",
-    "signed_b",
-    "a_zero",
-    "b_zero",
-    "y_zero",
-    "low",
-    "high",
-    "a_scale",
-    "b_scale",
-    "y_scale",
-    "rule",
-    "nan",
-    "m1",
-    "s1",
-    "m2",
-    "s2",
-    "m3",
-    "s3",
-]
+    "a", "b", "y", "d0", "d1", "d2", "d3", "a0", "a1", "a2", "a3", "b0", "b1", "b2", "b3",
+    "mode", "flip_a", "flip_b", "a_zero", "b_zero", "y_zero", "low", "high", "a_scale",
+    "b_scale", "y_scale", "nan", "m1", "s1", "m2", "s2", "m3", "s3",
+]  # fmt: skip
 (
-    A, B, Y, D0, D1, D2, D3, A0, A1, A2, A3, B0, B1, B2, B3, MODE, SIGNED_A, SIGNED_B, A_ZERO,
-    B_ZERO, Y_ZERO, LOW, HIGH, A_SCALE, B_SCALE, Y_SCALE, RULE, NAN, M1, S1, M2, S2, M3, S3,
+    A, B, Y, D0, D1, D2, D3, A0, A1, A2, A3, B0, B1, B2, B3, MODE, FLIP_A, FLIP_B, A_ZERO,
+    B_ZERO, Y_ZERO, LOW, HIGH, A_SCALE, B_SCALE, Y_SCALE, NAN, M1, S1, M2, S2, M3, S3,
 ) = range(len(BINARY))  # fmt: skip
 INTEGER_MODES = {
     "dequantize": 0,
@@ -78,54 +47,90 @@ UNARY = ["x", "y", "n", "function", "a", "b"]
 
 
 @njit(nogil=True, error_model="numpy", inline="always")
-def code_at(codes: Any, signed_codes: Any, signed: int, at: int) -> Any:
-    """Return a code as int32."""
-    return np.int32(signed_codes[at]) if signed else np.int32(codes[at])
+def less_zero(codes: Any, at: int, flip: Any, zero: Any) -> Any:
+    """Return code - zero point; both were moved to unsigned by flipping the top bit."""
+    return np.int32(np.int32(np.uint8(codes[at] ^ flip)) - zero)
 
 
 @njit(nogil=True, error_model="numpy")
-def add_or_multiply(p: Any, qa: Any, qb: Any) -> Any:
-    """Return the output code of one pair of codes less their zero points."""
-    mode, low, high, zero = p[MODE], p[LOW], p[HIGH], p[Y_ZERO]
-    if mode == 1:
-        a = multiply_double(np.int64(qa) << 20, p[M1], p[S1])
-        b = multiply_double(np.int64(qb) << 20, p[M2], p[S2])
-        value = multiply_double(a + b, p[M3], p[S3]) + zero
-    elif mode == 2:
-        shift = p[S1]
-        value = (((np.int64(1) << (shift - 1)) + p[M1] * qa + p[M2] * qb) >> shift) + zero
-    else:
-        value = multiply_double(np.int64(qa) * np.int64(qb), p[M1], p[S1]) + zero
-    return min(max(value, low), high)
-
-
-@njit(nogil=True, error_model="numpy")
-def integer_row(p: Any, a: Any, sa: Any, step_a: int, b: Any, sb: Any, step_b: int, out: Any,
-                begin: int, end: int) -> None:  # fmt: skip
-    """One row of an integer Add or Mul, under the mode's arithmetic."""
-    mode, za, zb = p[MODE], np.int32(p[A_ZERO]), np.int32(p[B_ZERO])
-    ka, kb = p[SIGNED_A], p[SIGNED_B]
+def float_add_row(p: Any, a: Any, step_a: int, b: Any, step_b: int, out: Any, begin: int,
+                  end: int) -> None:  # fmt: skip
+    """Add by way of float32: dequantize both, add, quantize."""
+    fa, fb = np.uint8(p[FLIP_A]), np.uint8(p[FLIP_B])
+    za, zb = np.int32(p[A_ZERO]), np.int32(p[B_ZERO])
     scale_a, scale_b, scale_y = bits_f32(p[A_SCALE]), bits_f32(p[B_SCALE]), bits_f32(p[Y_SCALE])
+    low, high, zero, nan = p[LOW], p[HIGH], p[Y_ZERO], p[NAN]
+    for i in range(begin, end):
+        real_a = np.float32(less_zero(a, i * step_a, fa, za)) * scale_a
+        real_b = np.float32(less_zero(b, i * step_b, fb, zb)) * scale_b
+        out[i] = np.uint8(quantize_one(real_a + real_b, scale_y, zero, low, high, 0, nan))
+
+
+@njit(nogil=True, error_model="numpy")
+def tflite_add_row(p: Any, a: Any, step_a: int, b: Any, step_b: int, out: Any, begin: int,
+                   end: int) -> None:  # fmt: skip
+    """Add in fixed point with 20 more bits: three roundings, each of them double."""
+    fa, fb = np.uint8(p[FLIP_A]), np.uint8(p[FLIP_B])
+    za, zb = np.int32(p[A_ZERO]), np.int32(p[B_ZERO])
     low, high, zero = p[LOW], p[HIGH], p[Y_ZERO]
-    if mode == 0:
-        for i in range(begin, end):
-            qa = np.int32(code_at(a, sa, ka, i * step_a) - za)
-            qb = np.int32(code_at(b, sb, kb, i * step_b) - zb)
-            total = np.float32(qa) * scale_a + np.float32(qb) * scale_b
-            out[i] = np.uint8(quantize_one(total, scale_y, zero, low, high, p[RULE], p[NAN]))
-    elif mode == 3:
+    m1, m2, m3, s1, s2, s3 = p[M1], p[M2], p[M3], p[S1], p[S2], p[S3]
+    for i in range(begin, end):
+        part_a = multiply_double(np.int64(less_zero(a, i * step_a, fa, za)) << 20, m1, s1)
+        part_b = multiply_double(np.int64(less_zero(b, i * step_b, fb, zb)) << 20, m2, s2)
+        value = multiply_double(part_a + part_b, m3, s3) + zero
+        out[i] = np.uint8(min(max(value, low), high))
+
+
+@njit(nogil=True, error_model="numpy")
+def xnnpack_add_row(p: Any, a: Any, step_a: int, b: Any, step_b: int, out: Any, begin: int,
+                    end: int) -> None:  # fmt: skip
+    """Add in fixed point: two multiplications, one shift with ties up."""
+    fa, fb = np.uint8(p[FLIP_A]), np.uint8(p[FLIP_B])
+    za, zb = np.int32(p[A_ZERO]), np.int32(p[B_ZERO])
+    low, high, zero = np.int32(p[LOW]), np.int32(p[HIGH]), np.int32(p[Y_ZERO])
+    m1, m2, shift = np.int32(p[M1]), np.int32(p[M2]), np.int32(p[S1])
+    half = np.int32(np.int32(1) << (shift - 1))
+    for i in range(begin, end):
+        total = np.int32(half + np.int32(m1 * less_zero(a, i * step_a, fa, za)))
+        total = np.int32(total + np.int32(m2 * less_zero(b, i * step_b, fb, zb)))
+        value = np.int32(np.int32(total >> shift) + zero)
+        out[i] = np.uint8(min(max(value, low), high))
+
+
+@njit(nogil=True, error_model="numpy")
+def multiply_row(p: Any, a: Any, step_a: int, b: Any, step_b: int, out: Any, begin: int,
+                 end: int) -> None:  # fmt: skip
+    """Mul: the product of codes, requantized by float_rne or gemmlowp_double."""
+    fa, fb = np.uint8(p[FLIP_A]), np.uint8(p[FLIP_B])
+    za, zb = np.int32(p[A_ZERO]), np.int32(p[B_ZERO])
+    low, high, zero, multiplier = p[LOW], p[HIGH], p[Y_ZERO], bits_f32(p[Y_SCALE])
+    m1, s1 = p[M1], p[S1]
+    if p[MODE] == 3:
         lowest, highest = np.float32(low - zero), np.float32(high - zero)
         for i in range(begin, end):
-            qa = np.int32(code_at(a, sa, ka, i * step_a) - za)
-            qb = np.int32(code_at(b, sb, kb, i * step_b) - zb)
-            value = np.rint(np.float32(np.int32(qa * qb)) * scale_y)
+            code_a, code_b = less_zero(a, i * step_a, fa, za), less_zero(b, i * step_b, fb, zb)
+            value = np.rint(np.float32(np.int32(code_a * code_b)) * multiplier)
             value = min(max(value, lowest), highest)
             out[i] = np.uint8(np.int32(value) + np.int32(zero))
     else:
         for i in range(begin, end):
-            qa = np.int32(code_at(a, sa, ka, i * step_a) - za)
-            qb = np.int32(code_at(b, sb, kb, i * step_b) - zb)
-            out[i] = np.uint8(add_or_multiply(p, qa, qb))
+            code_a, code_b = less_zero(a, i * step_a, fa, za), less_zero(b, i * step_b, fb, zb)
+            moved = multiply_double(np.int32(code_a * code_b), m1, s1) + zero
+            out[i] = np.uint8(min(max(moved, low), high))
+
+
+@njit(nogil=True, error_model="numpy")
+def integer_row(p: Any, a: Any, step_a: int, b: Any, step_b: int, out: Any, begin: int,
+                end: int) -> None:  # fmt: skip
+    """One row of an integer Add or Mul, under the mode's arithmetic."""
+    if p[MODE] == 0:
+        float_add_row(p, a, step_a, b, step_b, out, begin, end)
+    elif p[MODE] == 1:
+        tflite_add_row(p, a, step_a, b, step_b, out, begin, end)
+    elif p[MODE] == 2:
+        xnnpack_add_row(p, a, step_a, b, step_b, out, begin, end)
+    else:
+        multiply_row(p, a, step_a, b, step_b, out, begin, end)
 
 
 @njit(nogil=True, error_model="numpy")
@@ -154,13 +159,12 @@ def binary_i8(arena: Any, consts: Any, p: Any, tid: int, nthreads: int) -> None:
     first, last, begin, end = rows_and_columns(p, tid, nthreads)
     for row in range(first, last):
         at_a, at_b = row_starts(p, row)
-        a, sa = u8_at(arena, p[A] + at_a), i8_at(arena, p[A] + at_a)
-        b, sb = u8_at(arena, p[B] + at_b), i8_at(arena, p[B] + at_b)
+        a, b = u8_at(arena, p[A] + at_a), u8_at(arena, p[B] + at_b)
         out = u8_at(arena, p[Y] + row * p[D3])
         if p[A3] == 1 and p[B3] == 1:
-            integer_row(p, a, sa, 1, b, sb, 1, out, begin, end)
+            integer_row(p, a, 1, b, 1, out, begin, end)
         else:
-            integer_row(p, a, sa, p[A3], b, sb, p[B3], out, begin, end)
+            integer_row(p, a, p[A3], b, p[B3], out, begin, end)
 
 
 @njit(nogil=True, error_model="numpy")

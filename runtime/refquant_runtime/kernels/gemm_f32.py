@@ -45,7 +45,7 @@ FIELDS = (
         "groups",
         "signed",
     ],
-)
+)  # fmt: skip
 (
     Y, WEIGHTS, BIAS, N, KC, NR, TILE, SCRATCH, SCRATCH_SIZE, PAD_SIZE, Y_STRIDE, Y_BEGIN, LOW,
     HIGH, BITS, SCALES, ZEROS, BLOCK_OF, PANEL_BYTES, GROUPS, SIGNED,

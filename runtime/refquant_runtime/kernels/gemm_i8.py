@@ -37,7 +37,7 @@ FIELDS = (
         "pad_value",
         "pad_size",
     ],
-)
+)  # fmt: skip
 (
     WEIGHTS, N, KC, NR, TILE, FLIP, SCRATCH, SCRATCH_SIZE, PAD_VALUE, PAD_SIZE,
 ) = range(len(WINDOW) + len(EPILOGUE), len(FIELDS))  # fmt: skip

@@ -13,28 +13,9 @@ from refquant_runtime.kernels.abi import i32_at, share, u8_at
 __all__ = ["FILL", "MOVE", "fill", "move"]
 
 MOVE = [
-    "x",
-    "y",
-    "element",
-    "d0",
-    "d1",
-    "d2",
-    "d3",
-    "d4",
-    "d5",
-    "x0",
-    "x1",
-    "x2",
-    "x3",
-    "x4",
-    "x5",
-    "y0",
-    "y1",
-    "y2",
-    "y3",
-    "y4",
-    "y5",
-]
+    "x", "y", "element", "d0", "d1", "d2", "d3", "d4", "d5", "x0", "x1", "x2", "x3", "x4",
+    "x5", "y0", "y1", "y2", "y3", "y4", "y5",
+]  # fmt: skip
 FILL = ["y", "n", "element", "value"]
 
 

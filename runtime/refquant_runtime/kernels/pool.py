@@ -31,7 +31,7 @@ FIELDS = (
         "low",
         "high",
     ],
-)
+)  # fmt: skip
 (
     Y, N, SCRATCH, SCRATCH_SIZE, SIGNED, COUNT_PAD, HALF_AWAY, X_SCALE, Y_SCALE, X_ZERO, Y_ZERO,
     LOW, HIGH,

@@ -16,23 +16,13 @@ __all__ = ["MATMUL", "SOFTMAX", "matmul_f32", "matmul_i8", "softmax_f32"]
 
 SOFTMAX = ["x", "y", "outer", "n", "inner"]
 # The epilogue's fields stand where store_row looks for them.
+OPERANDS = [
+    "a", "b", "rows_a", "rows", "k", "n", "batches", "a_batch", "b_batch", "signed_a", "signed_b",
+    "a_zero", "b_zero",
+]  # fmt: skip
 MATMUL = (
-    *[
-        "a",
-        "b",
-        "rows_a",
-        "rows",
-        "k",
-        "n",
-        "batches",
-        "a_batch",
-        "b_batch",
-        "signed_a",
-        "signed_b",
-        "a_zero",
-        "b_zero",
-    ],
-    *(f"unused{i}" for i in range(len(WINDOW) - 13)),
+    *OPERANDS,
+    *(f"unused{i}" for i in range(len(WINDOW) - len(OPERANDS))),
     *EPILOGUE,
     *["scratch", "scratch_size"],
 )

@@ -25,22 +25,9 @@ __all__ = [
 
 MODES = {"float_rne": 0, "gemmlowp_double": 1, "int32": 2, "float32": 3}
 EPILOGUE = [
-    "y",
-    "seed",
-    "multiplier",
-    "shift",
-    "weight_sum",
-    "bias",
-    "x_scale",
-    "x_zero",
-    "mode",
-    "y_stride",
-    "y_begin",
-    "zero_point",
-    "low",
-    "high",
-    "has_bias",
-]
+    "y", "seed", "multiplier", "shift", "weight_sum", "bias", "x_scale", "x_zero", "mode",
+    "y_stride", "y_begin", "zero_point", "low", "high", "has_bias",
+]  # fmt: skip
 (
     Y, SEED, MULTIPLIER, SHIFT, WEIGHT_SUM, BIAS, X_SCALE, X_ZERO, MODE, Y_STRIDE, Y_BEGIN,
     ZERO_POINT, LOW, HIGH, HAS_BIAS,

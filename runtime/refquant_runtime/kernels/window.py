@@ -13,26 +13,10 @@ from numba import njit
 __all__ = ["TAPS", "WINDOW", "fill_offsets"]
 
 WINDOW = [
-    "x",
-    "rows",
-    "mr",
-    "taps",
-    "out_h",
-    "out_w",
-    "in_h",
-    "in_w",
-    "row_size",
-    "image_size",
-    "kernel_w",
-    "stride_h",
-    "stride_w",
-    "pad_h",
-    "pad_w",
-    "dilation_h",
-    "dilation_w",
-    "element",
-    "copies",
-]
+    "x", "rows", "mr", "taps", "out_h", "out_w", "in_h", "in_w", "row_size", "image_size",
+    "kernel_w", "stride_h", "stride_w", "pad_h", "pad_w", "dilation_h", "dilation_w",
+    "element", "copies",
+]  # fmt: skip
 (
     X, ROWS, MR, TAPS, OUT_H, OUT_W, IN_H, IN_W, ROW_SIZE, IMAGE_SIZE, KERNEL_W, STRIDE_H,
     STRIDE_W, PAD_H, PAD_W, DILATION_H, DILATION_W, ELEMENT, COPIES,

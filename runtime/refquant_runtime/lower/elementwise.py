@@ -143,9 +143,9 @@ def _integer_binary(ctx: Lowering, node: Node, a: Value, b: Value, y: Value) -> 
     low, high = _clamp(node, y)
     params: Params = {
         "mode": elementwise.INTEGER_MODES[mode], "low": low, "high": high,
-        "signed_a": int(a.dtype == "int8"), "signed_b": int(b.dtype == "int8"),
-        "a_zero": int(aq.zero_point), "b_zero": int(bq.zero_point), "y_zero": int(yq.zero_point),
-        "rule": arithmetic.rule, "nan": nan_code(arithmetic.nan, y, low, high),
+        "flip_a": _flip(a), "flip_b": _flip(b), "a_zero": int(aq.zero_point) + _flip(a),
+        "b_zero": int(bq.zero_point) + _flip(b), "y_zero": int(yq.zero_point),
+        "nan": nan_code(arithmetic.nan, y, low, high),
         "a_scale": f32_bits(float(aq.scale)), "b_scale": f32_bits(float(bq.scale)),
         "y_scale": f32_bits(float(yq.scale)),
     }  # fmt: skip
@@ -174,6 +174,11 @@ def _integer_binary(ctx: Lowering, node: Node, a: Value, b: Value, y: Value) -> 
             "m2": int(np.rint(np.float64(rb) * 2.0**shift)), "s1": shift,
         }  # fmt: skip
     return params
+
+
+def _flip(value: Value) -> int:
+    """Return 128 for signed codes: flipping their top bit makes them unsigned, 128 larger."""
+    return 128 if value.dtype == "int8" else 0
 
 
 def _no_left_shift(ctx: Lowering, node: Node, shift: int) -> None:

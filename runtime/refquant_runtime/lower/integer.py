@@ -80,8 +80,14 @@ def _static(ctx: Lowering, node: Node, matrix: Array, scales: Array) -> Params:
         **_clamp(node, y),
     }
     if arithmetic.requantize == "float_rne":
-        multiplier = (xq.scale * scales).astype(np.float32) / yq.scale
-        return params | {"multiplier": ctx.constants.add(multiplier.astype(np.float32))}
+        with np.errstate(over="ignore"):
+            multiplier = ((xq.scale * scales).astype(np.float32) / yq.scale).astype(np.float32)
+        if not np.isfinite(multiplier).all():
+            raise UnsupportedError(
+                f"{ctx.graph.path}: node {node.name!r}: its multiplier sx * sw / sy is infinite; "
+                "give the output a larger scale"
+            )
+        return params | {"multiplier": ctx.constants.add(multiplier)}
     real = np.float64(xq.scale) * scales.astype(np.float64) / np.float64(yq.scale)
     m, shift = quantize_multiplier(real)
     largest = np.abs(matrix.astype(np.int64)).sum(axis=0) * 255
