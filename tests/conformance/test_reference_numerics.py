@@ -9,6 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from refquant.numerics import fixedpoint, rounding
+from refquant.numerics.requantize import requantize
 from refquant_conformance import oracle, strategies
 from refquant_conformance.rational import ROUNDING_RULES
 
@@ -60,3 +61,25 @@ def test_divisions_by_powers_of_two_round_as_they_say(x: int, e: int, near: int)
         assert got == oracle.round_exact(exact, "half_away"), f"RDBPOT({value}, {e}) = {got}"
         got = int(fixedpoint.rounding_shift_right(value, e))
         assert got == oracle.round_exact(exact, "half_up"), f"VRSHL({value}, -{e}) = {got}"
+
+
+@pytest.mark.parametrize("mode", ["float_rne", "gemmlowp_double", "neon_double", "single"])
+@given(multiplier=strategies.multipliers(low=2.0**-31, high=0.5), data=st.data())
+def test_requantize_is_the_oracles(mode: str, multiplier: float, data: st.DataObject) -> None:
+    if mode == "float_rne":
+        multiplier = oracle.float32(Fraction(multiplier))
+    acc = data.draw(strategies.accumulators(multiplier=multiplier), label="acc")
+    got = int(requantize(acc, multiplier, mode=mode))
+    expected = oracle.requantize_exact(acc, multiplier, mode=mode)
+    assert got == expected, f"{mode}({acc}, {multiplier!r}) = {got}, exactly {expected}"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", ["float_rne", "gemmlowp_double", "neon_double", "single"])
+def test_requantize_on_every_accumulator_of_16_bits(mode: str) -> None:
+    acc = np.arange(-(2**15), 2**15)
+    for multiplier in (0.25, 0.0375, math.nextafter(2.0**-4, 0.0)):
+        real = oracle.float32(Fraction(multiplier)) if mode == "float_rne" else multiplier
+        got = requantize(acc, real, mode=mode).tolist()
+        expected = [oracle.requantize_exact(a, real, mode=mode) for a in acc.tolist()]
+        assert got == expected, f"{mode}, multiplier {real!r}"
