@@ -23,6 +23,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import llvmlite
@@ -33,86 +34,87 @@ from numba import njit
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "runtime"))
 
-from peak import multiply_adds, operations
+from _peak import multiply_adds, operations
 
 from refquant_runtime import isa
+from refquant_runtime.executor import Executor
 from refquant_runtime.kernels import packing, tiles
+from refquant_runtime.kernels.abi import compiled, i32_at, share
 from refquant_runtime.kernels.pointers import (
     aligned_empty,
     call_int8_tile,
     call_int8_tile_into,
     offset,
-    pointer,
 )
 
+Matrix = np.ndarray[Any, Any]
 SHAPES = ["384x1024x1024", "1x4096x4096", "48x512x512", "196x1152x128", "3136x64x64"]
 
 
-@njit(nogil=True)
-def our_share(
-    address: int, a: Any, w: Any, c: Any, scratch: Any, k: int, mr: int, nr: int, begin: int,
-    end: int,
-) -> None:  # fmt: skip
-    """Compute tiles ``begin`` to ``end`` of C = A W, panel by panel."""
-    m, n = c.shape
-    lda = a.size // m
-    offsets = np.empty(mr, np.int32)
-    kc, row_tiles = (k + 3) // 4, (m + mr - 1) // mr
-    pa, pw, pc, po = pointer(a), pointer(w), pointer(scratch), pointer(offsets)
-    out = pointer(c)
-    for item in range(begin, end):
-        panel = item // row_tiles
-        first = (item - panel * row_tiles) * mr
-        for r in range(mr):
-            po[r] = np.int32((min(first + r, m - 1) - first) * lda)
-        rows, weights = offset(pa, first * lda), offset(pw, panel * kc * nr * 4)
-        column = panel * nr
-        width = min(nr, n - column)
-        if width == nr and first + mr <= m:
-            there = offset(out, first * n + column)
-            call_int8_tile_into(address, rows, po, 1, kc, weights, there, n, 0)
-            continue
-        call_int8_tile(address, rows, po, 1, kc, weights, pc, 0)
-        for r in range(min(mr, m - first)):
-            copy(offset(pc, r * nr), offset(out, (first + r) * n + column), width)
-
-
-@njit(nogil=True)
+@njit(nogil=True, error_model="numpy")
 def copy(source: Any, target: Any, count: int) -> None:
     """Copy ``count`` elements."""
     for i in range(count):
         target[i] = source[i]
 
 
-def ours(
-    a: np.ndarray, b: np.ndarray, c: np.ndarray, threads: int, pool: ThreadPoolExecutor
-) -> tuple[Callable[[], None], str]:
-    """Return a call that writes A B into ``c``, and the name of the tile it uses."""
+def product(arena: Any, consts: Any, p: Any, tid: int, nthreads: int) -> None:
+    """Compute this thread's tiles of C = A W, panel by panel; a kernel as in ``kernels.abi``."""
+    tile, m, k, n, mr, nr = p[0], p[1], p[2], p[3], p[4], p[5]
+    c, scratch = i32_at(arena, p[6]), i32_at(arena, p[7] + tid * p[8])
+    offsets = i32_at(arena, p[7] + tid * p[8] + mr * nr * 4)
+    kc, row_tiles, panels = (k + 3) // 4, (m + mr - 1) // mr, (n + nr - 1) // nr
+    begin, end = share(row_tiles * panels, tid, nthreads)
+    for item in range(begin, end):
+        panel = item // row_tiles
+        first = (item - panel * row_tiles) * mr
+        for r in range(mr):
+            offsets[r] = np.int32(min(first + r, m - 1) * k)
+        w = offset(consts, panel * kc * nr * 4)
+        column = panel * nr
+        width = min(nr, n - column)
+        if width == nr and first + mr <= m:
+            there = offset(c, first * n + column)
+            call_int8_tile_into(tile, arena, offsets, 1, kc, w, there, n, 0)
+        else:
+            call_int8_tile(tile, arena, offsets, 1, kc, w, scratch, 0)
+            for r in range(min(mr, m - first)):
+                copy(offset(scratch, r * nr), offset(c, (first + r) * n + column), width)
+
+
+def ours(a: Matrix, b: Matrix, threads: int) -> tuple[Callable[[], None], Matrix, str]:
+    """Return a call that computes A B, where it leaves the result, and the tile's name.
+
+    The product is a plan of one step, run by the runtime's own threads.
+    """
     (m, k), n = a.shape, b.shape[1]
     tile = tiles.int8_tile(isa.chosen(), n=n, m=m)
-    w = packing.pack_int8_weights(b, taps=1, nr=tile.nr)
-    flat = aligned_empty(a.size + 3)[: a.size]  # a tile may read three bytes too far
-    flat[:] = a.ravel()
-    items = -(-m // tile.mr) * -(-n // tile.nr)
-    shares = []
-    for t in range(threads):
-        scratch = aligned_empty(tile.mr * tile.nr * 4).view(np.int32)
-        bounds = items * t // threads, items * (t + 1) // threads
-        shares.append(
-            partial(our_share, tile.address, flat, w, c, scratch, k, tile.mr, tile.nr, *bounds)
-        )
-    return partial(together, shares, pool), tile.name
+    c_at = -(-(a.size + 3) // 64) * 64  # a tile may read three bytes past A
+    scratch_at = c_at + -(-m * n * 4 // 64) * 64
+    scratch_size = -(-(tile.mr * tile.nr * 4 + tile.mr * 4) // 64) * 64
+    arena = aligned_empty(scratch_at + threads * scratch_size)
+    arena[: a.size] = a.ravel()
+    row = [tile.address, m, k, n, tile.mr, tile.nr, c_at, scratch_at, scratch_size]
+    plan = SimpleNamespace(
+        codes=np.array([compiled(product)], np.int64),
+        params=np.array([row], np.int64),
+        arena=arena,
+        consts=packing.pack_int8_weights(b, taps=1, nr=tile.nr),
+    )
+    executor = Executor(plan, threads)  # type: ignore[arg-type]
+    c = arena[c_at : c_at + m * n * 4].view(np.int32).reshape(m, n)
+    return executor.run, c, tile.name
 
 
-def together(shares: Sequence[Callable[[], object]], pool: ThreadPoolExecutor) -> None:
-    """Run all shares at once, the last one on this thread."""
-    others = [pool.submit(share) for share in shares[:-1]]
-    shares[-1]()
+def together(calls: Sequence[Callable[[], object]], pool: ThreadPoolExecutor) -> None:
+    """Make all calls at once, the last one on this thread."""
+    others = [pool.submit(call) for call in calls[:-1]]
+    calls[-1]()
     for other in others:
         other.result()
 
 
-def theirs(a: np.ndarray, b: np.ndarray, c: np.ndarray, threads: int) -> Callable[[], None]:
+def theirs(a: Matrix, b: Matrix, c: Matrix, threads: int) -> Callable[[], None]:
     """Return a call of onnxruntime's MatMulInteger that writes A B into ``c``."""
     import onnx
     from onnx import TensorProto, helper
@@ -154,11 +156,11 @@ def measure(m: int, k: int, n: int, threads: int, rounds: int, seconds: float) -
     rng = np.random.default_rng(0)
     a = rng.integers(0, 256, (m, k), np.uint8)
     b = rng.integers(-128, 128, (k, n), np.int8)
-    c_ours, c_theirs = np.empty((m, n), np.int32), np.empty((m, n), np.int32)
-    peak_steps = 200_000
+    c_theirs = np.empty((m, n), np.int32)
+    peak_steps = 500_000
     peak_work = operations(peak_steps)
     with ThreadPoolExecutor(max(1, threads - 1)) as pool:
-        call, tile = ours(a, b, c_ours, threads, pool)
+        call, c_ours, tile = ours(a, b, threads)
         other = theirs(a, b, c_theirs, threads)
         bare = partial(together, [partial(multiply_adds, peak_steps, 1)] * threads, pool)
         call(), other()
