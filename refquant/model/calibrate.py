@@ -1,0 +1,131 @@
+"""Calibration: the float graph runs over the data, and an observer watches every value of interest.
+
+The data are a dict ``input name -> array`` whose first axis is the samples, or any iterable of such
+dicts, each a batch. They pass once, `STEP` samples at a time, so that memory depends neither on the
+number of samples nor on how they were cut into batches; nor does any observer's result, except for
+the moving average's: to it a batch is what remains of a dict when it is cut by `STEP`.
+
+What was seen is recorded: the number of samples, and for each input the SHA-256 of their bytes.
+"""
+
+import hashlib
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from refquant.calibration import Observer, observer
+from refquant.model.execute import run
+from refquant.model.graph import Graph, has_batch
+from refquant.model.recipe import Activations
+
+__all__ = ["STEP", "Batch", "Calibrated", "calibrate"]
+
+Batch = Mapping[str, NDArray[Any]]
+
+STEP = 32
+"""Samples that are executed at a time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Calibrated:
+    """An observer for each value, how many samples it saw, and each input's SHA-256 (hex)."""
+
+    observers: Mapping[str, Observer]
+    samples: int
+    sha256: Mapping[str, str]
+
+
+def calibrate(
+    graph: Graph,
+    data: Batch | Iterable[Batch] | None,
+    *,
+    names: Collection[str],
+    rules: Activations,
+) -> Calibrated:
+    """Return what the observers of ``rules`` saw of the values ``names`` of the float ``graph``.
+
+    `ValueError` for no data, other inputs than the graph's, another dtype or shape, NaN and
+    infinities, in the data or in what the graph makes of them.
+
+    >>> from refquant.model.build import Builder
+    >>> b = Builder("g")
+    >>> g = b.graph([b.node("Relu", [b.input("x", ("N", 2))], name="y")])
+    >>> seen = calibrate(g, {"x": np.float32([[-1, 3]])}, names=["y"], rules=Activations())
+    >>> [float(v) for v in seen.observers["y"].range()], seen.samples
+    ([0.0, 3.0], 1)
+    """
+    states = {name: observer(rules.observer, rules.options) for name in sorted(names)}
+    hashes = {name: hashlib.sha256() for name in graph.inputs}
+    samples = 0
+    for batch in _steps(graph, data):
+        for name, array in batch.items():
+            hashes[name].update(np.ascontiguousarray(array).astype("<f4").tobytes())
+        arrays = {**run(graph, batch, keep=states), **batch}
+        for name, state in states.items():
+            states[name] = _updated(state, name, arrays[name])
+        samples += len(batch[graph.inputs[0]]) if has_batch(graph) else 1
+    if samples == 0:
+        raise ValueError("calibration holds no samples; pass at least one, better a few hundred")
+    return Calibrated(states, samples, {name: h.hexdigest() for name, h in hashes.items()})
+
+
+def _updated(state: Observer, name: str, array: NDArray[Any]) -> Observer:
+    try:
+        return state.update(array)
+    except ValueError as error:
+        raise ValueError(
+            f"calibration, value {name!r}: {error}; look at the data and the model's constants"
+        ) from error
+
+
+def _steps(graph: Graph, data: Batch | Iterable[Batch] | None) -> Iterator[Batch]:
+    """Cut the data into checked batches of at most `STEP` samples."""
+    if data is None:
+        raise ValueError(
+            "calibration data are missing: scheme static and full_integer need them; "
+            "pass a dict of arrays, first axis samples"
+        )
+    for batch in [data] if isinstance(data, Mapping) else data:
+        samples = _check(graph, batch)
+        if samples is None:
+            yield batch
+            continue
+        for i in range(0, samples, STEP):
+            yield {name: array[i : i + STEP] for name, array in batch.items()}
+
+
+def _check(graph: Graph, batch: object) -> int | None:
+    """Return the number of samples of a batch; None where the graph has no batch."""
+    if not isinstance(batch, Mapping) or batch.keys() != set(graph.inputs):
+        got = sorted(batch) if isinstance(batch, Mapping) else type(batch).__name__
+        raise ValueError(
+            f"calibration must have an array for each of the inputs {sorted(graph.inputs)}, "
+            f"got {got}; rename its arrays"
+        )
+    samples: int | None = None
+    for name in graph.inputs:
+        array, shape = batch[name], graph.values[name].shape
+        if not isinstance(array, np.ndarray) or array.dtype != np.float32:
+            got = str(getattr(array, "dtype", type(array).__name__))
+            raise ValueError(
+                f"calibration, input {name!r}: it is a float32 array, got {got}; convert it as "
+                "the model's users will"
+            )
+        if shape[:1] == ("N",) and samples is None:
+            samples = len(array) if array.ndim else 0
+        expected = (samples, *shape[1:]) if shape[:1] == ("N",) else shape
+        if array.shape != expected:
+            raise ValueError(
+                f"calibration, input {name!r}: its shape is {list(shape)}, samples first, and "
+                f"every input has as many, got {list(array.shape)}; reshape it"
+            )
+        if not np.isfinite(array).all():
+            bad = int(np.count_nonzero(~np.isfinite(array)))
+            raise ValueError(
+                f"calibration, input {name!r}: it is finite, got {bad} NaN or infinity in "
+                f"{array.size} elements; remove these samples"
+            )
+    return samples

@@ -1,0 +1,147 @@
+"""Which nodes of a float graph compute on codes, and what is fused: decided before anything else.
+
+A node has an **integer form** if docs/spec/operators.md, section 4 or 6, defines one:
+
+* `Conv`, `Gemm`, `MatMul` with constant weight and bias; `MatMul` of two computed matrices;
+* `Add`, `Mul`, average pools, every unary function (as a table);
+* `Softmax`, where the contract computes it;
+* movement, and `Relu` and `Clip` that nothing absorbed, if their input is codes already: they
+  follow what stands before them, so that a float32 part of a model stays in one piece.
+
+A `Relu` or `Clip` that alone reads a `Conv`, `Gemm`, `MatMul`, `Add` or `Mul` disappears into it:
+the layer gives the `Relu`'s output, by the `Relu`'s range. An `Add` of a constant vector that alone
+reads a `MatMul` becomes its bias. Nodes that the recipe excludes fuse with nothing, stay float32.
+
+Two values share parameters where an operator copies codes (section 6, and averages that round half
+away): the value that comes first has its way, for its range holds the other's. `source` finds it.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+
+from refquant.contracts import Contract
+from refquant.model.graph import Graph, Node
+from refquant.model.operators import MOVEMENT, UNARY
+from refquant.model.quantize_weights import has_constant_weight
+
+__all__ = ["Layer", "Plan", "plan"]
+
+_FUSING = ("Conv", "Gemm", "MatMul", "Add", "Mul")
+_BOUNDS = ("Relu", "Clip")
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """One node to be, float32 or on ``codes``, with the node of the ``bound`` it absorbed.
+
+    ``node`` has the fused bias as third input, and the output of what it absorbed.
+    """
+
+    node: Node
+    codes: bool
+    bound: Node | None = None
+
+    @property
+    def output(self) -> str:
+        """The value it gives; operators of float graphs have one output."""
+        return self.node.outputs[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The layers in order; ``source``: value -> the value whose parameters it has."""
+
+    layers: tuple[Layer, ...]
+    source: Mapping[str, str]
+
+
+def plan(graph: Graph, *, contract: Contract, excluded: Collection[str]) -> Plan:
+    """Return what becomes of the nodes of the folded ``graph``; ``excluded`` are names of nodes.
+
+    >>> from refquant.contracts import preset
+    >>> from refquant.model.build import Builder
+    >>> b = Builder("g")
+    >>> x = b.input("x", ("N", 2))
+    >>> g = b.graph([b.node("Relu", [b.node("Add", [x, x], name="sum")], name="y")])
+    >>> [(l.node.name, l.output) for l in plan(g, contract=preset("ort"), excluded=()).layers]
+    [('sum', 'y')]
+    """
+    codes, source = set(graph.inputs), {name: name for name in graph.inputs}
+    layers: list[Layer] = []
+    for layer in _fused(graph, excluded):
+        node = layer.node
+        on_codes = node.name not in excluded and _integer_form(graph, node, contract, codes)
+        layers.append(replace(layer, codes=on_codes))
+        source[layer.output] = layer.output
+        if on_codes:
+            codes.add(layer.output)
+            if _copies(node, contract):
+                source[layer.output] = source[node.inputs[0]]
+    return Plan(tuple(layers), source)
+
+
+def _copies(node: Node, contract: Contract) -> bool:
+    """Say whether input and output have equal parameters; `Concat` brings its inputs to its own."""
+    if node.op in ("AveragePool", "GlobalAveragePool"):
+        return contract.average_pool == "half_away"
+    return node.op in MOVEMENT and node.op != "Concat"
+
+
+def _integer_form(graph: Graph, node: Node, contract: Contract, codes: Collection[str]) -> bool:
+    if node.op in MOVEMENT or node.op in _BOUNDS:
+        moved = any(name in codes for name in node.inputs)
+        return moved and (node.op != "Pad" or node.attributes.get("value", 0) == 0)
+    if node.op == "MatMul" and len(node.inputs) == 2:
+        constant = [name in graph.constants for name in node.inputs]
+        return has_constant_weight(graph, node) if constant[1] else not constant[0]
+    if node.op in ("Conv", "Gemm", "MatMul"):
+        return has_constant_weight(graph, node)
+    if node.op == "Softmax":
+        return contract.softmax == "dequantize"
+    return node.op in ("Add", "Mul", "AveragePool", "GlobalAveragePool") or node.op in UNARY
+
+
+def _fused(graph: Graph, excluded: Collection[str]) -> list[Layer]:
+    """Return the nodes, each with what it absorbs; ``codes`` is not decided yet."""
+    absorbed: set[str] = set()
+    layers = []
+    for node in graph.nodes:
+        if node.name in absorbed:
+            continue
+        if node.op not in _FUSING or node.name in excluded:
+            layers.append(Layer(node, codes=False))
+            continue
+        add = _only_reader(graph, node, ("Add",), excluded) if node.op == "MatMul" else None
+        bias = None if add is None else _bias(graph, node, add)
+        if add is not None and bias is not None:
+            absorbed.add(add.name)
+            node = replace(node, inputs=(*node.inputs[:2], bias), outputs=add.outputs)
+        bound = _only_reader(graph, node, _BOUNDS, excluded)
+        if bound is not None:
+            absorbed.add(bound.name)
+            node = replace(node, outputs=bound.outputs)
+        layers.append(Layer(node, codes=False, bound=bound))
+    return layers
+
+
+def _only_reader(
+    graph: Graph, node: Node, ops: Collection[str], excluded: Collection[str]
+) -> Node | None:
+    """Return the one node that reads the output of ``node``, if it is one of ``ops``."""
+    name = node.outputs[0]
+    readers = [n for n in graph.nodes if name in n.inputs]
+    if len(readers) != 1 or name in graph.outputs:
+        return None
+    reader = readers[0]
+    return reader if reader.op in ops and reader.name not in excluded else None
+
+
+def _bias(graph: Graph, product: Node, add: Node) -> str | None:
+    """Return the constant of ``add`` if it is one number a column of the constant weight."""
+    others = [name for name in add.inputs if name != product.outputs[0]]
+    weight = graph.constants.get(product.inputs[1])
+    if weight is None or weight.ndim != 2 or len(others) != 1 or len(product.inputs) == 3:
+        return None
+    bias = graph.constants.get(others[0])
+    fits = bias is not None and bias.shape == (weight.shape[1],)
+    return others[0] if fits else None

@@ -1,0 +1,264 @@
+r"""Weights become codes: blocks, ranges, scales; and the weight-only scheme.
+
+A weight tensor is known whole, so its ranges need no calibration data. Where its output channels
+are depends on the operator: axis 0 of `Conv` and of `Gemm` with ``transB``, the last axis
+otherwise. A granularity is a block shape (`refquant.numerics.blocks`), and a **group** runs along
+the axes that are summed over: ``[group_size, 1]`` of ``[K, N]``; for a convolution as many whole
+kernels as fit, ``[1, max(1, group_size // (KH*KW)), KH, KW]``, and rows or parts of rows of a
+kernel that does not fit, so that no block holds more than ``group_size`` weights.
+
+The observer ``minmax`` spans each block. ``mse_grid`` tries, for each block, the ranges
+
+.. math::
+
+    (f_i\,lo,\ f_i\,hi), \qquad f_i = 1 - i / 100, \quad i = 0 \dots 80                    \tag{1}
+
+and keeps the one of least :math:`\sum (w - \hat w)^2`; of equal ones the widest, so it is never
+worse than ``minmax`` by that measure.
+
+Depthwise weights (one input channel each) keep 8 bits per channel unless an override says
+otherwise: they are few, and each is summed with too few others for its error to average out.
+
+Source: Krishnamoorthi, arXiv:1806.08342, section 3; (1): Frantar et al., "GPTQ", arXiv:2210.17323,
+the quantizer of the published code.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from refquant.contracts import Contract
+from refquant.formats.affine import QParams, choose_qparams, fake_quantize, quantize
+from refquant.model.build import Builder
+from refquant.model.graph import Graph, Node, Quant
+from refquant.model.recipe import Weights
+from refquant.numerics.blocks import per_channel, per_tensor, reduce_blocks
+
+__all__ = [
+    "WEIGHTED",
+    "add_codes",
+    "channel_axis",
+    "has_constant_weight",
+    "is_depthwise",
+    "quantize_weight_only",
+    "weight_block",
+    "weight_qparams",
+]
+
+Float = NDArray[np.float32]
+
+WEIGHTED = ("Conv", "Gemm", "MatMul")
+"""The operators with a weight: their second input."""
+
+_FACTORS = tuple(1 - i / 100 for i in range(81))
+
+
+def has_constant_weight(graph: Graph, node: Node) -> bool:
+    """Say whether ``node`` has a float32 weight, and perhaps a bias, that are constants.
+
+    The weight of a `MatMul` is a matrix; a bias is a vector with an element a channel.
+
+    >>> from refquant.model.build import Builder
+    >>> b = Builder("g")
+    >>> y = b.node("MatMul", [b.input("x", ("N", 2)), b.constant("w", np.ones((2, 3), np.float32))])
+    >>> g = b.graph([y])
+    >>> has_constant_weight(g, g.nodes[0])
+    True
+    """
+    if node.op not in WEIGHTED:
+        return False
+    weight, bias = graph.constants.get(node.inputs[1]), (*node.inputs, "")[2]
+    if weight is None or (node.op == "MatMul" and weight.ndim != 2):
+        return False
+    channels = (weight.shape[channel_axis(node, weight.ndim)],)
+    return not bias or (bias in graph.constants and graph.constants[bias].shape == channels)
+
+
+def channel_axis(node: Node, ndim: int) -> int:
+    """Return the axis of the output channels of a weight of ``ndim`` axes.
+
+    >>> channel_axis(Node("y", "MatMul", ("x", "w"), ("y",)), 2)
+    1
+    """
+    rows = node.op == "Conv" or node.attributes.get("transB", 0) == 1
+    return 0 if rows else ndim - 1
+
+
+def is_depthwise(node: Node, shape: tuple[int, ...]) -> bool:
+    """Say whether each output channel reads one of several input channels.
+
+    >>> is_depthwise(Node("c", "Conv", ("x", "w"), ("y",), {"group": 8}), (8, 1, 3, 3))
+    True
+    """
+    return node.op == "Conv" and node.attributes.get("group", 1) != 1 and shape[1] == 1
+
+
+def weight_block(node: Node, shape: tuple[int, ...], rules: Weights) -> tuple[int, ...] | None:
+    """Return the block of the weight of ``node`` that shares a scale; None: all of it.
+
+    >>> conv = Node("c", "Conv", ("x", "w"), ("y",))
+    >>> weight_block(conv, (64, 32, 3, 3), Weights(granularity="group", group_size=32))
+    (1, 3, 3, 3)
+    """
+    axis = channel_axis(node, len(shape))
+    if rules.granularity == "per_tensor":
+        return None
+    if rules.granularity == "per_channel":
+        return per_channel(shape, axis)
+    block, room = [1] * len(shape), rules.group_size
+    for i in reversed(range(len(shape))):
+        if i != axis:
+            # A group along one axis may exceed it; it then is the axis, as parameters expect.
+            block[i] = max(1, min(room, shape[i]))
+            room //= block[i]
+    return tuple(block)
+
+
+def weight_qparams(
+    w: Float, rules: Weights, *, block: tuple[int, ...] | None, contract: Contract
+) -> QParams:
+    """Return the parameters of the weight ``w``, one scale for each ``block``.
+
+    ``w`` is float32, finite, not empty; `ValueError` otherwise.
+
+    >>> from refquant.contracts import preset
+    >>> w = np.array([[1.0, -2.0], [0.5, 4.0]], np.float32)
+    >>> p = weight_qparams(w, Weights(), block=(1, 2), contract=preset("onnx"))
+    >>> (p.scale * 127).tolist(), p.dtype
+    ([[2.0], [4.0]], 'int8')
+    """
+    if w.size == 0 or not np.isfinite(w).all():
+        raise ValueError("weights must be finite and not empty; train or clean them first")
+    whole = per_tensor(w.shape) if block is None else block
+    lo, hi = (reduce_blocks(w, whole, fn) for fn in ("min", "max"))
+    if block is None:
+        lo, hi = lo.reshape(()), hi.reshape(())
+    if rules.observer == "minmax":
+        return _chosen(lo, hi, rules, block, contract)
+    best, least = np.ones(lo.shape, np.float32), np.full(lo.shape, np.inf)
+    for factor in np.asarray(_FACTORS, np.float32):
+        tried = _chosen(lo * factor, hi * factor, rules, block, contract)
+        error = (fake_quantize(w, tried, contract=contract).astype(np.float64) - w) ** 2
+        cost = _sum_blocks(error, whole).reshape(lo.shape)
+        best, least = np.where(cost < least, factor, best), np.minimum(cost, least)
+    return _chosen(lo * best, hi * best, rules, block, contract)
+
+
+def add_codes(
+    b: Builder, name: str, codes: NDArray[Any], qparams: QParams, *, suffix: str = ""
+) -> str:
+    """Add the constant ``name`` of ``codes`` and its parameters to ``b``; return its name.
+
+    The parameters are called ``name/scale`` and ``name/zero_point``; a zero point that is 0
+    everywhere is the number 0. The same constant twice is added once; another one of the same name
+    is called ``name/suffix``.
+
+    >>> b = Builder("g")
+    >>> p = QParams(np.float32([[0.5], [2]]), np.int32([[0], [0]]), (1, 2), "int8")
+    >>> add_codes(b, "w", np.int8([[1, 2], [3, 4]]), p)
+    'w'
+    >>> sorted(b.constants)
+    ['w', 'w/scale']
+    """
+    scale, zero_point = np.asarray(qparams.scale), np.asarray(qparams.zero_point)
+    block = qparams.block_shape
+    plain_zero = block is None or not zero_point.any()
+    quant = Quant(
+        float(scale) if block is None else f"{name}/scale",
+        int(zero_point.reshape(-1)[0]) if plain_zero else f"{name}/zero_point",
+        block,
+    )
+    if name in b.constants:
+        held = b.values[name]
+        same = (held.dtype, held.quant) == (qparams.dtype, quant)
+        if same and np.array_equal(b.constants[name], codes) and _holds(b, quant, qparams):
+            return name
+        return add_codes(b, f"{name}/{suffix}", codes, qparams)
+    if isinstance(quant.scale, str):
+        b.constant(quant.scale, scale)
+    if isinstance(quant.zero_point, str):
+        b.constant(quant.zero_point, zero_point)
+    return b.constant(name, codes, dtype=qparams.dtype, quant=quant)
+
+
+def quantize_weight_only(
+    graph: Graph, rules: Mapping[str, Weights], *, contract: Contract
+) -> Builder:
+    """Return ``graph`` with the weights of the nodes in ``rules`` as codes; all else is float32.
+
+    >>> from refquant.contracts import preset
+    >>> b = Builder("g")
+    >>> w = b.constant("w", np.eye(2, dtype=np.float32))
+    >>> g = b.graph([b.node("MatMul", [b.input("x", ("N", 2)), w], name="y")])
+    >>> quantize_weight_only(g, {"y": Weights(bits=4)}, contract=preset("ort")).values["w"].dtype
+    'int4'
+    """
+    b = Builder(graph.name)
+    for name in graph.inputs:
+        b.input(name, graph.values[name].shape)
+    for node in graph.nodes:
+        inputs = list(node.inputs)
+        if node.name in rules:
+            w = graph.constants[inputs[1]]
+            block = weight_block(node, w.shape, rules[node.name])
+            qparams = weight_qparams(w, rules[node.name], block=block, contract=contract)
+            codes = quantize(w, qparams, contract=contract)
+            inputs[1] = add_codes(b, inputs[1], codes, qparams, suffix=node.name)
+        for i, name in enumerate(inputs):
+            inputs[i] = add_float(b, graph, name) if not (i == 1 and node.name in rules) else name
+        b.node_with(
+            node.op,
+            inputs,
+            node.outputs,
+            name=node.name,
+            attributes=node.attributes,
+            contract=contract if node.name in rules else None,
+        )
+    return b
+
+
+def add_float(b: Builder, graph: Graph, name: str) -> str:
+    """Add the float32 constant ``name`` of ``graph`` unless it is there; return its name.
+
+    If codes have the name, the float32 constant is called ``name/float``.
+
+    >>> b = Builder("g")
+    >>> w = b.constant("w", np.zeros(2, np.float32))
+    >>> g = b.graph([b.node("Add", [b.input("x", ("N", 2)), w])])
+    >>> add_float(Builder("h"), g, "w")
+    'w'
+    """
+    if name not in graph.constants:
+        return name
+    if name in b.constants and b.values[name].quant is not None:
+        name, array = f"{name}/float", graph.constants[name]
+    else:
+        array = graph.constants[name]
+    return name if name in b.constants else b.constant(name, array)
+
+
+def _chosen(
+    lo: Any, hi: Any, rules: Weights, block: tuple[int, ...] | None, contract: Contract
+) -> QParams:
+    return choose_qparams(
+        lo,
+        hi,
+        dtype=rules.dtype,
+        symmetric=rules.symmetric,
+        contract=contract,
+        block_shape=block,
+    )
+
+
+def _sum_blocks(x: NDArray[np.float64], block: tuple[int, ...]) -> NDArray[np.float64]:
+    for axis, size in enumerate(block):
+        x = np.add.reduceat(x, np.arange(0, x.shape[axis], size), axis=axis)
+    return x
+
+
+def _holds(b: Builder, quant: Quant, qparams: QParams) -> bool:
+    """Say whether the parameters named in ``quant`` are those of ``qparams``."""
+    named = ((quant.scale, qparams.scale), (quant.zero_point, qparams.zero_point))
+    return all(not isinstance(n, str) or np.array_equal(b.constants[n], a) for n, a in named)

@@ -1,0 +1,307 @@
+"""A recipe: how a model is to be quantized, as data.
+
+A recipe is a TOML file of at most five parts, and nothing in it is ignored:
+
+* ``scheme``: ``float32``, ``static``, ``full_integer``, ``dynamic`` or ``weight_only``;
+* ``contract``: the arithmetic, a preset's name (every scheme but ``float32``);
+* ``[activations]``: dtype, symmetry and observer (``static`` and ``full_integer``);
+* ``[weights]``: bits, symmetry, granularity and observer (every scheme but ``float32``);
+* ``[[override]]``: the same for the nodes whose names fit a pattern, or their exclusion.
+
+A key or value that means nothing is a `ValueError` that names it and lists what is allowed: a
+recipe with a typing error must not quietly become another recipe. What a recipe does to a graph is
+`refquant.model.quantize`'s business; that a pattern fits no node is found there.
+"""
+
+import os
+import tomllib
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, fields, replace
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from refquant.calibration import OBSERVERS, observer
+from refquant.contracts import PRESETS
+
+__all__ = [
+    "SCHEMES",
+    "Activations",
+    "Override",
+    "Recipe",
+    "Weights",
+    "parse_recipe",
+    "recipe",
+    "recipe_names",
+]
+
+SCHEMES = ("float32", "static", "full_integer", "dynamic", "weight_only")
+_CALIBRATED = ("static", "full_integer")
+
+
+@dataclass(frozen=True, slots=True)
+class Activations:
+    """How computed values become codes: ``options`` are the observer's.
+
+    >>> Activations(dtype="int4")
+    Traceback (most recent call last):
+    ValueError: activations.dtype: unknown value 'int4'; allowed: 'int8', 'uint8'
+    """
+
+    dtype: str = "int8"
+    symmetric: bool = False
+    observer: str = "minmax"
+    options: Mapping[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Refuse values that mean nothing."""
+        _check("activations.dtype", self.dtype, ("int8", "uint8"))
+        _check("activations.symmetric", self.symmetric, (False, True))
+        _check("activations.observer", self.observer, tuple(OBSERVERS))
+        try:
+            observer(self.observer, self.options)
+        except ValueError as error:
+            raise ValueError(f"activations.options: {error}") from error
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """How weights become codes; ``group_size`` matters for the granularity ``group`` only.
+
+    >>> Weights(bits=3)
+    Traceback (most recent call last):
+    ValueError: weights.bits: unknown value 3; allowed: 8, 4, 2
+    """
+
+    bits: int = 8
+    symmetric: bool = True
+    granularity: str = "per_channel"
+    group_size: int = 32
+    observer: str = "minmax"
+
+    def __post_init__(self) -> None:
+        """Refuse values that mean nothing."""
+        _check("weights.bits", self.bits, (8, 4, 2))
+        _check("weights.symmetric", self.symmetric, (False, True))
+        _check("weights.granularity", self.granularity, ("per_channel", "per_tensor", "group"))
+        if type(self.group_size) is not int or self.group_size < 1:
+            raise ValueError(f"weights.group_size: an integer >= 1, got {self.group_size!r}")
+        _check("weights.observer", self.observer, ("minmax", "mse_grid"))
+
+    @property
+    def dtype(self) -> str:
+        """The codes' dtype: signed around zero, unsigned when they have a zero point."""
+        return f"{'int' if self.symmetric else 'uint'}{self.bits}"
+
+
+@dataclass(frozen=True, slots=True)
+class Override:
+    """Other rules for the nodes whose name fits ``nodes`` (as file names fit ``*.py``).
+
+    ``op`` keeps those of one operator. ``exclude`` leaves them in float32; ``weights`` replaces
+    some of the recipe's keys. Of several overrides the last one has its way.
+    """
+
+    nodes: str
+    op: str | None = None
+    exclude: bool = False
+    weights: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Refuse values that mean nothing, and an override that changes nothing."""
+        if not isinstance(self.nodes, str) or not self.nodes:
+            raise ValueError(f"override.nodes: a pattern of node names, got {self.nodes!r}")
+        if self.op is not None and not isinstance(self.op, str):
+            raise ValueError(f"override.op: an operator's name, got {self.op!r}")
+        _check("override.exclude", self.exclude, (False, True))
+        _known_keys("override.weights", self.weights, _names(Weights))
+        self.applied_to(Weights())
+        if self.exclude == bool(self.weights):
+            raise ValueError(
+                f"override of {self.nodes!r}: either exclude = true or weights.* = ..., "
+                f"got {'both' if self.exclude else 'neither'}"
+            )
+
+    def applied_to(self, weights: Weights) -> Weights:
+        """Return ``weights`` with this override's keys.
+
+        >>> Override("head", weights={"bits": 4}).applied_to(Weights()).dtype
+        'int4'
+        """
+        return replace(weights, **self.weights)
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """A scheme, its contract, and the rules for activations and weights that it needs."""
+
+    name: str
+    scheme: str
+    contract: str | None = None
+    activations: Activations | None = None
+    weights: Weights | None = None
+    overrides: tuple[Override, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse parts the scheme would ignore, miss, or cannot compute."""
+        _check("scheme", self.scheme, SCHEMES)
+        plain = self.scheme == "float32"
+        self._part("contract", self.contract, needed=not plain)
+        self._part("weights", self.weights, needed=not plain)
+        self._part("activations", self.activations, needed=self.scheme in _CALIBRATED)
+        self._part("override", self.overrides or None, needed=bool(self.overrides) and not plain)
+        if self.contract is not None:
+            _check("contract", self.contract, tuple(PRESETS))
+        if self.weights is not None:
+            for rules in (self.weights, *(o.applied_to(self.weights) for o in self.overrides)):
+                self._check_weights(rules)
+
+    def _part(self, name: str, part: object, *, needed: bool) -> None:
+        if (part is not None) != needed:
+            verb = "needs" if needed else "has no"
+            raise ValueError(
+                f"scheme {self.scheme!r} {verb} {name}; {'add' if needed else 'remove'} it"
+            )
+
+    def _check_weights(self, weights: Weights) -> None:
+        """Refuse weights that no operator of the scheme computes with."""
+        if self.scheme == "weight_only":
+            return
+        if weights.granularity == "group":
+            raise ValueError(
+                f"weights.granularity: 'group' needs scheme 'weight_only', got {self.scheme!r}"
+            )
+        if self.scheme == "dynamic" and (weights.bits, weights.symmetric) != (8, True):
+            raise ValueError(
+                "scheme 'dynamic' needs weights.bits 8 and weights.symmetric true, "
+                f"got {weights.bits} and {str(weights.symmetric).lower()}"
+            )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the recipe as JSON with every default written out: what a file's meta records.
+
+        >>> recipe("w8a8_dynamic").to_json()["weights"]["granularity"]
+        'per_channel'
+        """
+        parts: dict[str, Any] = {"name": self.name, "scheme": self.scheme}
+        if self.contract is not None:
+            parts["contract"] = self.contract
+        if self.activations is not None:
+            parts["activations"] = _plain(self.activations)
+        if self.weights is not None:
+            parts["weights"] = _plain(self.weights)
+        if self.overrides:
+            parts["override"] = [_plain(item) for item in self.overrides]
+        return parts
+
+
+def recipe_names() -> list[str]:
+    """Return the names of the recipes that come with refquant, sorted.
+
+    >>> "w8a8_static_per_channel" in recipe_names()
+    True
+    """
+    folder = resources.files("refquant.model") / "recipes"
+    return sorted(f.name.removesuffix(".toml") for f in folder.iterdir() if ".toml" in f.name)
+
+
+def recipe(name_or_path: str | os.PathLike[str]) -> Recipe:
+    """Return the shipped recipe of that name, or the one in the TOML file of that path.
+
+    A path is one that ends in ``.toml``. An unknown name is a `ValueError` that lists the names.
+
+    >>> recipe("w4_group32_weight_only").weights
+    Weights(bits=4, symmetric=True, granularity='group', group_size=32, observer='minmax')
+    """
+    text = os.fspath(name_or_path)
+    if text.endswith(".toml"):
+        path = Path(text)
+        try:
+            return parse_recipe(path.read_text("utf-8"), name=path.stem)
+        except UnicodeDecodeError as error:
+            raise ValueError(f"recipe {text!r}: it is UTF-8 text; save it as such") from error
+    if text not in recipe_names():
+        raise ValueError(
+            f"unknown recipe {text!r}; there are {', '.join(recipe_names())}, or a .toml file"
+        )
+    file = resources.files("refquant.model") / "recipes" / f"{text}.toml"
+    return parse_recipe(file.read_text("utf-8"), name=text)
+
+
+def parse_recipe(text: str, *, name: str) -> Recipe:
+    """Return the recipe that the TOML ``text`` says; ``name`` stands in errors and in meta.
+
+    >>> parse_recipe('scheme = "float33"', name="mine")
+    Traceback (most recent call last):
+    ...
+    ValueError: recipe 'mine': scheme: unknown value 'float33'; allowed: 'float32', 'static', \
+'full_integer', 'dynamic', 'weight_only'
+    """
+    try:
+        table = tomllib.loads(text)
+        _known_keys("recipe", table, ("scheme", "contract", "activations", "weights", "override"))
+        if "scheme" not in table:
+            raise ValueError(f"scheme is missing; allowed: {_listed(SCHEMES)}")
+        return Recipe(
+            name=name,
+            scheme=table["scheme"],
+            contract=table.get("contract"),
+            activations=_table(Activations, "activations", table.get("activations")),
+            weights=_table(Weights, "weights", table.get("weights")),
+            overrides=_overrides(table.get("override", [])),
+        )
+    except ValueError as error:  # tomllib's errors are ValueErrors, too
+        raise ValueError(f"recipe {name!r}: {error}") from error
+
+
+def _overrides(tables: object) -> tuple[Override, ...]:
+    if not isinstance(tables, list):
+        raise ValueError(f"override: a list of tables, [[override]], got {tables!r}")
+    for table in tables:
+        if "nodes" not in table:
+            raise ValueError(f"override: 'nodes' is missing in {table!r}; add a pattern")
+    return tuple(_table(Override, "override", table) for table in tables)
+
+
+def _table(kind: Any, where: str, table: object) -> Any:
+    """Return the dataclass ``kind`` of a TOML table; None for none."""
+    if table is None:
+        return None
+    if not isinstance(table, dict):
+        raise ValueError(f"{where}: a table, [{where}], got {table!r}")
+    _known_keys(where, table, _names(kind))
+    return kind(**table)
+
+
+def _names(kind: Any) -> tuple[str, ...]:
+    return tuple(item.name for item in fields(kind))
+
+
+def _plain(part: Any) -> dict[str, Any]:
+    """Return the fields that are set, in JSON's types."""
+    items = {name: getattr(part, name) for name in _names(type(part))}
+    return {
+        name: dict(value) if isinstance(value, Mapping) else value
+        for name, value in items.items()
+        if value is not None
+    }
+
+
+def _known_keys(where: str, table: object, allowed: Collection[str]) -> None:
+    if not isinstance(table, Mapping):
+        raise ValueError(f"{where}: a table, got {table!r}")
+    for key, value in table.items():
+        if key not in allowed:
+            raise ValueError(
+                f"{where}: unknown key {key!r} (value {value!r}); allowed: {_listed(allowed)}"
+            )
+
+
+def _check(where: str, value: object, allowed: Collection[Any]) -> None:
+    # subtle: 1 == True, so membership alone would let the integer 1 pass for a bool.
+    if value not in allowed or type(value) not in {type(item) for item in allowed}:
+        raise ValueError(f"{where}: unknown value {value!r}; allowed: {_listed(allowed)}")
+
+
+def _listed(allowed: Collection[Any]) -> str:
+    return ", ".join(repr(item) for item in allowed)
