@@ -1,4 +1,4 @@
-"""The documentation build: `make docs`. Pages are MyST Markdown, lessons are scripts that it runs."""
+"""The documentation build, `make docs`: pages are MyST Markdown, lessons are scripts it runs."""
 
 project = "refquant"
 copyright = "2026, the refquant authors"
@@ -15,7 +15,8 @@ extensions = [
 ]
 myst_enable_extensions = ["dollarmath", "amsmath"]
 myst_heading_anchors = 3
-exclude_patterns = ["_build", "lessons", "**/README.md"]  # the scripts; _build_lessons has the pages
+# `lessons` holds the scripts; `_build_lessons` the pages made from them.
+exclude_patterns = ["_build", "lessons", "**/README.md"]
 autodoc_typehints = "signature"
 html_theme = "furo"
 
