@@ -13,8 +13,9 @@ with a polynomial for :math:`e^r`; the logarithm splits :math:`x = 2^e m` likewi
 tanh and erf are short formulas over the exponential.
 
 Inputs are arrays or scalars, taken as float32; the result is float32 of the same shape.
-Each docstring states the largest error against the true value, found by evaluating points of
-every exponent, the edges and the neighbours of every branch (``tests/refquant/numerics``).
+Each docstring states the largest error over all float32 numbers, measured against float64
+functions: exhaustively once, and again at some 250 000 points whenever the tests run. An ulp is the
+distance between float32 numbers at the true value.
 
 References
 ----------
@@ -55,7 +56,11 @@ P = ParamSpec("P")
 
 
 def quiet(function: Callable[P, F32]) -> Callable[P, F32]:
-    """Return ``function`` with IEEE results (inf, NaN, subnormals) and without warnings."""
+    """Return ``function`` with IEEE results (inf, NaN, subnormals) and without warnings.
+
+    >>> float(quiet(np.sqrt)(np.float32(-1)))
+    nan
+    """
 
     @wraps(function)
     def quietly(*args: P.args, **kwargs: P.kwargs) -> F32:
@@ -69,6 +74,8 @@ def quiet(function: Callable[P, F32]) -> Callable[P, F32]:
 @quiet
 def exp(x: ArrayLike) -> F32:
     """Return e**x: eq. (1). NaN passes; above 88.72283 +inf, below -103.97208 +0.0.
+
+    Error: 0.991 ulp.
 
     >>> exp(np.array([0.0, 1.0, -200.0], np.float32)).tolist()
     [1.0, 2.7182817459106445, 0.0]
@@ -88,6 +95,8 @@ def exp(x: ArrayLike) -> F32:
 @quiet
 def log(x: ArrayLike) -> F32:
     """Return ln x. NaN and negative numbers give NaN, zero -inf, +inf itself.
+
+    Error: 0.830 ulp.
 
     >>> log(np.array([1.0, 2.0, 0.0], np.float32)).tolist()
     [0.0, 0.6931471824645996, -inf]
@@ -111,6 +120,8 @@ def log(x: ArrayLike) -> F32:
 def sigmoid(x: ArrayLike) -> F32:
     """Return 1 / (1 + e**-x).
 
+    Error: 2.481 ulp; +0.0 below -88.72284, where e**-x is infinite.
+
     >>> sigmoid(np.array([-200.0, 0.0, 200.0], np.float32)).tolist()
     [0.0, 0.5, 1.0]
     """
@@ -120,6 +131,8 @@ def sigmoid(x: ArrayLike) -> F32:
 @quiet
 def tanh(x: ArrayLike) -> F32:
     """Return the hyperbolic tangent: a polynomial below 0.625, 1 - 2 / (e**2|x| + 1) above.
+
+    Error: 1.331 ulp; odd, but for tanh(-0.0) = +0.0.
 
     >>> tanh(np.array([-9.5, 0.0, 0.5], np.float32)).tolist()
     [-1.0, 0.0, 0.46211716532707214]
@@ -134,7 +147,9 @@ def tanh(x: ArrayLike) -> F32:
 
 @quiet
 def erf(x: ArrayLike) -> F32:
-    """Return the error function.
+    """Return the error function, by Abramowitz and Stegun's 7.1.26.
+
+    Error: 11.2 * 2**-24 absolute (6.7e-7), which is all of the result for tiny x; odd.
 
     >>> erf(np.array([-5.0, 0.5], np.float32)).tolist()
     [-1.0, 0.5205000638961792]
@@ -147,11 +162,20 @@ def erf(x: ArrayLike) -> F32:
 
 
 def as_f32(x: ArrayLike) -> F32:
+    """Return ``x`` as a float32 array, of shape () for a scalar.
+
+    >>> as_f32(0.5).dtype.name, as_f32([1, 2]).tolist()
+    ('float32', [1.0, 2.0])
+    """
     return np.asarray(x, f32)
 
 
 def out(y: NDArray[Any]) -> F32:
-    """Return a scalar for shape (), the array otherwise."""
+    """Return a scalar for shape (), the array otherwise.
+
+    >>> isinstance(out(as_f32(0.5)), np.float32), out(as_f32([1, 2])).tolist()
+    (True, [1.0, 2.0])
+    """
     result: F32 = y[()]
     return result
 

@@ -104,7 +104,7 @@ def test_each_mode_is_its_definition(mode: str, a: int, real: float) -> None:
 @every_mode
 def test_each_mode_at_the_edges_of_int32(mode: str) -> None:
     reals = [0.5, 0.25, 2.0**-8, 2.0**-30, 2.0**-31]
-    reals += [] if mode == "pow2" else [0.9999, 1 - 2.0**-31, 0.3, 1e-5, 3e-9]
+    reals += [] if mode == "pow2" else [0.9999, 0.99999, 1 - 2.0**-31, 0.3, 1e-5, 3e-9]
     accs = [INT32_MIN, INT32_MIN + 1, -(2**30), -3, -2, -1, 0, 1, 2, 3, 2**30, INT32_MAX]
     for real in reals:
         got = run(np.array(accs), real, mode).tolist()
@@ -235,10 +235,23 @@ def test_the_bits_of_the_multiplier_show() -> None:
 
 
 def test_emulate_float_rounds_ties_of_the_multiplier_down() -> None:
-    real = math.ldexp(2**30 + 0.5, -31)  # M = 2**30 + 1/2
     acc = INT32_MAX - 1  # large enough that one unit of M is one unit of the result
-    ours, theirs = (int(run(acc, real, m)) for m in ("emulate_float", "gemmlowp_double"))
-    assert (ours, theirs) == (2**30 - 1, 2**30), f"{ours} and {theirs}"
+    for m in (2**30, 2**30 + 1):  # an even and an odd one
+        real = math.ldexp(m + 0.5, -31)
+        ours, theirs = (int(run(acc, real, x)) for x in ("emulate_float", "gemmlowp_double"))
+        assert (ours, theirs) == (m - 1, m), f"{ours} and {theirs}"
+
+
+def test_dyadic_rounds_its_product_to_float64_first() -> None:
+    """A product of 61 bits, 2**-31 above a tie: in float64 it is the tie, and goes to even."""
+    acc, m = 2**31 - 77, 0
+    while m < 2**30 or (acc * m >> 31) % 2:  # look for one whose even neighbour is below
+        acc -= 2
+        m = (2**30 + 1) * pow(acc, -1, 2**31) % 2**31
+    assert (acc * m) % 2**31 == 2**30 + 1, "just above a tie"
+    got = int(run(acc, math.ldexp(m, -31), "dyadic"))
+    assert got == exact(acc, math.ldexp(m, -31), "dyadic"), "the definition"
+    assert got == acc * m >> 31, "down to even, although the product is above the tie"
 
 
 def test_a_multiplier_just_below_one_may_round_to_one_and_shift_left() -> None:
