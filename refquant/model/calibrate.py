@@ -122,6 +122,11 @@ def _check(graph: Graph, batch: object) -> int | None:
                 f"calibration, input {name!r}: its shape is {list(shape)}, samples first, and "
                 f"every input has as many, got {list(array.shape)}; reshape it"
             )
+        if array.size == 0:
+            raise ValueError(
+                f"calibration, input {name!r}: it is empty, got shape {list(array.shape)}; pass "
+                "at least one sample, better a few hundred"
+            )
         if not np.isfinite(array).all():
             bad = int(np.count_nonzero(~np.isfinite(array)))
             raise ValueError(

@@ -23,11 +23,8 @@ from refquant.model.graph import Graph, Node
 from refquant.model.quantize_dynamic import quantize_dynamic
 from refquant.model.quantize_plan import Plan, plan
 from refquant.model.quantize_static import observed, quantize_static
-from refquant.model.quantize_weights import (
-    has_constant_weight,
-    is_depthwise,
-    quantize_weight_only,
-)
+from refquant.model.quantize_weight_only import quantize_weight_only
+from refquant.model.quantize_weights import has_constant_weight, is_depthwise
 from refquant.model.recipe import Override, Recipe, Weights
 from refquant.model.validate import validate
 
@@ -67,9 +64,9 @@ def quantize(
         layers = plan(folded, contract=contract, excluded=excluded)
         if recipe.scheme == "full_integer":
             _need_integer(layers, excluded, contract)
-        seen = calibrate(
-            folded, calibration, names=observed(folded, layers), rules=recipe.activations
-        )
+        full = recipe.scheme == "full_integer"
+        names = observed(folded, layers, full_integer=full)
+        seen = calibrate(folded, calibration, names=names, rules=recipe.activations)
         meta["calibration"] = {"samples": seen.samples, "sha256": dict(seen.sha256)}
         b = quantize_static(
             folded,
@@ -78,7 +75,7 @@ def quantize(
             activations=recipe.activations,
             weights=weights,
             contract=contract,
-            full_integer=recipe.scheme == "full_integer",
+            full_integer=full,
         )
     else:
         rewrite = quantize_dynamic if recipe.scheme == "dynamic" else quantize_weight_only

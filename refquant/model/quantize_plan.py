@@ -68,15 +68,17 @@ def plan(graph: Graph, *, contract: Contract, excluded: Collection[str]) -> Plan
     """
     codes, source = set(graph.inputs), {name: name for name in graph.inputs}
     layers: list[Layer] = []
-    for layer in _fused(graph, excluded):
-        node = layer.node
-        on_codes = node.name not in excluded and _integer_form(graph, node, contract, codes)
-        layers.append(replace(layer, codes=on_codes))
-        source[layer.output] = layer.output
-        if on_codes:
+    absorbed: set[str] = set()
+    for node in graph.nodes:
+        if node.name in absorbed:
+            continue
+        layer = Layer(node, codes=False)
+        if node.name not in excluded and _integer_form(graph, node, contract, codes):
+            layer = _fused(graph, node, excluded, absorbed)
             codes.add(layer.output)
-            if _copies(node, contract):
-                source[layer.output] = source[node.inputs[0]]
+        layers.append(layer)
+        copies = layer.codes and _copies(node, contract)
+        source[layer.output] = source[node.inputs[0]] if copies else layer.output
     return Plan(tuple(layers), source)
 
 
@@ -101,27 +103,20 @@ def _integer_form(graph: Graph, node: Node, contract: Contract, codes: Collectio
     return node.op in ("Add", "Mul", "AveragePool", "GlobalAveragePool") or node.op in UNARY
 
 
-def _fused(graph: Graph, excluded: Collection[str]) -> list[Layer]:
-    """Return the nodes, each with what it absorbs; ``codes`` is not decided yet."""
-    absorbed: set[str] = set()
-    layers = []
-    for node in graph.nodes:
-        if node.name in absorbed:
-            continue
-        if node.op not in _FUSING or node.name in excluded:
-            layers.append(Layer(node, codes=False))
-            continue
-        add = _only_reader(graph, node, ("Add",), excluded) if node.op == "MatMul" else None
-        bias = None if add is None else _bias(graph, node, add)
-        if add is not None and bias is not None:
-            absorbed.add(add.name)
-            node = replace(node, inputs=(*node.inputs[:2], bias), outputs=add.outputs)
-        bound = _only_reader(graph, node, _BOUNDS, excluded)
-        if bound is not None:
-            absorbed.add(bound.name)
-            node = replace(node, outputs=bound.outputs)
-        layers.append(Layer(node, codes=False, bound=bound))
-    return layers
+def _fused(graph: Graph, node: Node, excluded: Collection[str], absorbed: set[str]) -> Layer:
+    """Return the layer on codes of ``node`` with what it absorbs, added to ``absorbed``."""
+    if node.op not in _FUSING:
+        return Layer(node, codes=True)
+    add = _only_reader(graph, node, ("Add",), excluded) if node.op == "MatMul" else None
+    bias = None if add is None else _bias(graph, node, add)
+    if add is not None and bias is not None:
+        absorbed.add(add.name)
+        node = replace(node, inputs=(*node.inputs[:2], bias), outputs=add.outputs)
+    bound = _only_reader(graph, node, _BOUNDS, excluded)
+    if bound is not None:
+        absorbed.add(bound.name)
+        node = replace(node, outputs=bound.outputs)
+    return Layer(node, codes=True, bound=bound)
 
 
 def _only_reader(

@@ -1,46 +1,44 @@
 r"""The static schemes: codes in, codes out, by parameters that calibration chose.
 
 With the plan of `refquant.model.quantize_plan` (which layers compute on codes) and the observers
-of `refquant.model.calibrate` every value on codes gets its scale and zero point:
+of `refquant.model.calibrate` every value on codes gets its scale and zero point
+(`refquant.model.quantize_values`): those of its ``source`` where codes are copied; :math:`1/256`
+and the smallest code behind `Softmax`, whose range is known; else what its observer and the
+contract say. Then, layer by layer:
 
-* the parameters of its ``source`` (operators that copy codes);
-* :math:`1/256` and the smallest code for `Softmax`, whose range is known;
-* else what its observer and the contract say.
-
-`Products`, in `refquant.model.quantize_product`, get int8 weights and int32 biases. Unary functions
-become tables. `Concat` gets its inputs in its own parameters, through `Requantize` tables where
-they differ. Constants beside computed values (`Add`, `Mul`, `Concat`) become codes by their own
-range. A `Relu` or `Clip` that was fused is the range of the layer's output, and a clamp where the
-range alone does not cut there.
+* products get weights of codes and int32 biases (`refquant.model.quantize_product`);
+* unary functions become tables;
+* `Concat` gets its inputs in its own parameters, through `Requantize` tables where they differ;
+* constants beside computed values (`Add`, `Mul`, `Concat`) become codes;
+* a fused `Relu` or `Clip` is the range of the layer's output, and a clamp where the range alone
+  does not cut there.
 
 ``static``: `QuantizeLinear` behind float32 inputs, `DequantizeLinear` before float32 outputs.
-``full_integer``: inputs and outputs are codes; a node without integer form is an error, unless the
-recipe excludes it by name.
+``full_integer``: inputs and outputs are codes.
 
 Source: Jacob et al., CVPR 2018, section 2; TFLite's 8-bit quantization specification (Softmax).
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 import numpy as np
 
 from refquant.contracts import Contract
-from refquant.formats.affine import QParams, choose_qparams, quantize
+from refquant.formats.affine import QParams, dequantize, quantize
 from refquant.model.build import Builder
 from refquant.model.calibrate import Calibrated
-from refquant.model.graph import DTYPES, Graph, Quant
+from refquant.model.graph import Graph, Node
 from refquant.model.operators import MOVEMENT, UNARY
 from refquant.model.quantize_plan import Layer, Plan
 from refquant.model.quantize_product import add_product
-from refquant.model.quantize_weights import add_float
-from refquant.model.recipe import Activations, Weights
+from refquant.model.quantize_values import Values
+from refquant.model.recipe_rules import Activations, Weights
 from refquant.ops.unary import unary_table
 
 __all__ = ["observed", "quantize_static"]
 
 
-def observed(graph: Graph, plan: Plan) -> set[str]:
+def observed(graph: Graph, plan: Plan, *, full_integer: bool) -> set[str]:
     """Return the values whose range calibration must find.
 
     >>> from refquant.contracts import preset
@@ -48,16 +46,15 @@ def observed(graph: Graph, plan: Plan) -> set[str]:
     >>> b = Builder("g")
     >>> h = b.node("Flatten", [b.input("x", ("N", 2, 2))], name="h")
     >>> g = b.graph([b.node("Tanh", [h], name="y")])
-    >>> sorted(observed(g, plan(g, contract=preset("ort"), excluded=())))
+    >>> sorted(observed(g, plan(g, contract=preset("ort"), excluded=()), full_integer=False))
     ['x', 'y']
     """
-    touched = {*graph.inputs, *graph.outputs}
+    touched = {*graph.inputs, *graph.outputs} if full_integer else set()
     for layer in plan.layers:
         if layer.codes:
-            touched |= {layer.output, *layer.node.inputs[:2]}
-            touched |= set(layer.node.inputs) if layer.node.op == "Concat" else set()
-    fixed = {layer.output for layer in plan.layers if layer.node.op == "Softmax"}
-    return {plan.source[name] for name in touched if name in plan.source} - fixed
+            touched.update(layer.node.inputs, layer.node.outputs)
+    known = {layer.output for layer in plan.layers if layer.node.op == "Softmax"}
+    return {plan.source[name] for name in touched if name in plan.source} - known
 
 
 def quantize_static(
@@ -80,201 +77,118 @@ def quantize_static(
     >>> from refquant.model.quantize_plan import plan
     >>> b = Builder("g")
     >>> g = b.graph([b.node("Tanh", [b.input("x", ("N", 2))], name="y")])
-    >>> p, rules, ort = plan(g, contract=preset("ort"), excluded=()), Activations(), preset("ort")
-    >>> seen = calibrate(g, {"x": np.float32([[-1, 3]])}, names=observed(g, p), rules=rules)
-    >>> made = quantize_static(g, p, seen, activations=rules, weights={}, contract=ort,
-    ...                        full_integer=False)
+    >>> ort, rules = preset("ort"), Activations()
+    >>> seen = calibrate(g, {"x": np.float32([[-1, 3]])}, names=["x", "y"], rules=rules)
+    >>> made = quantize_static(g, plan(g, contract=ort, excluded=()), seen, activations=rules,
+    ...                        weights={}, contract=ort, full_integer=False)
     >>> [(n.op, n.outputs[0]) for n in made.nodes]
     [('QuantizeLinear', 'x/codes'), ('Tanh', 'y/codes'), ('DequantizeLinear', 'y')]
     """
-    s = _Static(
-        graph, plan, seen, activations, weights, contract, full_integer, Builder(graph.name)
-    )
+    b = Builder(graph.name)
+    v = Values(graph, plan.source, seen, activations, contract, full_integer, b)
     for name in graph.inputs:
+        shape = graph.values[name].shape
         if full_integer:
-            s.b.input(name, graph.values[name].shape, dtype=activations.dtype, quant=s.quant(name))
-            s.codes_of[name] = name
+            b.input(name, shape, dtype=activations.dtype, quant=v.quant(name))
         else:
-            s.floats_of[name] = s.b.input(name, graph.values[name].shape)
+            b.input(name, shape)
+        v.born(name, codes=full_integer)
     for layer in plan.layers:
-        s.emit(layer)
+        node = layer.node
+        if layer.codes:
+            _add_integer(v, layer, _operands(v, node, weights))
+        else:
+            operands = [v.reals(name) for name in node.inputs]
+            output = v.born(layer.output, codes=False)
+            b.node_with(node.op, operands, [output], name=node.name, attributes=node.attributes)
     for name in graph.outputs:
         if full_integer:
-            s.codes(name)
+            v.codes(name)
         else:
-            s.floats(name)
-    return s.b
+            v.reals(name)
+    return b
 
 
-@dataclass(slots=True)
-class _Static:
-    """The graph in the making: under which names each value is there, as codes and as float32."""
-
-    graph: Graph
-    plan: Plan
-    seen: Calibrated
-    activations: Activations
-    weights: Mapping[str, Weights]
-    contract: Contract
-    full_integer: bool
-    b: Builder
-    codes_of: dict[str, str] = field(default_factory=dict)
-    floats_of: dict[str, str] = field(default_factory=dict)
-
-    # -- parameters -----------------------------------------------------------------------------
-
-    def qparams(self, name: str) -> QParams:
-        """Return the parameters of the value ``name`` of the float graph."""
-        source = self.plan.source.get(name, name)
-        dtype, symmetric = self.activations.dtype, self.activations.symmetric
-        if source in self.graph.constants:
-            w = self.graph.constants[source]
-            return choose_qparams(
-                w.min(), w.max(), dtype=dtype, symmetric=symmetric, contract=self.contract
-            )
-        if source not in self.seen.observers:  # see `observed`
-            low = np.int32(DTYPES[dtype].qmin)
-            return QParams(np.float32(1 / 256), low, None, dtype)
-        state = self.seen.observers[source]
-        return state.qparams(dtype=dtype, symmetric=symmetric, contract=self.contract)
-
-    def quant(self, name: str) -> Quant:
-        """Return `qparams` as the graph says them."""
-        qparams = self.qparams(name)
-        return Quant(float(qparams.scale), int(qparams.zero_point))
-
-    # -- names ----------------------------------------------------------------------------------
-
-    def _code_name(self, name: str, *, born: bool) -> str:
-        ends = name in self.graph.inputs or name in self.graph.outputs
-        return name if (self.full_integer if ends else born) else f"{name}/codes"
-
-    def _float_name(self, name: str, *, born: bool) -> str:
-        ends = name in self.graph.inputs or name in self.graph.outputs
-        return name if (not self.full_integer if ends else born) else f"{name}/float"
-
-    def codes(self, name: str, *, like: str | None = None) -> str:
-        """Return the name of the value's codes, quantizing it where it is float32 so far.
-
-        ``like``: a constant takes the parameters of that value.
-        """
-        if name in self.graph.constants:
-            return self._constant(name, like or name)
-        if name not in self.codes_of:
-            self.codes_of[name] = self.b.node_with(
-                "QuantizeLinear",
-                [self.floats_of[name]],
-                [self._code_name(name, born=False)],
-                name=f"{name}/quantize",
-                contract=self.contract,
-                dtype=self.activations.dtype,
-                quant=self.quant(name),
-            )[0]
-        return self.codes_of[name]
-
-    def floats(self, name: str) -> str:
-        """Return the name of the float32 value, dequantizing it where it is codes so far."""
-        if name in self.graph.constants or not name:
-            return add_float(self.b, self.graph, name)
-        if name not in self.floats_of:
-            self.floats_of[name] = self.b.node_with(
-                "DequantizeLinear",
-                [self.codes_of[name]],
-                [self._float_name(name, born=False)],
-                name=f"{name}/dequantize",
-                contract=self.contract,
-            )[0]
-        return self.floats_of[name]
-
-    def _constant(self, name: str, like: str) -> str:
-        fresh = f"{name}/codes" if like == name else f"{name}/codes/{like}"
-        if fresh not in self.b.constants:
-            qparams = self.qparams(like)
-            codes = quantize(self.graph.constants[name], qparams, contract=self.contract)
-            self.b.constant(fresh, codes, dtype=qparams.dtype, quant=self.quant(like))
-        return fresh
-
-    # -- nodes ----------------------------------------------------------------------------------
-
-    def emit(self, layer: Layer) -> None:
-        """Add the nodes of ``layer``."""
-        node = layer.node
-        if not layer.codes:
-            name = self._float_name(layer.output, born=True)
-            operands = [self.floats(item) for item in node.inputs]
-            self.b.node_with(node.op, operands, [name], name=node.name, attributes=node.attributes)
-            self.floats_of[layer.output] = name
-            return
-        self.codes_of[layer.output] = self._code_name(layer.output, born=True)
-        if node.op in ("Conv", "Gemm", "MatMul") and node.inputs[1] in self.graph.constants:
-            x = self.codes(node.inputs[0])
-            operands = add_product(
-                self.b,
-                self.graph,
-                node,
-                x=x,
-                x_qparams=self.qparams(node.inputs[0]),
-                rules=self.weights[node.name],
-                contract=self.contract,
-            )
-        elif node.op in UNARY:
-            operands = [self.codes(node.inputs[0]), self._table(layer)]
-        elif node.op == "Concat":
-            operands = [self._brought(item, layer) for item in node.inputs]
-        else:
-            operands = [self.codes(item) for item in node.inputs]
-        self._add(layer, operands)
-
-    def _add(self, layer: Layer, operands: list[str]) -> None:
-        node, name = layer.node, self.codes_of[layer.output]
-        attributes = {} if node.op in UNARY else {**node.attributes, **self._clamps(layer)}
-        self.b.node_with(
-            node.op,
-            operands,
-            [name],
-            name=node.name,
-            attributes=attributes,
-            contract=None if node.op in MOVEMENT else self.contract,
-            dtype=self.activations.dtype,
-            quant=self.quant(layer.output),
+def _operands(v: Values, node: Node, weights: Mapping[str, Weights]) -> list[str]:
+    """Return the names of the operands of a node on codes, adding what is not there yet."""
+    if node.name in weights:
+        return add_product(
+            v.b,
+            v.graph,
+            node,
+            x=v.codes(node.inputs[0]),
+            x_qparams=v.qparams(node.inputs[0]),
+            rules=weights[node.name],
+            contract=v.contract,
         )
+    if node.op in UNARY:
+        x, y = v.qparams(node.inputs[0]), v.qparams(node.outputs[0])
+        table = unary_table(node.op, node.attributes, x, y, v.contract)
+        return [v.codes(node.inputs[0]), v.b.constant(f"{node.name}/table", table)]
+    if node.op == "Concat":
+        return [_brought(v, name, node) for name in node.inputs]
+    return [v.codes(name) for name in node.inputs]
 
-    def _clamps(self, layer: Layer) -> dict[str, int]:
-        """Return the bounds of the fused node as codes, where they are tighter than the dtype."""
-        if layer.bound is None:
-            return {}
-        qparams = self.qparams(layer.output)
-        given = {"min": 0} if layer.bound.op == "Relu" else layer.bound.attributes
-        qmin, qmax = qparams.full_range
-        clamps = {}
-        for end, limit in (("min", qmin), ("max", qmax)):
-            if end in given:
-                # Rounding is monotonic, so the code of the bound bounds the codes.
-                bound = np.array(given[end], np.float32)
-                code = int(quantize(bound, qparams, contract=self.contract))
-                if code != limit:
-                    clamps[f"clamp_{end}"] = code
-        return clamps
 
-    def _table(self, layer: Layer) -> str:
-        node = layer.node
-        x, y = self.qparams(node.inputs[0]), self.qparams(layer.output)
-        table = unary_table(node.op, node.attributes, x, y, self.contract)
-        return self.b.constant(f"{node.name}/table", table)
+def _add_integer(v: Values, layer: Layer, operands: list[str]) -> None:
+    node = layer.node
+    # A table holds its function's attributes.
+    attributes = {} if node.op in UNARY else {**node.attributes, **_clamps(v, layer)}
+    v.b.node_with(
+        node.op,
+        operands,
+        [v.born(layer.output, codes=True)],
+        name=node.name,
+        attributes=attributes,
+        contract=None if node.op in MOVEMENT else v.contract,
+        dtype=v.rules.dtype,
+        quant=v.quant(layer.output),
+    )
 
-    def _brought(self, name: str, layer: Layer) -> str:
-        """Return the codes of an input of `Concat`, in the parameters of its output."""
-        x, y = self.qparams(name), self.qparams(layer.output)
-        codes = self.codes(name, like=layer.output)
-        if name in self.graph.constants or x == y:
-            return codes
-        step = f"{name}/for/{layer.node.name}"
-        if step not in self.b.values:
-            table = self.b.constant(
-                f"{step}/table", unary_table("Requantize", {}, x, y, self.contract)
-            )
-            self.b.node_with(
-                "Requantize", [codes, table], [step], name=step, contract=self.contract,
-                dtype=self.activations.dtype, quant=self.quant(layer.output),
-            )  # fmt: skip
-        return step
+
+def _clamps(v: Values, layer: Layer) -> dict[str, int]:
+    """Return the bounds of the fused node as codes, where they are tighter than the dtype."""
+    if layer.bound is None:
+        return {}
+    qparams = v.qparams(layer.output)
+    given = {"min": 0.0} if layer.bound.op == "Relu" else layer.bound.attributes
+    clamps = {}
+    for end, limit in zip(("min", "max"), qparams.full_range, strict=True):
+        bound = given.get(end)
+        if isinstance(bound, int | float):
+            # Rounding is monotonic, so the code of the bound bounds the codes.
+            code = _code(float(bound), qparams, v.contract)
+            if code != limit:
+                clamps[f"clamp_{end}"] = code
+    return clamps
+
+
+def _code(x: float, qparams: QParams, contract: Contract) -> int:
+    """Return the code of the real nearest to ``x`` that has one."""
+    dtype = np.int8 if qparams.dtype == "int8" else np.uint8
+    # subtle: a contract may cast before it saturates, and a bound may be as large as a float32.
+    low, high = dequantize(np.array(qparams.full_range, dtype), qparams)
+    inside = np.clip(np.array(x, np.float32), low, high)
+    return int(quantize(inside, qparams, contract=contract))
+
+
+def _brought(v: Values, name: str, concat: Node) -> str:
+    """Return the codes of an input of ``concat`` in the parameters of its output."""
+    output = concat.outputs[0]
+    codes = v.codes(name, like=output)
+    x, y = v.qparams(name), v.qparams(output)
+    if name in v.graph.constants or x == y:
+        return codes
+    fresh = f"{name}/for/{concat.name}"
+    if fresh not in v.b.values:
+        table = unary_table("Requantize", {}, x, y, v.contract)
+        v.b.node_with(
+            "Requantize",
+            [codes, v.b.constant(f"{fresh}/table", table)],
+            [fresh],
+            name=f"{name}/requantize/{concat.name}",
+            contract=v.contract,
+            dtype=v.rules.dtype,
+            quant=v.quant(output),
+        )
+    return fresh

@@ -1,4 +1,4 @@
-r"""Weights become codes: blocks, ranges, scales; and the weight-only scheme.
+r"""Weights become codes: blocks, ranges, scales.
 
 A weight tensor is known whole, so its ranges need no calibration data. Where its output channels
 are depends on the operator: axis 0 of `Conv` and of `Gemm` with ``transB``, the last axis
@@ -23,14 +23,13 @@ Source: Krishnamoorthi, arXiv:1806.08342, section 3; (1): Frantar et al., "GPTQ"
 the quantizer of the published code.
 """
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from refquant.contracts import Contract
-from refquant.formats.affine import QParams, choose_qparams, fake_quantize, quantize
+from refquant.formats.affine import QParams, choose_qparams, fake_quantize
 from refquant.model.build import Builder
 from refquant.model.graph import Graph, Node, Quant
 from refquant.model.recipe import Weights
@@ -39,10 +38,10 @@ from refquant.numerics.blocks import per_channel, per_tensor, reduce_blocks
 __all__ = [
     "WEIGHTED",
     "add_codes",
+    "add_float",
     "channel_axis",
     "has_constant_weight",
     "is_depthwise",
-    "quantize_weight_only",
     "weight_block",
     "weight_qparams",
 ]
@@ -107,10 +106,9 @@ def weight_block(node: Node, shape: tuple[int, ...], rules: Weights) -> tuple[in
         return None
     if rules.granularity == "per_channel":
         return per_channel(shape, axis)
-    block, room = [1] * len(shape), rules.group_size
+    block, room = [1] * len(shape), rules.group_size or 1
     for i in reversed(range(len(shape))):
         if i != axis:
-            # A group along one axis may exceed it; it then is the axis, as parameters expect.
             block[i] = max(1, min(room, shape[i]))
             room //= block[i]
     return tuple(block)
@@ -181,42 +179,6 @@ def add_codes(
     if isinstance(quant.zero_point, str):
         b.constant(quant.zero_point, zero_point)
     return b.constant(name, codes, dtype=qparams.dtype, quant=quant)
-
-
-def quantize_weight_only(
-    graph: Graph, rules: Mapping[str, Weights], *, contract: Contract
-) -> Builder:
-    """Return ``graph`` with the weights of the nodes in ``rules`` as codes; all else is float32.
-
-    >>> from refquant.contracts import preset
-    >>> b = Builder("g")
-    >>> w = b.constant("w", np.eye(2, dtype=np.float32))
-    >>> g = b.graph([b.node("MatMul", [b.input("x", ("N", 2)), w], name="y")])
-    >>> quantize_weight_only(g, {"y": Weights(bits=4)}, contract=preset("ort")).values["w"].dtype
-    'int4'
-    """
-    b = Builder(graph.name)
-    for name in graph.inputs:
-        b.input(name, graph.values[name].shape)
-    for node in graph.nodes:
-        inputs = list(node.inputs)
-        if node.name in rules:
-            w = graph.constants[inputs[1]]
-            block = weight_block(node, w.shape, rules[node.name])
-            qparams = weight_qparams(w, rules[node.name], block=block, contract=contract)
-            codes = quantize(w, qparams, contract=contract)
-            inputs[1] = add_codes(b, inputs[1], codes, qparams, suffix=node.name)
-        for i, name in enumerate(inputs):
-            inputs[i] = add_float(b, graph, name) if not (i == 1 and node.name in rules) else name
-        b.node_with(
-            node.op,
-            inputs,
-            node.outputs,
-            name=node.name,
-            attributes=node.attributes,
-            contract=contract if node.name in rules else None,
-        )
-    return b
 
 
 def add_float(b: Builder, graph: Graph, name: str) -> str:

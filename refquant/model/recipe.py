@@ -15,14 +15,22 @@ recipe with a typing error must not quietly become another recipe. What a recipe
 
 import os
 import tomllib
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field, fields, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from refquant.calibration import OBSERVERS, observer
 from refquant.contracts import PRESETS
+from refquant.model.recipe_rules import (
+    Activations,
+    Override,
+    Weights,
+    check_value,
+    field_names,
+    known_keys,
+    listed,
+)
 
 __all__ = [
     "SCHEMES",
@@ -40,98 +48,6 @@ _CALIBRATED = ("static", "full_integer")
 
 
 @dataclass(frozen=True, slots=True)
-class Activations:
-    """How computed values become codes: ``options`` are the observer's.
-
-    >>> Activations(dtype="int4")
-    Traceback (most recent call last):
-    ValueError: activations.dtype: unknown value 'int4'; allowed: 'int8', 'uint8'
-    """
-
-    dtype: str = "int8"
-    symmetric: bool = False
-    observer: str = "minmax"
-    options: Mapping[str, float] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        """Refuse values that mean nothing."""
-        _check("activations.dtype", self.dtype, ("int8", "uint8"))
-        _check("activations.symmetric", self.symmetric, (False, True))
-        _check("activations.observer", self.observer, tuple(OBSERVERS))
-        try:
-            observer(self.observer, self.options)
-        except ValueError as error:
-            raise ValueError(f"activations.options: {error}") from error
-
-
-@dataclass(frozen=True, slots=True)
-class Weights:
-    """How weights become codes; ``group_size`` matters for the granularity ``group`` only.
-
-    >>> Weights(bits=3)
-    Traceback (most recent call last):
-    ValueError: weights.bits: unknown value 3; allowed: 8, 4, 2
-    """
-
-    bits: int = 8
-    symmetric: bool = True
-    granularity: str = "per_channel"
-    group_size: int = 32
-    observer: str = "minmax"
-
-    def __post_init__(self) -> None:
-        """Refuse values that mean nothing."""
-        _check("weights.bits", self.bits, (8, 4, 2))
-        _check("weights.symmetric", self.symmetric, (False, True))
-        _check("weights.granularity", self.granularity, ("per_channel", "per_tensor", "group"))
-        if type(self.group_size) is not int or self.group_size < 1:
-            raise ValueError(f"weights.group_size: an integer >= 1, got {self.group_size!r}")
-        _check("weights.observer", self.observer, ("minmax", "mse_grid"))
-
-    @property
-    def dtype(self) -> str:
-        """The codes' dtype: signed around zero, unsigned when they have a zero point."""
-        return f"{'int' if self.symmetric else 'uint'}{self.bits}"
-
-
-@dataclass(frozen=True, slots=True)
-class Override:
-    """Other rules for the nodes whose name fits ``nodes`` (as file names fit ``*.py``).
-
-    ``op`` keeps those of one operator. ``exclude`` leaves them in float32; ``weights`` replaces
-    some of the recipe's keys. Of several overrides the last one has its way.
-    """
-
-    nodes: str
-    op: str | None = None
-    exclude: bool = False
-    weights: Mapping[str, Any] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        """Refuse values that mean nothing, and an override that changes nothing."""
-        if not isinstance(self.nodes, str) or not self.nodes:
-            raise ValueError(f"override.nodes: a pattern of node names, got {self.nodes!r}")
-        if self.op is not None and not isinstance(self.op, str):
-            raise ValueError(f"override.op: an operator's name, got {self.op!r}")
-        _check("override.exclude", self.exclude, (False, True))
-        _known_keys("override.weights", self.weights, _names(Weights))
-        self.applied_to(Weights())
-        if self.exclude == bool(self.weights):
-            raise ValueError(
-                f"override of {self.nodes!r}: either exclude = true or weights.* = ..., "
-                f"got {'both' if self.exclude else 'neither'}"
-            )
-
-    def applied_to(self, weights: Weights) -> Weights:
-        """Return ``weights`` with this override's keys.
-
-        >>> Override("head", weights={"bits": 4}).applied_to(Weights()).dtype
-        'int4'
-        """
-        return replace(weights, **self.weights)
-
-
-@dataclass(frozen=True, slots=True)
 class Recipe:
     """A scheme, its contract, and the rules for activations and weights that it needs."""
 
@@ -144,14 +60,14 @@ class Recipe:
 
     def __post_init__(self) -> None:
         """Refuse parts the scheme would ignore, miss, or cannot compute."""
-        _check("scheme", self.scheme, SCHEMES)
+        check_value("scheme", self.scheme, SCHEMES)
         plain = self.scheme == "float32"
         self._part("contract", self.contract, needed=not plain)
         self._part("weights", self.weights, needed=not plain)
         self._part("activations", self.activations, needed=self.scheme in _CALIBRATED)
         self._part("override", self.overrides or None, needed=bool(self.overrides) and not plain)
         if self.contract is not None:
-            _check("contract", self.contract, tuple(PRESETS))
+            check_value("contract", self.contract, tuple(PRESETS))
         if self.weights is not None:
             for rules in (self.weights, *(o.applied_to(self.weights) for o in self.overrides)):
                 self._check_weights(rules)
@@ -239,9 +155,9 @@ def parse_recipe(text: str, *, name: str) -> Recipe:
     """
     try:
         table = tomllib.loads(text)
-        _known_keys("recipe", table, ("scheme", "contract", "activations", "weights", "override"))
+        known_keys("recipe", table, ("scheme", "contract", "activations", "weights", "override"))
         if "scheme" not in table:
-            raise ValueError(f"scheme is missing; allowed: {_listed(SCHEMES)}")
+            raise ValueError(f"scheme is missing; allowed: {listed(SCHEMES)}")
         return Recipe(
             name=name,
             scheme=table["scheme"],
@@ -269,39 +185,15 @@ def _table(kind: Any, where: str, table: object) -> Any:
         return None
     if not isinstance(table, dict):
         raise ValueError(f"{where}: a table, [{where}], got {table!r}")
-    _known_keys(where, table, _names(kind))
+    known_keys(where, table, field_names(kind))
     return kind(**table)
-
-
-def _names(kind: Any) -> tuple[str, ...]:
-    return tuple(item.name for item in fields(kind))
 
 
 def _plain(part: Any) -> dict[str, Any]:
     """Return the fields that are set, in JSON's types."""
-    items = {name: getattr(part, name) for name in _names(type(part))}
+    items = {name: getattr(part, name) for name in field_names(type(part))}
     return {
         name: dict(value) if isinstance(value, Mapping) else value
         for name, value in items.items()
         if value is not None
     }
-
-
-def _known_keys(where: str, table: object, allowed: Collection[str]) -> None:
-    if not isinstance(table, Mapping):
-        raise ValueError(f"{where}: a table, got {table!r}")
-    for key, value in table.items():
-        if key not in allowed:
-            raise ValueError(
-                f"{where}: unknown key {key!r} (value {value!r}); allowed: {_listed(allowed)}"
-            )
-
-
-def _check(where: str, value: object, allowed: Collection[Any]) -> None:
-    # subtle: 1 == True, so membership alone would let the integer 1 pass for a bool.
-    if value not in allowed or type(value) not in {type(item) for item in allowed}:
-        raise ValueError(f"{where}: unknown value {value!r}; allowed: {_listed(allowed)}")
-
-
-def _listed(allowed: Collection[Any]) -> str:
-    return ", ".join(repr(item) for item in allowed)

@@ -1,0 +1,169 @@
+"""The rules of a recipe: for activations, for weights, and for the nodes that differ.
+
+Each is a frozen value that refuses, when it is made, what means nothing: an error names the key,
+the value and what is allowed. Whether a rule suits a scheme is `refquant.model.recipe`'s business.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
+
+from refquant.calibration import OBSERVERS, observer
+
+__all__ = [
+    "Activations",
+    "Override",
+    "Weights",
+    "check_value",
+    "field_names",
+    "known_keys",
+    "listed",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Activations:
+    """How computed values become codes: ``options`` are the observer's.
+
+    >>> Activations(dtype="int4")
+    Traceback (most recent call last):
+    ValueError: activations.dtype: unknown value 'int4'; allowed: 'int8', 'uint8'
+    """
+
+    dtype: str = "int8"
+    symmetric: bool = False
+    observer: str = "minmax"
+    options: Mapping[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Refuse values that mean nothing."""
+        check_value("activations.dtype", self.dtype, ("int8", "uint8"))
+        check_value("activations.symmetric", self.symmetric, (False, True))
+        check_value("activations.observer", self.observer, tuple(OBSERVERS))
+        try:
+            observer(self.observer, self.options)
+        except ValueError as error:
+            raise ValueError(f"activations.options: {error}") from error
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """How weights become codes; ``group_size`` belongs to granularity ``group`` (None: 32).
+
+    >>> Weights(bits=3)
+    Traceback (most recent call last):
+    ValueError: weights.bits: unknown value 3; allowed: 8, 4, 2
+    """
+
+    bits: int = 8
+    symmetric: bool = True
+    granularity: str = "per_channel"
+    group_size: int | None = None
+    observer: str = "minmax"
+
+    def __post_init__(self) -> None:
+        """Refuse values that mean nothing."""
+        check_value("weights.bits", self.bits, (8, 4, 2))
+        check_value("weights.symmetric", self.symmetric, (False, True))
+        check_value("weights.granularity", self.granularity, ("per_channel", "per_tensor", "group"))
+        grouped = self.granularity == "group"
+        if grouped and self.group_size is None:
+            object.__setattr__(self, "group_size", 32)
+        if grouped and (type(self.group_size) is not int or self.group_size < 1):
+            raise ValueError(f"weights.group_size: an integer >= 1, got {self.group_size!r}")
+        if not grouped and self.group_size is not None:
+            raise ValueError(
+                f"weights.group_size: only with granularity 'group', got {self.group_size!r} "
+                f"with {self.granularity!r}"
+            )
+        check_value("weights.observer", self.observer, ("minmax", "mse_grid"))
+
+    @property
+    def dtype(self) -> str:
+        """The codes' dtype: signed around zero, unsigned when they have a zero point."""
+        return f"{'int' if self.symmetric else 'uint'}{self.bits}"
+
+
+@dataclass(frozen=True, slots=True)
+class Override:
+    """Other rules for the nodes whose name fits ``nodes`` (as file names fit ``*.py``).
+
+    ``op`` keeps those of one operator. ``exclude`` leaves them in float32; ``weights`` replaces
+    some of the recipe's keys. Of several overrides the last one has its way.
+    """
+
+    nodes: str
+    op: str | None = None
+    exclude: bool = False
+    weights: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Refuse values that mean nothing, and an override that changes nothing."""
+        if not isinstance(self.nodes, str) or not self.nodes:
+            raise ValueError(f"override.nodes: a pattern of node names, got {self.nodes!r}")
+        if self.op is not None and not isinstance(self.op, str):
+            raise ValueError(f"override.op: an operator's name, got {self.op!r}")
+        check_value("override.exclude", self.exclude, (False, True))
+        known_keys("override.weights", self.weights, field_names(Weights))
+        if self.exclude == bool(self.weights):
+            raise ValueError(
+                f"override of {self.nodes!r}: either exclude = true or weights.* = ..., "
+                f"got {'both' if self.exclude else 'neither'}"
+            )
+
+    def applied_to(self, weights: Weights) -> Weights:
+        """Return ``weights`` with this override's keys.
+
+        >>> Override("head", weights={"bits": 4}).applied_to(Weights()).dtype
+        'int4'
+        """
+        changed = dict(self.weights)
+        if changed.get("granularity", "group") != "group":
+            changed.setdefault("group_size", None)
+        return replace(weights, **changed)
+
+
+def field_names(kind: Any) -> tuple[str, ...]:
+    """Return the keys of a dataclass.
+
+    >>> field_names(Override)
+    ('nodes', 'op', 'exclude', 'weights')
+    """
+    return tuple(item.name for item in fields(kind))
+
+
+def known_keys(where: str, table: object, allowed: Collection[str]) -> None:
+    """Refuse what is no table, and a key that is not ``allowed``.
+
+    >>> known_keys("weights", {"bit": 8}, ["bits"])
+    Traceback (most recent call last):
+    ValueError: weights: unknown key 'bit' (value 8); allowed: 'bits'
+    """
+    if not isinstance(table, Mapping):
+        raise ValueError(f"{where}: a table, got {table!r}")
+    for key, value in table.items():
+        if key not in allowed:
+            raise ValueError(
+                f"{where}: unknown key {key!r} (value {value!r}); allowed: {listed(allowed)}"
+            )
+
+
+def check_value(where: str, value: object, allowed: Collection[Any]) -> None:
+    """Refuse a value that is not ``allowed``, in value and in type.
+
+    >>> check_value("weights.symmetric", 1, (False, True))
+    Traceback (most recent call last):
+    ValueError: weights.symmetric: unknown value 1; allowed: False, True
+    """
+    # subtle: 1 == True, so membership alone would let the integer 1 pass for a bool.
+    if value not in allowed or type(value) not in {type(item) for item in allowed}:
+        raise ValueError(f"{where}: unknown value {value!r}; allowed: {listed(allowed)}")
+
+
+def listed(allowed: Collection[Any]) -> str:
+    """Return the values as an error lists them.
+
+    >>> listed((8, 4))
+    '8, 4'
+    """
+    return ", ".join(repr(item) for item in allowed)
