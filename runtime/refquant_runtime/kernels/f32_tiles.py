@@ -44,8 +44,6 @@ def _generate(isa: str, mr: int, nr: int) -> Any:
     return tile
 
 
-_avx512vnni_6x64 = _generate("avx512vnni", 6, 64)
-_avx512vnni_6x32 = _generate("avx512vnni", 6, 32)
 _avx512vnni_6x16 = _generate("avx512vnni", 6, 16)
 _avx512vnni_1x64 = _generate("avx512vnni", 1, 64)
 _avx512vnni_1x16 = _generate("avx512vnni", 1, 16)
@@ -55,8 +53,6 @@ _avx2_1x32 = _generate("avx2", 1, 32)
 _avx2_1x16 = _generate("avx2", 1, 16)
 
 GENERATED = {
-    ("avx512vnni", 6, 64): _avx512vnni_6x64,
-    ("avx512vnni", 6, 32): _avx512vnni_6x32,
     ("avx512vnni", 6, 16): _avx512vnni_6x16,
     ("avx512vnni", 1, 64): _avx512vnni_1x64,
     ("avx512vnni", 1, 16): _avx512vnni_1x16,
@@ -71,8 +67,6 @@ ENTRIES: dict[tuple[str, int, int], Callable[..., None]] = {
     ("portable", 4, 16): lambda a, o, t, k, w, c, s: f32_loops(a, o, t, k, w, c, s, 4, 16),
     ("portable", 1, 64): lambda a, o, t, k, w, c, s: f32_loops(a, o, t, k, w, c, s, 1, 64),
     ("portable", 1, 16): lambda a, o, t, k, w, c, s: f32_loops(a, o, t, k, w, c, s, 1, 16),
-    ("avx512vnni", 6, 64): lambda a, o, t, k, w, c, s: _avx512vnni_6x64(a, o, t, k, w, c, s),
-    ("avx512vnni", 6, 32): lambda a, o, t, k, w, c, s: _avx512vnni_6x32(a, o, t, k, w, c, s),
     ("avx512vnni", 6, 16): lambda a, o, t, k, w, c, s: _avx512vnni_6x16(a, o, t, k, w, c, s),
     ("avx512vnni", 1, 64): lambda a, o, t, k, w, c, s: _avx512vnni_1x64(a, o, t, k, w, c, s),
     ("avx512vnni", 1, 16): lambda a, o, t, k, w, c, s: _avx512vnni_1x16(a, o, t, k, w, c, s),
