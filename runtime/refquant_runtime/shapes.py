@@ -4,10 +4,21 @@ Follows ``docs/spec/operators.md``. A rule that is broken raises ``ValueError`` 
 caller (:mod:`refquant_runtime.check`) adds the file and the node.
 """
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from refquant_runtime.shapes_movement import (
+    axis_of,
+    concat,
+    flatten,
+    integers,
+    need,
+    pad,
+    reshape,
+    shape_of,
+    transpose,
+)
 
 __all__ = ["OPERATORS", "Operator", "Shape", "Window", "window"]
 
@@ -37,37 +48,22 @@ class Window:
     out: tuple[int, int]
 
 
-def _need(condition: bool, rule: str) -> None:
-    if not condition:
-        raise ValueError(rule)
-
-
-def _ints(attributes: Attributes, key: str, default: list[int], minimum: int) -> list[int]:
-    value = attributes.get(key, default)
-    ok = isinstance(value, list) and len(value) == len(default)
-    ok = ok and all(type(v) is int and minimum <= v < 2**20 for v in value)
-    _need(ok, f"attribute {key} must be {len(default)} integers >= {minimum}, got {value!r}")
-    return list(value)
-
-
 def window(x: Shape, kernel: Sequence[int], attributes: Attributes) -> Window:
     """Return the window of a convolution or pool over ``x`` (N, C, spatial...)."""
     rank = len(kernel)
-    _need(rank in (1, 2) and len(x) == rank + 2, f"needs rank 3 or 4 input, got shape {list(x)}")
-    _need(all(k >= 1 for k in kernel), f"kernel {list(kernel)} has a size below 1")
-    strides = _ints(attributes, "strides", [1] * rank, 1)
-    dilations = _ints(attributes, "dilations", [1] * rank, 1)
-    pads = _ints(attributes, "pads", [0] * (2 * rank), 0)
+    need(rank in (1, 2) and len(x) == rank + 2, f"needs rank 3 or 4 input, got shape {list(x)}")
+    need(all(k >= 1 for k in kernel), f"kernel {list(kernel)} has a size below 1")
+    strides = integers(attributes, "strides", [1] * rank, 1)
+    dilations = integers(attributes, "dilations", [1] * rank, 1)
+    pads = integers(attributes, "pads", [0] * (2 * rank), 0)
     given = attributes.get("kernel_shape", list(kernel))
-    _need(
-        given == list(kernel), f"kernel_shape {given!r} is not that of the weights {list(kernel)}"
-    )
+    need(given == list(kernel), f"kernel_shape {given!r} is not that of the weights {list(kernel)}")
     out = []
-    for axis in range(rank):
-        padded = x[2 + axis] + pads[axis] + pads[axis + rank]
-        reach = dilations[axis] * (kernel[axis] - 1) + 1
-        _need(padded >= reach, f"window of {reach} is larger than the padded input {padded}")
-        out.append((padded - reach) // strides[axis] + 1)
+    for d in range(rank):
+        padded = x[2 + d] + pads[d] + pads[d + rank]
+        reach = dilations[d] * (kernel[d] - 1) + 1
+        need(padded >= reach, f"window of {reach} is larger than the padded input {padded}")
+        out.append((padded - reach) // strides[d] + 1)
     if rank == 1:
         return Window(
             (1, kernel[0]), (1, strides[0]), (0, pads[0], 0, pads[1]), (1, dilations[0]),
@@ -83,42 +79,35 @@ def _spatial(w: Window, rank: int) -> Shape:
     return w.out if rank == 4 else w.out[1:]
 
 
-def _shape(inputs: Sequence[Shape | None], index: int) -> Shape:
-    shape = inputs[index] if index < len(inputs) else None
-    if shape is None:
-        raise ValueError(f"input {index} is required")
-    return shape
-
-
 def _conv(inputs: Sequence[Shape | None], attributes: Attributes, bias: int | None) -> list[Shape]:
-    x, w = _shape(inputs, 0), _shape(inputs, 1)
+    x, w = shape_of(inputs, 0), shape_of(inputs, 1)
     group = attributes.get("group", 1)
-    _need(type(group) is int and group >= 1, f"group must be an integer >= 1, got {group!r}")
-    _need(len(w) == len(x) >= 3, f"weights {list(w)} do not fit input {list(x)}")
-    _need(x[1] == w[1] * group, f"{x[1]} channels are not {group} groups of {w[1]}")
-    _need(w[0] % group == 0 and w[0] > 0, f"{w[0]} outputs are not a multiple of group {group}")
-    _need(w[1] > 0, "weights have no input channel")
+    need(type(group) is int and group >= 1, f"group must be an integer >= 1, got {group!r}")
+    need(len(w) == len(x) >= 3, f"weights {list(w)} do not fit input {list(x)}")
+    need(x[1] == w[1] * group, f"{x[1]} channels are not {group} groups of {w[1]}")
+    need(w[0] % group == 0 and w[0] > 0, f"{w[0]} outputs are not a multiple of group {group}")
+    need(w[1] > 0, "weights have no input channel")
     if bias is not None and bias < len(inputs) and inputs[bias] is not None:
-        _need(inputs[bias] == (w[0],), f"bias {inputs[bias]} is not ({w[0]},)")
+        need(inputs[bias] == (w[0],), f"bias {inputs[bias]} is not ({w[0]},)")
     return [(x[0], w[0], *_spatial(window(x, w[2:], attributes), len(x)))]
 
 
 def _matmul(inputs: Sequence[Shape | None], bias: int | None) -> list[Shape]:
-    a, b = _shape(inputs, 0), _shape(inputs, 1)
-    _need(len(a) >= 2 and len(b) >= 2, f"needs ranks of 2 or more, got {list(a)} and {list(b)}")
-    _need(a[-1] == b[-2], f"{list(a)} times {list(b)}: {a[-1]} is not {b[-2]}")
-    _need(b[-1] > 0 and b[-2] > 0, f"weights {list(b)} are empty")
+    a, b = shape_of(inputs, 0), shape_of(inputs, 1)
+    need(len(a) >= 2 and len(b) >= 2, f"needs ranks of 2 or more, got {list(a)} and {list(b)}")
+    need(a[-1] == b[-2], f"{list(a)} times {list(b)}: {a[-1]} is not {b[-2]}")
+    need(b[-1] > 0 and b[-2] > 0, f"weights {list(b)} are empty")
     if bias is not None and bias < len(inputs) and inputs[bias] is not None:
-        _need(inputs[bias] == (b[-1],), f"bias {inputs[bias]} is not ({b[-1]},)")
+        need(inputs[bias] == (b[-1],), f"bias {inputs[bias]} is not ({b[-1]},)")
     return [(*_broadcast([a[:-2], b[:-2]]), a[-2], b[-1])]
 
 
 def _gemm(inputs: Sequence[Shape | None], attributes: Attributes) -> list[Shape]:
-    a, b = _shape(inputs, 0), _shape(inputs, 1)
+    a, b = shape_of(inputs, 0), shape_of(inputs, 1)
     for key, value in (("alpha", 1), ("beta", 1), ("transA", 0)):
-        _need(attributes.get(key, value) == value, f"attribute {key} must be {value}")
-    _need(attributes.get("transB", 0) in (0, 1), "attribute transB must be 0 or 1")
-    _need(len(a) == 2 and len(b) == 2, f"needs matrices, got {list(a)} and {list(b)}")
+        need(attributes.get(key, value) == value, f"attribute {key} must be {value}")
+    need(attributes.get("transB", 0) in (0, 1), "attribute transB must be 0 or 1")
+    need(len(a) == 2 and len(b) == 2, f"needs matrices, got {list(a)} and {list(b)}")
     return _matmul([a, b[::-1] if attributes.get("transB", 0) else b, *inputs[2:]], 2)
 
 
@@ -128,99 +117,47 @@ def _broadcast(shapes: Sequence[Shape]) -> Shape:
     result = []
     for sizes in zip(*full, strict=True):
         others = {size for size in sizes if size != 1}
-        _need(len(others) <= 1, f"shapes {[list(s) for s in shapes]} do not broadcast")
+        need(len(others) <= 1, f"shapes {[list(s) for s in shapes]} do not broadcast")
         result.append(others.pop() if others else 1)
     return tuple(result)
 
 
 def _pool(inputs: Sequence[Shape | None], attributes: Attributes) -> list[Shape]:
-    x = _shape(inputs, 0)
-    _need(attributes.get("ceil_mode", 0) == 0, "attribute ceil_mode must be 0")
+    x = shape_of(inputs, 0)
+    need(attributes.get("ceil_mode", 0) == 0, "attribute ceil_mode must be 0")
     kernel = attributes.get("kernel_shape")
-    _need(isinstance(kernel, list) and all(type(k) is int for k in kernel), "needs kernel_shape")
+    need(isinstance(kernel, list) and all(type(k) is int for k in kernel), "needs kernel_shape")
     assert isinstance(kernel, list)
     w = window(x, kernel, attributes)
-    for axis in range(2):
-        before, after = w.pads[axis], w.pads[axis + 2]
-        _need(max(before, after) < w.kernel[axis], "padding is not smaller than the kernel")
+    for d in range(2):
+        before, after = w.pads[d], w.pads[d + 2]
+        need(max(before, after) < w.kernel[d], "padding is not smaller than the kernel")
     return [(x[0], x[1], *_spatial(w, len(x)))]
 
 
 def _global_pool(inputs: Sequence[Shape | None], attributes: Attributes) -> list[Shape]:
-    x = _shape(inputs, 0)
-    _need(len(x) in (3, 4), f"needs rank 3 or 4, got {list(x)}")
-    _need(all(size > 0 for size in x[2:]), f"pools an empty plane {list(x)}")
+    x = shape_of(inputs, 0)
+    need(len(x) in (3, 4), f"needs rank 3 or 4, got {list(x)}")
+    need(all(size > 0 for size in x[2:]), f"pools an empty plane {list(x)}")
     return [(x[0], x[1], *(1 for _ in x[2:]))]
 
 
-def _reshape(inputs: Sequence[Shape | None], attributes: Attributes) -> list[Shape]:
-    x, target = _shape(inputs, 0), attributes.get("shape")
-    ok = isinstance(target, list) and all(type(v) is int and -1 <= v < 2**31 for v in target)
-    _need(ok, f"attribute shape is {target!r}")
-    assert isinstance(target, list)
-    _need(target.count(-1) <= 1, f"attribute shape is {target!r}")
-    _need(all(v != 0 or i < len(x) for i, v in enumerate(target)), "a 0 copies no dimension")
-    sizes = [x[i] if v == 0 else v for i, v in enumerate(target)]
-    if -1 in sizes:
-        known = -math.prod(sizes)
-        _need(known > 0 and math.prod(x) % known == 0, f"{list(x)} does not fit {target}")
-        sizes[sizes.index(-1)] = math.prod(x) // known
-    _need(math.prod(sizes) == math.prod(x), f"{list(x)} does not fit {target}")
-    return [tuple(sizes)]
-
-
-def _transpose(inputs: Sequence[Shape | None], attributes: Attributes) -> list[Shape]:
-    x = _shape(inputs, 0)
-    perm = attributes.get("perm", list(range(len(x)))[::-1])
-    _need(isinstance(perm, list) and sorted(perm) == list(range(len(x))), f"perm is {perm!r}")
-    return [tuple(x[axis] for axis in perm)]
-
-
-def _axis(attributes: Attributes, rank: int, default: int | None = None) -> int:
-    axis = attributes.get("axis", default)
-    _need(type(axis) is int and -rank <= axis < rank, f"axis {axis!r} is outside rank {rank}")
-    assert isinstance(axis, int)
-    return axis % rank
-
-
-def _concat(inputs: Sequence[Shape | None], attributes: Attributes) -> list[Shape]:
-    shapes = [_shape(inputs, i) for i in range(len(inputs))]
-    axis = _axis(attributes, len(shapes[0]))
-    rest = {(*shape[:axis], *shape[axis + 1 :], len(shape)) for shape in shapes}
-    _need(len(rest) == 1, f"shapes {[list(s) for s in shapes]} differ outside axis {axis}")
-    total = sum(shape[axis] for shape in shapes)
-    return [(*shapes[0][:axis], total, *shapes[0][axis + 1 :])]
-
-
-def _pad(inputs: Sequence[Shape | None], attributes: Attributes) -> list[Shape]:
-    x = _shape(inputs, 0)
-    _need(attributes.get("mode", "constant") == "constant", "mode must be constant")
-    pads = _ints(attributes, "pads", [0] * (2 * len(x)), 0)
-    return [tuple(s + a + b for s, a, b in zip(x, pads, pads[len(x) :], strict=False))]
-
-
-def _flatten(inputs: Sequence[Shape | None], attributes: Attributes) -> list[Shape]:
-    x = _shape(inputs, 0)
-    _need(attributes.get("axis", 1) == 1 and len(x) >= 1, "axis must be 1")
-    return [(x[0], math.prod(x[1:]))]
-
-
 def _softmax(inputs: Sequence[Shape | None], attributes: Attributes) -> list[Shape]:
-    x = _shape(inputs, 0)
-    _axis(attributes, len(x), -1)
+    x = shape_of(inputs, 0)
+    axis_of(attributes, len(x), -1)
     return [x]
 
 
 def _same(inputs: Sequence[Shape | None], attributes: Attributes) -> list[Shape]:
-    return [_shape(inputs, 0)]
+    return [shape_of(inputs, 0)]
 
 
 def _dynamic(inputs: Sequence[Shape | None], attributes: Attributes) -> list[Shape]:
-    return [_shape(inputs, 0), (), ()]
+    return [shape_of(inputs, 0), (), ()]
 
 
 def _binary(inputs: Sequence[Shape | None], attributes: Attributes) -> list[Shape]:
-    return [_broadcast([_shape(inputs, 0), _shape(inputs, 1)])]
+    return [_broadcast([shape_of(inputs, 0), shape_of(inputs, 1)])]
 
 
 _CLAMP = {"clamp_min", "clamp_max"}
@@ -248,11 +185,11 @@ OPERATORS: Mapping[str, Operator] = {
     "AveragePool": _operator(1, 1, _WINDOW | {"ceil_mode", "count_include_pad"}, _pool),
     "GlobalAveragePool": _operator(1, 1, set(), _global_pool),
     "GlobalMaxPool": _operator(1, 1, set(), _global_pool),
-    "Reshape": _operator(1, 1, {"shape"}, _reshape),
-    "Flatten": _operator(1, 1, {"axis"}, _flatten),
-    "Transpose": _operator(1, 1, {"perm"}, _transpose),
-    "Concat": _operator(1, 2**16, {"axis"}, _concat),
-    "Pad": _operator(1, 1, {"pads", "value", "mode"}, _pad),
+    "Reshape": _operator(1, 1, {"shape"}, reshape),
+    "Flatten": _operator(1, 1, {"axis"}, flatten),
+    "Transpose": _operator(1, 1, {"perm"}, transpose),
+    "Concat": _operator(1, 2**16, {"axis"}, concat),
+    "Pad": _operator(1, 1, {"pads", "value", "mode"}, pad),
     "Identity": _operator(1, 1, set(), _same),
     "Softmax": _operator(1, 1, {"axis"}, _softmax),
     "QuantizeLinear": _operator(1, 1, set(), _same),

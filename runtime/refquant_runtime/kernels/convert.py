@@ -11,6 +11,7 @@ import numpy as np
 from numba import njit
 
 from refquant_runtime.kernels.abi import bits_f32, f32_at, i8_at, i32_at, share, u8_at
+from refquant_runtime.kernels.elementary import as_bits, as_float
 
 __all__ = ["DEQUANTIZE", "DYNAMIC", "QUANTIZE", "dequantize", "dynamic_quantize", "quantize",
            "quantize_one"]  # fmt: skip
@@ -44,20 +45,26 @@ def quantize_one(x: Any, scale: Any, zero: int, low: int, high: int, rule: int, 
     return nan if value != value else moved
 
 
-def quantize(arena: Any, consts: Any, p: Any, tid: int, nthreads: int) -> None:
-    """Float32 to 8-bit codes with fixed parameters."""
-    x, y = f32_at(arena, p[0]), u8_at(arena, p[1])
-    scale, zero, low, high, nan = bits_f32(p[3]), p[4], p[5], p[6], p[8]
-    begin, end = share(p[2], tid, nthreads)
-    if p[7] == 0:
+@njit(nogil=True, error_model="numpy")
+def quantize_row(x: Any, y: Any, begin: int, end: int, scale: Any, zero: int, low: int, high: int,
+                 rule: int, nan: int) -> None:  # fmt: skip
+    """Quantize a stretch of reals; one loop a rule, so that each vectorizes."""
+    if rule == 0:
         for i in range(begin, end):
             y[i] = np.uint8(quantize_one(x[i], scale, zero, low, high, 0, nan))
-    elif p[7] == 1:
+    elif rule == 1:
         for i in range(begin, end):
             y[i] = np.uint8(quantize_one(x[i], scale, zero, low, high, 1, nan))
     else:
         for i in range(begin, end):
             y[i] = np.uint8(quantize_one(x[i], scale, zero, low, high, 2, nan))
+
+
+def quantize(arena: Any, consts: Any, p: Any, tid: int, nthreads: int) -> None:
+    """Float32 to 8-bit codes with fixed parameters."""
+    x, y = f32_at(arena, p[0]), u8_at(arena, p[1])
+    begin, end = share(p[2], tid, nthreads)
+    quantize_row(x, y, begin, end, bits_f32(p[3]), p[4], p[5], p[6], p[7], p[8])
 
 
 def dequantize(arena: Any, consts: Any, p: Any, tid: int, nthreads: int) -> None:
@@ -80,14 +87,23 @@ def dequantize(arena: Any, consts: Any, p: Any, tid: int, nthreads: int) -> None
 
 @njit(nogil=True, error_model="numpy")
 def sample_range(x: Any, n: int) -> tuple[Any, Any]:
-    """Return min(0, x...) and max(0, x...), NaN ignored."""
-    low = np.float32(0)
-    high = np.float32(0)
+    """Return min(0, x...) and max(0, x...), NaN ignored.
+
+    Floats sort like their bits read as integers once those of negative numbers are reversed;
+    integer minima vectorize, those of floats do not.
+    """
+    low = np.int32(0)
+    high = np.int32(0)
     for i in range(n):
-        value = x[i]
-        low = value if value < low else low
-        high = value if value > high else high
-    return low, high
+        bits = as_bits(x[i])
+        size = np.int32(bits & np.int32(0x7FFFFFFF))
+        key = np.int32(bits ^ np.int32(np.int32(bits >> 31) & np.int32(0x7FFFFFFF)))
+        key = np.int32(0) if size > np.int32(0x7F800000) else key  # NaN
+        low = min(low, key)
+        high = max(high, key)
+    # -0.0 has the key -1: it is zero.
+    negative = np.int32(low ^ np.int32(0x7FFFFFFF)) if low < np.int32(-1) else np.int32(0)
+    return as_float(negative), as_float(high)
 
 
 def dynamic_quantize(arena: Any, consts: Any, p: Any, tid: int, nthreads: int) -> None:
@@ -106,6 +122,4 @@ def dynamic_quantize(arena: Any, consts: Any, p: Any, tid: int, nthreads: int) -
         f32_at(arena, p[3])[0] = scale
         u8_at(arena, p[4])[0] = np.uint8(zero)
     begin, end = share(n, tid, nthreads)
-    rule, nan = p[5], p[6]
-    for i in range(begin, end):
-        y[i] = np.uint8(quantize_one(x[i], scale, zero, 0, 255, rule, nan))
+    quantize_row(x, y, begin, end, scale, zero, 0, 255, p[5], p[6])

@@ -12,7 +12,7 @@ from numba import njit
 
 from refquant_runtime.kernels.abi import bits_f32, f32_at, i16_at, i32_at, share, u8_at
 from refquant_runtime.kernels.requantize import EPILOGUE, MODE, X_SCALE, X_ZERO, store_row
-from refquant_runtime.kernels.window import ROWS, TAPS, WINDOW, fill_offsets
+from refquant_runtime.kernels.window import ROWS, TAPS, WINDOW, advance
 
 __all__ = ["FIELDS", "FIELDS_F32", "depthwise_f32", "depthwise_i8"]
 
@@ -79,7 +79,7 @@ def depthwise_i8(arena: Any, consts: Any, p: Any, tid: int, nthreads: int) -> No
     w = i16_at(consts, p[WEIGHTS])
     begin, end = share(p[ROWS], tid, nthreads)
     for row in range(begin, end):
-        fill_offsets(p, pad, row, offsets)
+        advance(p, pad, row, row == begin, offsets)
         if taps == 9:
             nine_taps(arena, offsets, w, p[FLIP], n, acc)
         else:
@@ -100,7 +100,7 @@ def depthwise_f32(arena: Any, consts: Any, p: Any, tid: int, nthreads: int) -> N
     low, high = bits_f32(p[F_LOW]), bits_f32(p[F_HIGH])
     begin, end = share(p[ROWS], tid, nthreads)
     for row in range(begin, end):
-        fill_offsets(p, pad, row, offsets)
+        advance(p, pad, row, row == begin, offsets)
         for c in range(n):
             acc[c] = np.float32(0)
         for t in range(taps):
@@ -111,5 +111,5 @@ def depthwise_f32(arena: Any, consts: Any, p: Any, tid: int, nthreads: int) -> N
         out = f32_at(arena, p[F_Y] + row * n * 4)
         for c in range(n):
             value = acc[c] + bias[c]
-            value = low if value < low else value
+            value = low if value <= low else value
             out[c] = high if value > high else value

@@ -107,5 +107,5 @@ def gemm_f32(arena: Any, consts: Any, p: Any, tid: int, nthreads: int) -> None:
             out = f32_at(arena, p[Y] + row * 4)
             for j in range(min(nr, n - column)):
                 value = line[j] + bias[j]
-                value = low if value < low else value  # NaN passes
+                value = low if value <= low else value  # NaN passes
                 out[j] = high if value > high else value

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from refquant_runtime.kernels.abi import f32_at, i32_at, u8_at
+from refquant_runtime.kernels.abi import bits_f32, f32_at, i32_at, u8_at
 from refquant_runtime.kernels.window import WINDOW
 
 __all__ = [
@@ -72,15 +72,17 @@ def row_to_codes_double(acc: Any, seed: Any, multiplier: Any, shift: Any, out: A
 
 
 @njit(nogil=True, error_model="numpy")
-def row_to_f32(acc: Any, seed: Any, weight_sum: Any, zero_point: int, x_scale: Any, w_scale: Any,
-               bias: Any, out: Any, n: int, has_bias: int) -> None:  # fmt: skip
+def row_to_f32(acc: Any, seed: Any, weight_sum: Any, zero_point: int, x_scale: Any,
+               w_scale: Any, bias: Any, out: Any, n: int, has_bias: int, low: Any,
+               high: Any) -> None:  # fmt: skip
     """``out[j] = f32(acc - zero_point*weight_sum) * (x_scale*w_scale[j]) + bias[j]``: dynamic."""
     for j in range(n):
         exact = np.int32(np.int32(acc[j] + seed[j]) - np.int32(zero_point * weight_sum[j]))
         value = np.float32(exact) * np.float32(x_scale * w_scale[j])
         if has_bias:
             value = np.float32(value + bias[j])
-        out[j] = value
+        value = low if value <= low else value  # a fused Relu makes +0.0 of -0.0
+        out[j] = high if value > high else value
 
 
 @njit(nogil=True, error_model="numpy")
@@ -109,4 +111,7 @@ def store_row(arena: Any, consts: Any, p: Any, line: Any, row: int, column: int,
         scale = f32_at(consts, p[MULTIPLIER] + column * 4)
         bias = f32_at(consts, p[BIAS] + column * 4)
         out = f32_at(arena, at)
-        row_to_f32(line, seed, sums, x_zero, x_scale, scale, bias, out, width, p[HAS_BIAS])
+        low, high = bits_f32(p[LOW]), bits_f32(p[HIGH])
+        row_to_f32(
+            line, seed, sums, x_zero, x_scale, scale, bias, out, width, p[HAS_BIAS], low, high
+        )

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-__all__ = ["TAPS", "WINDOW", "fill_offsets"]
+__all__ = ["TAPS", "WINDOW", "advance", "fill_offsets"]
 
 WINDOW = [
     "x", "rows", "mr", "taps", "out_h", "out_w", "in_h", "in_w", "row_size", "image_size",
@@ -77,3 +77,26 @@ def slide(p: Any, pad: int, first: int, offsets: Any, positions: int) -> None:
                 if oy == p[OUT_H]:
                     oy = 0
                     base += p[IMAGE_SIZE]
+
+
+@njit(nogil=True, error_model="numpy")
+def advance(p: Any, pad: int, row: int, anew: bool, offsets: Any) -> None:
+    """Make the table of pixel ``row`` (``mr`` = 1) from that of the pixel before it.
+
+    Inside the image every tap just moves on by one stride; at a border, or ``anew``, the table is
+    filled from scratch.
+    """
+    line = row // p[OUT_W]
+    ox = row - line * p[OUT_W]
+    iy = (line % p[OUT_H]) * p[STRIDE_H] - p[PAD_H]
+    left = (ox - 1) * p[STRIDE_W] - p[PAD_W]
+    kernel_h = p[TAPS] // p[KERNEL_W] if p[KERNEL_W] > 0 else 1
+    bottom = iy + (kernel_h - 1) * p[DILATION_H]
+    right = left + p[STRIDE_W] + (p[KERNEL_W] - 1) * p[DILATION_W]
+    inside = ox > 0 and iy >= 0 and bottom < p[IN_H] and left >= 0 and right < p[IN_W]
+    if anew or not inside:
+        fill_offsets(p, pad, row, offsets)
+        return
+    step = np.int32(p[STRIDE_W] * p[ROW_SIZE])
+    for tap in range(p[TAPS]):
+        offsets[tap] = np.int32(offsets[tap] + step)

@@ -5,17 +5,17 @@ from collections.abc import Callable, Mapping
 from refquant_runtime.contracts import Arithmetic
 from refquant_runtime.graph import Graph, Node
 from refquant_runtime.kernels.elementary import FUNCTIONS
+from refquant_runtime.lower.binary import lower_binary
 from refquant_runtime.lower.context import FIRST, Lowering
 from refquant_runtime.lower.elementwise import (
-    lower_binary,
     lower_dequantize,
     lower_dynamic_quantize,
     lower_quantize,
     lower_softmax,
     lower_unary,
 )
-from refquant_runtime.lower.floating import lower_float, lower_matmul_float
-from refquant_runtime.lower.integer import lower_integer, lower_matmul_codes
+from refquant_runtime.lower.floating import lower_float
+from refquant_runtime.lower.integer import lower_integer
 from refquant_runtime.lower.layout import (
     lower_alias,
     lower_concat,
@@ -23,6 +23,7 @@ from refquant_runtime.lower.layout import (
     lower_pool,
     lower_transpose,
 )
+from refquant_runtime.lower.products import lower_matmul_codes, lower_matmul_float
 from refquant_runtime.plan import Buffer, Plan, finish
 
 __all__ = ["lower"]

@@ -12,21 +12,53 @@ import numpy as np
 from numpy.typing import NDArray
 
 from refquant_runtime.contracts import Arithmetic
-from refquant_runtime.graph import Graph, Node, Value
+from refquant_runtime.graph import DTYPE_RANGE, Graph, Node, Quant, Value
 from refquant_runtime.kernels.move import FILL, MOVE, fill, move
 from refquant_runtime.plan import At, Buffer, Constants, Step
 from refquant_runtime.weights import unpack
 
-__all__ = ["FIRST", "LAST", "Lowering", "f32_bits", "permuted", "strides_of"]
+__all__ = [
+    "FIRST", "LAST", "Lowering", "Params", "bounds", "clamp_of", "f32_bits", "nan_code", "permuted",
+    "quant_of", "strides_of",
+]  # fmt: skip
 
 FIRST, LAST = "first", "last"
 Array = NDArray[Any]
 Shape = tuple[int, ...]
+Params = dict[str, int | Buffer | At]
 
 
 def f32_bits(value: Any) -> int:
     """Return the bits of a float32, as plan rows carry reals."""
     return int(np.float32(value).view(np.int32))
+
+
+def bounds(node: Node) -> Params:
+    """Return the bits of the bounds of a fused Relu or Clip."""
+    return {
+        "low": f32_bits(node.attributes.get("fused_min", -np.inf)),
+        "high": f32_bits(node.attributes.get("fused_max", np.inf)),
+    }
+
+
+def quant_of(value: Value) -> Quant:
+    """Return the parameters of a value that the checks found to be quantized."""
+    assert value.quant is not None, "check.bind: integer operators have quantized operands"
+    return value.quant
+
+
+def clamp_of(node: Node, y: Value) -> tuple[int, int]:
+    """Return the lowest and highest code that an integer node may give."""
+    low, high = DTYPE_RANGE[y.dtype]
+    return (
+        max(low, node.attributes.get("clamp_min", low)),
+        min(high, node.attributes.get("clamp_max", high)),
+    )
+
+
+def nan_code(kind: str, low: int, high: int) -> int:
+    """Return the code that NaN becomes under a contract (``int32_min`` is the kernel's own)."""
+    return high if kind == "qmax" else low
 
 
 def permuted(shape: Shape, layout: str) -> Shape:

@@ -1,32 +1,22 @@
 """Float layers: Conv, Gemm, MatMul in float32, and weight-only, whose weights stay in codes."""
 
-import math
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from refquant_runtime.graph import SUBBYTE, Node
-from refquant_runtime.kernels import depthwise, gemm_f32, reduce
+from refquant_runtime.kernels import depthwise, gemm_f32
 from refquant_runtime.kernels.packing import pack_f32_weights
 from refquant_runtime.kernels.tiles import f32_tile
-from refquant_runtime.lower.context import FIRST, LAST, Lowering, f32_bits
-from refquant_runtime.lower.integer import Params, batches
-from refquant_runtime.lower.windows import conv_window, dense_window, is_depthwise
-from refquant_runtime.plan import At
+from refquant_runtime.lower.context import FIRST, LAST, Lowering, Params, bounds
+from refquant_runtime.lower.windows import conv_window, is_depthwise, rows_of
+from refquant_runtime.plan import At, Buffer
 from refquant_runtime.weights import as_matrix, block_parameters, unpack
 
-__all__ = ["bounds", "lower_float", "lower_matmul_float"]
+__all__ = ["lower_float"]
 
 Array = NDArray[Any]
-
-
-def bounds(node: Node) -> Params:
-    """Return the bits of the bounds of a fused Relu or Clip."""
-    return {
-        "low": f32_bits(node.attributes.get("fused_min", -np.inf)),
-        "high": f32_bits(node.attributes.get("fused_max", np.inf)),
-    }
 
 
 def lower_float(ctx: Lowering, node: Node) -> None:
@@ -35,46 +25,58 @@ def lower_float(ctx: Lowering, node: Node) -> None:
     layout = LAST if node.op.startswith("Conv") else FIRST
     source, target = ctx.read(x.name, layout), ctx.write(y.name, layout)
     codes = as_matrix(node, unpack(w))
-    columns = codes.shape[1]
-    bias = np.zeros(columns, np.float32)
+    bias = np.zeros(codes.shape[1], np.float32)
     if len(node.inputs) > 2 and node.inputs[2]:
         given = ctx.value(node.inputs[2]).data
-        assert given is not None
-        bias = np.broadcast_to(given, (columns,))
-    params: Params = {"y": target, **bounds(node)}
+        assert given is not None, "check.bind: a bias is a constant"
+        bias = np.ascontiguousarray(np.broadcast_to(given, bias.shape))
     if is_depthwise(node, x, w):
-        window, taps, rows = conv_window(node, x, w, 2)
-        n = x.shape[1]
-        own: Params = {
-            **window, "x": source, "n": n, "bias": ctx.constants.add(bias),
-            "weights": ctx.constants.add(_dequantized(ctx, node, codes)),
-        }  # fmt: skip
-        ctx.emit(
-            depthwise.depthwise_f32, depthwise.FIELDS_F32, params=params | own, reads=[source],
-            writes=[target], scratch=8 * n + 4 * taps + 64, macs=rows * n * taps,
-        )  # fmt: skip
-        return
+        _depthwise(ctx, node, source, target, codes, bias)
+    else:
+        _tiles(ctx, node, source, target, codes, bias)
+
+
+def _depthwise(
+    ctx: Lowering, node: Node, source: Buffer, target: Buffer, codes: Array, bias: Array
+) -> None:
+    x, w = ctx.value(node.inputs[0]), ctx.value(node.inputs[1])
+    window, taps, rows = conv_window(node, x, w, 2)
+    n = x.shape[1]
+    params: Params = {
+        **window, "x": source, "y": target, "n": n, **bounds(node),
+        "bias": ctx.constants.add(bias),
+        "weights": ctx.constants.add(_dequantized(ctx, node, codes)),
+    }  # fmt: skip
+    ctx.emit(
+        depthwise.depthwise_f32, depthwise.FIELDS_F32, params=params, reads=[source],
+        writes=[target], scratch=8 * n + 4 * taps + 64, macs=rows * n * taps,
+    )  # fmt: skip
+
+
+def _tiles(
+    ctx: Lowering, node: Node, source: Buffer, target: Buffer, codes: Array, bias: Array
+) -> None:
+    """Emit the tiled kernel, once a group of the convolution."""
+    x, w = ctx.value(node.inputs[0]), ctx.value(node.inputs[1])
     group = node.attributes.get("group", 1) if node.op.startswith("Conv") else 1
+    rows_k, columns = codes.shape
     per_group = columns // group
+    window, positions, rows = rows_of(node, x, w, 2)
+    kc = rows_k // positions
     for g in range(group):
         part = slice(g * per_group, (g + 1) * per_group)
-        if node.op.startswith("Conv"):
-            window, positions, rows = conv_window(node, x, w, 2)
-        else:
-            window, positions, rows = dense_window(x, 2)
-        kc = codes.shape[0] // positions
         tile = f32_tile(ctx.isa, n=per_group, m=rows)
-        own = {
-            **window, "x": At(source, 4 * g * kc), "mr": tile.mr, "nr": tile.nr,
+        params: Params = {
+            **window, "x": At(source, 4 * g * kc), "y": target, "mr": tile.mr, "nr": tile.nr,
             "taps": positions, "copies": 1, "kc": kc, "n": per_group, "tile": tile.address,
-            "pad_size": kc, "y_stride": columns, "y_begin": g * per_group,
+            "pad_size": kc, "y_stride": columns, "y_begin": g * per_group, **bounds(node),
             "bias": ctx.constants.add(bias[part]), **_weights(ctx, node, codes, part, tile.nr),
         }  # fmt: skip
-        decoded = 0 if own["bits"] == 32 else 4 * codes.shape[0] * tile.nr
+        decoded = 0 if params["bits"] == 32 else 4 * rows_k * tile.nr
         ctx.emit(
-            gemm_f32.gemm_f32, gemm_f32.FIELDS, params=params | own, reads=[source],
-            writes=[target], macs=rows * per_group * codes.shape[0],
+            gemm_f32.gemm_f32, gemm_f32.FIELDS, params=params, reads=[source], writes=[target],
             scratch=4 * tile.mr * tile.nr + 4 * tile.mr * positions + 4 * kc + decoded + 64,
+            macs=rows * per_group * rows_k,
         )  # fmt: skip
 
 
@@ -119,15 +121,3 @@ def _weights(ctx: Lowering, node: Node, codes: Array, part: slice, nr: int) -> P
         "groups": len(scales),
         "signed": int(w.dtype.startswith("int")),
     }
-
-
-def lower_matmul_float(ctx: Lowering, node: Node) -> None:
-    """Lower a float MatMul of two computed tensors, or with weights of rank 3 and more."""
-    a, b, y = ctx.value(node.inputs[0]), ctx.value(node.inputs[1]), ctx.value(node.outputs[0])
-    sources = [ctx.read(a.name, FIRST), ctx.read(b.name, FIRST)]
-    target = ctx.write(y.name, FIRST)
-    ctx.emit(
-        reduce.matmul_f32, reduce.MATMUL,
-        params={**batches(ctx, node, a, b, 4), "a": sources[0], "b": sources[1], "y": target},
-        reads=sources, writes=[target], macs=math.prod(y.shape) * a.shape[-1],
-    )  # fmt: skip

@@ -4,44 +4,34 @@ Here zero points, biases and the +128 of signed codes become one int32 seed a ch
 multiplier a channel, and weights wider than int8 a sum of int8 parts.
 """
 
-import math
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from refquant_runtime.errors import UnsupportedError
-from refquant_runtime.graph import Node, Quant, Value
-from refquant_runtime.kernels import depthwise, gemm_i8, reduce
+from refquant_runtime.graph import Node
+from refquant_runtime.kernels import depthwise, gemm_i8
 from refquant_runtime.kernels.packing import pack_int8_weights
 from refquant_runtime.kernels.requantize import MODES
 from refquant_runtime.kernels.tiles import SIGNED, int8_tile
-from refquant_runtime.lower.context import FIRST, LAST, Lowering
-from refquant_runtime.lower.windows import conv_window, dense_window, is_depthwise
+from refquant_runtime.lower.context import (
+    FIRST,
+    LAST,
+    Lowering,
+    Params,
+    bounds,
+    clamp_of,
+    quant_of,
+)
+from refquant_runtime.lower.fixedpoint import quantize_multiplier
+from refquant_runtime.lower.windows import conv_window, is_depthwise, rows_of
 from refquant_runtime.plan import At, Buffer
 from refquant_runtime.weights import integer_weights
 
-__all__ = ["Params", "lower_integer", "lower_matmul_codes", "quantize_multiplier"]
+__all__ = ["lower_integer"]
 
-Params = dict[str, int | Buffer | At]
 Array = NDArray[Any]
-
-
-def quantize_multiplier(real: Array) -> tuple[Array, Array]:
-    """Return ``(m, shift)`` int32 with real = m * 2^(shift - 31) and 2^30 <= m < 2^31.
-
-    >>> [array.tolist() for array in quantize_multiplier(np.array([0.5, 1e-12]))]
-    [[1073741824, 0], [0, 0]]
-    """
-    fraction, exponent = np.frexp(np.asarray(real, np.float64))
-    m = np.floor(fraction * 2.0**31 + 0.5).astype(np.int64)
-    carry = m == 2**31
-    m, shift = np.where(carry, m // 2, m), exponent + carry
-    tiny = shift < -31
-    return (
-        np.where(tiny, 0, m).astype(np.int32),
-        np.where(tiny, 0, shift).astype(np.int32),
-    )
 
 
 def lower_integer(ctx: Lowering, node: Node) -> None:
@@ -65,19 +55,21 @@ def lower_integer(ctx: Lowering, node: Node) -> None:
 def _static(ctx: Lowering, node: Node, matrix: Array, scales: Array) -> Params:
     """Seed, multiplier and clamp of a layer whose parameters are all known."""
     x, y = ctx.value(node.inputs[0]), ctx.value(node.outputs[0])
-    xq, yq = _quant(x), _quant(y)
+    xq, yq = quant_of(x), quant_of(y)
     bias = ctx.value(node.inputs[2]).data if len(node.inputs) > 2 and node.inputs[2] else None
     reach = int(xq.zero_point) + (128 if x.dtype == "int8" else 0)
     seed = -reach * matrix.astype(np.int64).sum(axis=0)
     if bias is not None:
         seed = seed + bias
     arithmetic = ctx.arithmetic(node)
+    low, high = clamp_of(node, y)
     params: Params = {
         "seed": ctx.constants.add(_wrap(seed)),
         "mode": MODES[arithmetic.requantize],
         "pad_value": int(xq.zero_point) & 255,
         "zero_point": int(yq.zero_point),
-        **_clamp(node, y),
+        "low": low,
+        "high": high,
     }
     if arithmetic.requantize == "float_rne":
         with np.errstate(over="ignore"):
@@ -119,6 +111,7 @@ def _raw(ctx: Lowering, node: Node, matrix: Array, scales: Array, reads: list[Bu
         reads.append(place)
         bias = ctx.value(node.inputs[4]).data if len(node.inputs) > 4 and node.inputs[4] else None
         params["has_bias"] = int(bias is not None)
+        params |= bounds(node)
         params["multiplier"] = ctx.constants.add(np.ascontiguousarray(scales, np.float32))
         params["bias"] = ctx.constants.add(
             np.zeros(len(sums), np.float32) if bias is None else bias
@@ -133,49 +126,28 @@ def _tiles(
     x, w = ctx.value(node.inputs[0]), ctx.value(node.inputs[1])
     group = node.attributes.get("group", 1) if node.op.startswith("Conv") else 1
     per_group, columns = matrix.shape[1] // group, matrix.shape[1]
+    window, positions, rows = rows_of(node, x, w, 0)
+    channels = matrix.shape[0] // positions
     for g in range(group):
-        part = slice(g * per_group, (g + 1) * per_group)
-        parts = _int8_parts(matrix[:, part])
-        if node.op.startswith("Conv"):
-            window, positions, rows = conv_window(node, x, w, 0)
-        else:
-            window, positions, rows = dense_window(x)
-        channels = matrix.shape[0] // positions
+        parts = _int8_parts(matrix[:, g * per_group : (g + 1) * per_group])
         tile = int8_tile(ctx.isa, n=per_group, m=rows)
-        taps = positions * len(parts)
-        kc = -(-channels // 4)
+        taps, kc = positions * len(parts), -(-channels // 4)
+        packed = pack_int8_weights(np.concatenate(parts), taps=taps, nr=tile.nr)
         own: Params = {
-            **window,
-            "x": At(reads[0], g * channels),
-            "mr": tile.mr,
-            "nr": tile.nr,
-            "taps": taps,
-            "copies": len(parts),
-            "kc": kc,
-            "n": per_group,
-            "tile": tile.address,
-            "weights": ctx.constants.add(
-                pack_int8_weights(np.concatenate(parts), taps=taps, nr=tile.nr)
-            ),
-            "pad_size": 4 * kc,
-            "y_stride": columns,
+            **window, "x": At(reads[0], g * channels), "mr": tile.mr, "nr": tile.nr, "taps": taps,
+            "copies": len(parts), "kc": kc, "n": per_group, "tile": tile.address,
+            "weights": ctx.constants.add(packed), "pad_size": 4 * kc, "y_stride": columns,
             "y_begin": g * per_group,
-        }
-        shifted: Params = {
-            key: value + 4 * g * per_group
-            for key, value in params.items()
-            if key in ("seed", "multiplier", "shift", "weight_sum", "bias")
-            and isinstance(value, int)
-        }
+        }  # fmt: skip
+        for key in ("seed", "multiplier", "shift", "weight_sum", "bias"):
+            table = params.get(key)
+            if isinstance(table, int):  # one entry a column: skip the groups before this one
+                own[key] = table + 4 * g * per_group
         ctx.emit(
-            gemm_i8.gemm_i8,
-            gemm_i8.FIELDS,
-            params=params | own | shifted,
-            reads=reads,
-            writes=[target],
+            gemm_i8.gemm_i8, gemm_i8.FIELDS, params=params | own, reads=reads, writes=[target],
             scratch=4 * tile.mr * tile.nr + 4 * tile.mr * taps + 4 * kc + 64,
             macs=rows * per_group * matrix.shape[0],
-        )
+        )  # fmt: skip
 
 
 def _depthwise(
@@ -199,54 +171,6 @@ def _depthwise(
     )
 
 
-def lower_matmul_codes(ctx: Lowering, node: Node) -> None:
-    """Lower an integer MatMul of two computed tensors."""
-    a, b, y = ctx.value(node.inputs[0]), ctx.value(node.inputs[1]), ctx.value(node.outputs[0])
-    aq, bq, yq = _quant(a), _quant(b), _quant(y)
-    n = b.shape[-1]
-    arithmetic = ctx.arithmetic(node)
-    zeros = ctx.constants.add(np.zeros(n, np.int32))
-    params: Params = {
-        **batches(ctx, node, a, b, 1),
-        "signed_a": int(a.dtype == "int8"), "signed_b": int(b.dtype == "int8"),
-        "a_zero": int(aq.zero_point), "b_zero": int(bq.zero_point),
-        "seed": zeros, "x_zero": -1, "y_stride": n, "mode": MODES[arithmetic.requantize],
-        "zero_point": int(yq.zero_point), **_clamp(node, y),
-    }  # fmt: skip
-    if arithmetic.requantize == "float_rne":
-        m32 = np.float32(np.float32(aq.scale * bq.scale) / yq.scale)
-        params["multiplier"] = ctx.constants.add(np.full(n, m32, np.float32))
-    else:
-        real = np.float64(aq.scale) * np.float64(bq.scale) / np.float64(yq.scale)
-        m, shift = quantize_multiplier(np.full(n, real))
-        if shift.size and int(shift[0]) > 0:
-            raise UnsupportedError(f"{ctx.graph.path}: node {node.name!r}: multiplier above 1")
-        params |= {"multiplier": ctx.constants.add(m), "shift": ctx.constants.add(shift)}
-    sources = [ctx.read(a.name, FIRST), ctx.read(b.name, FIRST)]
-    target = ctx.write(y.name, FIRST)
-    ctx.emit(
-        reduce.matmul_i8, reduce.MATMUL,
-        params=params | {"a": sources[0], "b": sources[1], "y": target},
-        reads=sources, writes=[target], scratch=4 * n + 64, macs=math.prod(y.shape) * a.shape[-1],
-    )  # fmt: skip
-
-
-def batches(ctx: Lowering, node: Node, a: Value, b: Value, itemsize: int) -> Params:
-    """Return the batch dimensions of a product of two computed tensors."""
-    batch = math.prod(a.shape[:-2])
-    if math.prod(b.shape[:-2]) != 1 and a.shape[:-2] != b.shape[:-2]:
-        raise UnsupportedError(
-            f"{ctx.graph.path}: node {node.name!r}: MatMul of {list(a.shape)} and "
-            f"{list(b.shape)} needs equal leading dimensions"
-        )
-    rows, k, n = a.shape[-2], a.shape[-1], b.shape[-1]
-    single = math.prod(b.shape[:-2]) == 1
-    return {
-        "rows": rows, "k": k, "n": n, "batches": batch, "a_batch": rows * k,
-        "b_batch": 0 if single else k * n,
-    }  # fmt: skip
-
-
 def _int8_parts(matrix: Array) -> list[Array]:
     """Write int32 weights as a sum of int8 matrices: one, unless a zero point made them wider."""
     parts = []
@@ -257,19 +181,6 @@ def _int8_parts(matrix: Array) -> list[Array]:
         rest = rest - part
         if not rest.any():
             return parts
-
-
-def _clamp(node: Node, y: Value) -> Params:
-    low, high = (-128, 127) if y.dtype == "int8" else (0, 255)
-    return {
-        "low": max(low, node.attributes.get("clamp_min", low)),
-        "high": min(high, node.attributes.get("clamp_max", high)),
-    }
-
-
-def _quant(value: Value) -> Quant:
-    assert value.quant is not None
-    return value.quant
 
 
 def _wrap(values: Array) -> Array:

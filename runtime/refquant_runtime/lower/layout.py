@@ -10,11 +10,11 @@ from refquant_runtime.lower.context import (
     FIRST,
     LAST,
     Lowering,
+    Params,
     f32_bits,
     permuted,
     strides_of,
 )
-from refquant_runtime.lower.integer import Params
 from refquant_runtime.lower.windows import window_fields
 from refquant_runtime.shapes import window
 

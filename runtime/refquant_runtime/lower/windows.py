@@ -5,7 +5,7 @@ import math
 from refquant_runtime.graph import Node, Value
 from refquant_runtime.shapes import Window, window
 
-__all__ = ["conv_window", "dense_window", "is_depthwise", "window_fields"]
+__all__ = ["conv_window", "dense_window", "is_depthwise", "rows_of", "window_fields"]
 
 
 def window_fields(w: Window, x: Value, element: int) -> dict[str, int]:
@@ -29,6 +29,13 @@ def conv_window(node: Node, x: Value, w: Value, element: int) -> tuple[dict[str,
     if positions == 1 and shape.strides == (1, 1) and not any(shape.pads):
         fields["kernel_w"] = 0  # a plain matrix: no window to walk
     return fields, positions, fields["rows"]
+
+
+def rows_of(node: Node, x: Value, w: Value, element: int) -> tuple[dict[str, int], int, int]:
+    """Return the window of a convolution, or the plain matrix of a product."""
+    if node.op.startswith("Conv"):
+        return conv_window(node, x, w, element)
+    return dense_window(x, element)
 
 
 def dense_window(x: Value, element: int = 0) -> tuple[dict[str, int], int, int]:

@@ -4,6 +4,7 @@ The layer then clamps each element as it stores it: one pass over memory less. A
 layer's output has no other reader; the result has the same bits (``docs/spec/operators.md``).
 """
 
+import math
 from collections import Counter
 from dataclasses import replace
 
@@ -11,7 +12,8 @@ from refquant_runtime.graph import Graph, Node
 
 __all__ = ["fuse_bounds"]
 
-LAYERS = frozenset(["Conv", "Gemm", "MatMul"])
+DOT_PRODUCTS = frozenset(["Conv", "Gemm", "MatMul"])
+LAYERS = DOT_PRODUCTS | {"Add", "ConvIntegerToFloat", "MatMulIntegerToFloat"}
 
 
 def fuse_bounds(graph: Graph) -> Graph:
@@ -22,7 +24,11 @@ def fuse_bounds(graph: Graph) -> Graph:
     producer: dict[str, int] = {}
     for node in graph.nodes:
         source = producer.get(node.inputs[0]) if node.op in ("Relu", "Clip") else None
-        if source is not None and _fusable(graph, nodes[source], node, readers):
+        if (
+            source is not None
+            and nodes[source].op in LAYERS
+            and _fusable(graph, nodes[source], node, readers)
+        ):
             low = 0.0 if node.op == "Relu" else node.attributes.get("min", float("-inf"))
             high = float("inf") if node.op == "Relu" else node.attributes.get("max", float("inf"))
             layer = nodes[source]
@@ -39,13 +45,23 @@ def fuse_bounds(graph: Graph) -> Graph:
 
 
 def _fusable(graph: Graph, layer: Node, bound: Node, readers: Counter[str]) -> bool:
+    """Return whether the layer may clamp in place of ``bound``.
+
+    A clamp cannot tell -0.0 from +0.0, Clip with a bound of zero can. A dot product that starts at
+    +0.0 never gives -0.0, so only the other layers care.
+    """
     value = graph.values[layer.outputs[0]]
+    low = bound.attributes.get("min", float("-inf"))
+    if low == 0 and (layer.op not in DOT_PRODUCTS or math.copysign(1, low) < 0):
+        return False
+    weights = graph.values[layer.inputs[1]]
+    computed = layer.op != "Add" and (
+        weights.data is None or (layer.op == "MatMul" and len(weights.shape) > 2)
+    )
     return (
-        layer.op in LAYERS
-        and value.dtype == "float32"
+        value.dtype == "float32"
         and readers[value.name] == 1
         and "fused_min" not in layer.attributes
         and len(bound.inputs) == 1
-        and graph.values[layer.inputs[1]].data is not None
-        and len(graph.values[layer.inputs[1]].shape) != 3
+        and not computed
     )

@@ -1,0 +1,153 @@
+"""Add, Sub, Mul and Div: broadcasting folded to four dimensions, and each contract's numbers."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from refquant_runtime.errors import UnsupportedError
+from refquant_runtime.graph import Node, Value
+from refquant_runtime.kernels import elementwise
+from refquant_runtime.lower.context import (
+    FIRST,
+    LAST,
+    Lowering,
+    Params,
+    bounds,
+    clamp_of,
+    f32_bits,
+    nan_code,
+    permuted,
+    quant_of,
+    strides_of,
+)
+from refquant_runtime.lower.fixedpoint import quantize_multiplier
+from refquant_runtime.plan import Buffer
+from refquant_runtime.weights import unpack
+
+__all__ = ["lower_binary"]
+
+_FLOAT_MODES = {"Add": 0, "Sub": 1, "Mul": 2, "Div": 3}
+
+
+def _operand(ctx: Lowering, value: Value, rank: int, layout: str) -> tuple[Buffer, list[int]]:
+    """Return an operand's buffer and its shape, padded to ``rank``, in memory order."""
+    shape = (1,) * (rank - len(value.shape)) + value.shape
+    if value.data is not None:
+        data: NDArray[Any] = unpack(value).reshape(shape)
+        if layout == LAST and rank > 2:
+            data = np.moveaxis(data, 1, -1)
+        return ctx.resident(data, value.name), list(permuted(shape, layout))
+    return ctx.read(value.name, layout), list(permuted(shape, layout))
+
+
+def _folded(
+    out: Sequence[int], shapes: Sequence[Sequence[int]]
+) -> tuple[list[int], list[list[int]]]:
+    """Merge neighbouring dimensions that broadcast alike, down to four."""
+    strides = [
+        [0 if size == 1 and total != 1 else step
+         for size, total, step in zip(shape, out, strides_of(tuple(shape)), strict=True)]
+        for shape in shapes
+    ]  # fmt: skip
+    dims: list[int] = []
+    steps: list[list[int]] = [[] for _ in shapes]
+    for axis, size in enumerate(out):
+        if size == 1:
+            continue
+        mergeable = bool(dims) and all(
+            own[-1] == stride[axis] * size for own, stride in zip(steps, strides, strict=True)
+        )
+        if mergeable:
+            dims[-1] *= size
+            for own, stride in zip(steps, strides, strict=True):
+                own[-1] = stride[axis]
+        else:
+            dims.append(size)
+            for own, stride in zip(steps, strides, strict=True):
+                own.append(stride[axis])
+    while len(dims) < 4:
+        dims.insert(0, 1)
+        for own in steps:
+            own.insert(0, 0)
+    return dims, steps
+
+
+def lower_binary(ctx: Lowering, node: Node) -> None:
+    """Lower Add, Sub, Mul or Div of floats, Add or Mul of codes."""
+    a, b, y = ctx.value(node.inputs[0]), ctx.value(node.inputs[1]), ctx.value(node.outputs[0])
+    rank = len(y.shape)
+    computed = [v for v in (a, b) if v.data is None]
+    layout = FIRST
+    if computed and all(len(v.shape) == rank for v in computed):
+        layout = ctx.layout_of(computed[0].name)
+    places = [_operand(ctx, value, rank, layout) for value in (a, b)]
+    target = ctx.write(y.name, layout)
+    dims, steps = _folded(permuted(y.shape, layout), [shape for _, shape in places])
+    if len(dims) > 4:
+        raise UnsupportedError(f"{ctx.graph.path}: node {node.name!r}: this broadcast needs "
+                               f"{len(dims)} dimensions, at most 4 are executed")  # fmt: skip
+    params: Params = {"a": places[0][0], "b": places[1][0], "y": target}
+    for axis in range(4):
+        params |= {f"d{axis}": dims[axis], f"a{axis}": steps[0][axis], f"b{axis}": steps[1][axis]}
+    integer = y.quant is not None
+    params |= _integer_binary(ctx, node, a, b, y) if integer else {
+        "mode": _FLOAT_MODES[node.op], **bounds(node)
+    }  # fmt: skip
+    ctx.emit(
+        elementwise.binary_i8 if integer else elementwise.binary_f32, elementwise.BINARY,
+        params=params, reads=[buffer for buffer, _ in places], writes=[target],
+    )  # fmt: skip
+
+
+def _integer_binary(ctx: Lowering, node: Node, a: Value, b: Value, y: Value) -> Params:
+    """Return the arithmetic's numbers for Add or Mul of codes."""
+    arithmetic = ctx.arithmetic(node)
+    aq, bq, yq = quant_of(a), quant_of(b), quant_of(y)
+    mode = arithmetic.add if node.op == "Add" else arithmetic.requantize
+    low, high = clamp_of(node, y)
+    params: Params = {
+        "mode": elementwise.INTEGER_MODES[mode], "low": low, "high": high,
+        "flip_a": _flip(a), "flip_b": _flip(b), "a_zero": int(aq.zero_point) + _flip(a),
+        "b_zero": int(bq.zero_point) + _flip(b), "y_zero": int(yq.zero_point),
+        "nan": nan_code(arithmetic.nan, low, high),
+        "a_scale": f32_bits(float(aq.scale)), "b_scale": f32_bits(float(bq.scale)),
+        "y_scale": f32_bits(float(yq.scale)),
+    }  # fmt: skip
+    sa, sb, sy = (np.float64(q.scale) for q in (aq, bq, yq))
+    if mode == "float_rne":
+        params["y_scale"] = f32_bits(np.float32(np.float32(aq.scale * bq.scale) / yq.scale))
+    elif mode == "tflite_shift20":
+        twice = 2 * max(sa, sb)
+        real = np.array([sa / twice, sb / twice, twice / (2.0**20 * sy)])
+        m, s = quantize_multiplier(real)
+        for i in range(3):
+            params |= {f"m{i + 1}": int(m[i]), f"s{i + 1}": int(s[i])}
+        _no_left_shift(ctx, node, int(s.max()))
+    elif mode == "gemmlowp_double":
+        m, s = quantize_multiplier(np.array([sa * sb / sy]))
+        params |= {"m1": int(m[0]), "s1": int(s[0])}
+        _no_left_shift(ctx, node, int(s[0]) - 14)  # |product| <= 255 * 255 < 2^16
+    elif mode == "xnnpack_shift20":
+        ra, rb = np.float32(aq.scale / yq.scale), np.float32(bq.scale / yq.scale)
+        shift = 20 - (int(np.frexp(max(ra, rb))[1]) - 1)
+        if not 1 <= shift <= 30:
+            raise UnsupportedError(f"{ctx.graph.path}: node {node.name!r}: scales are too far "
+                                   f"apart for contract {arithmetic.name!r}")  # fmt: skip
+        params |= {
+            "m1": int(np.rint(np.float64(ra) * 2.0**shift)),
+            "m2": int(np.rint(np.float64(rb) * 2.0**shift)), "s1": shift,
+        }  # fmt: skip
+    return params
+
+
+def _flip(value: Value) -> int:
+    """Return 128 for signed codes: flipping their top bit makes them unsigned, 128 larger."""
+    return 128 if value.dtype == "int8" else 0
+
+
+def _no_left_shift(ctx: Lowering, node: Node, shift: int) -> None:
+    if shift > 0:
+        raise UnsupportedError(f"{ctx.graph.path}: node {node.name!r}: its multiplier is above 1; "
+                               "give the output a larger scale")  # fmt: skip
