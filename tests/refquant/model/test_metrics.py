@@ -1,0 +1,90 @@
+"""Metrics against exact arithmetic and the cases where a formula has no value."""
+
+import math
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from refquant.model.graph import Graph, Quant, Value
+from refquant.model.metrics import (
+    accuracy,
+    agreement,
+    cosine,
+    max_code_difference,
+    sqnr_db,
+    tensor_bytes,
+)
+
+ints = st.lists(st.tuples(st.integers(-99, 99), st.integers(-99, 99)), min_size=1, max_size=20)
+
+
+@given(ints)
+def test_sqnr_and_cosine_are_their_formulas(pairs: list[tuple[int, int]]) -> None:
+    r, t = (np.array(column, np.float32) for column in zip(*pairs, strict=True))
+    signal, other = sum(a * a for a, _ in pairs), sum(b * b for _, b in pairs)
+    noise = sum((a - b) ** 2 for a, b in pairs)
+    # The sums are small integers, so float64 has them exactly: one formula, the same bits.
+    expected = (
+        math.inf if noise == 0 else -math.inf if signal == 0 else 10 * math.log10(signal / noise)
+    )
+    assert sqnr_db(r, t) == expected, f"sqnr of {pairs}"
+    if signal * other == 0:
+        assert math.isnan(cosine(r, t)), f"no angle with a zero vector: {pairs}"
+        return
+    square = Fraction(sum(a * b for a, b in pairs)) ** 2 / (signal * other)
+    # Two roots, a product and a quotient: 4 roundings, doubled by the square.
+    bound = Fraction(9, 2**53)
+    assert abs(Fraction(cosine(r, t)) ** 2 - square) <= bound * square, f"cosine of {pairs}"
+
+
+def test_a_step_of_one_bit_is_6_db() -> None:
+    x = np.float32([1.0, -2.0, 3.0])
+    gain = sqnr_db(x, x + np.float32(0.25)) - sqnr_db(x, x + np.float32(0.5))
+    assert gain == pytest.approx(20 * math.log10(2), abs=1e-12), f"half the noise gives {gain} dB"
+
+
+def test_nan_is_not_hidden() -> None:
+    x = np.float32([1.0, np.nan])
+    assert math.isnan(sqnr_db(np.float32([1.0, 2.0]), x)), "a NaN in the result"
+    assert math.isnan(cosine(np.float32([1.0, 2.0]), x)), "a NaN in the result"
+
+
+def test_codes_differ_by_integers() -> None:
+    a, b = np.uint8([0, 255]), np.uint8([255, 255])
+    assert max_code_difference(a, b) == 255, "unsigned codes do not wrap"
+    assert max_code_difference(a, a) == 0, "the same codes"
+    assert max_code_difference(a[:0], a[:0]) == 0, "no codes"
+
+
+def test_accuracy_counts_samples_and_takes_the_first_of_equals() -> None:
+    scores = np.float32([[1, 1, 0], [0, 2, 1], [0, 0, 3], [5, 4, 3]])
+    assert accuracy(scores, np.array([0, 1, 2, 1])) == 0.75
+    assert agreement(scores, scores[:, ::-1]) == 0.25, "reversed, only row 2 keeps its place"
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: sqnr_db(np.zeros(2), np.zeros(3)), "one shape"),
+        (lambda: sqnr_db(np.int8([1]), np.int8([1])), "must be float, got int8"),
+        (lambda: max_code_difference(np.zeros(1), np.zeros(1)), "must be integer, got float64"),
+        (lambda: accuracy(np.zeros((2, 3)), np.zeros(3, int)), r"labels \(samples,\)"),
+        (lambda: accuracy(np.zeros((2, 3)), np.zeros(2)), "labels must be integers"),
+        (lambda: accuracy(np.zeros((0, 3)), np.zeros(0, int)), "at least one sample"),
+        (lambda: agreement(np.zeros(3), np.zeros(3)), r"\(samples, classes\)"),
+    ],
+)
+def test_arrays_that_do_not_fit(call: object, message: str) -> None:
+    assert callable(call)
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
+@pytest.mark.parametrize(("dtype", "size"), [("int8", 5), ("int4", 3), ("int2", 2), ("int32", 20)])
+def test_bytes_are_those_of_the_file(dtype: str, size: int) -> None:
+    x, w = Value("float32", ("N",)), Value(dtype, (5,), Quant(0.5, 0))
+    g = Graph("g", ("x",), ("x",), {"x": x, "w": w}, (), {"w": np.zeros(5)}, {}, {})
+    assert tensor_bytes(g) == {"w": size}, dtype
