@@ -1,0 +1,185 @@
+"""What the commands share: errors in one sentence, JSON, tables, progress, whole files.
+
+A command is data (`Command`): a name, what its help says, what arguments it adds, and a function
+that runs it and returns the exit code. Results go to stdout, everything else to stderr.
+
+``rich`` draws tables and progress bars. It is the extra ``refquant[cli]``, imported here and
+nowhere else: without it there is no progress, and a table is an error that names the extra.
+"""
+
+import argparse
+import json
+import os
+import secrets
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+__all__ = [
+    "Advance",
+    "Command",
+    "Progress",
+    "UsageError",
+    "decimals",
+    "need_tables",
+    "plain",
+    "print_json",
+    "print_table",
+    "progress",
+    "sentence",
+    "whole_file",
+]
+
+Advance = Callable[[int], None]
+Progress = Callable[[str, int], Advance]
+
+
+class UsageError(ValueError):
+    """The command line itself is wrong: exit code 2."""
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One command: ``example`` is what one types; ``run`` returns 0 (done) or 1 (failed)."""
+
+    name: str
+    help: str
+    example: str
+    add_arguments: Callable[[argparse.ArgumentParser], None]
+    run: Callable[[argparse.Namespace], int]
+
+
+def sentence(error: BaseException) -> str:
+    """Return what went wrong in one printable line."""
+    if isinstance(error, OSError) and error.strerror is not None:
+        where = f"{error.filename}: " if error.filename is not None else ""
+        advice = "; give a path that this user may use" if error.filename is not None else ""
+        return plain(f"{where}{error.strerror.lower()}{advice}")
+    if isinstance(error, MemoryError):
+        return "not enough memory; pass fewer samples, or a smaller model"
+    return plain(" ".join(str(error).split()) or type(error).__name__)
+
+
+def plain(text: object) -> str:
+    r"""Return ``text`` with everything unprintable escaped.
+
+    Names come from files: a terminal must not obey them.
+
+    >>> plain("a\x1b[31mb")
+    'a\\x1b[31mb'
+    """
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(text))
+
+
+def decimals(value: float | None, places: int) -> str:
+    """Return ``value`` with so many decimals and never ``-0.00``; ``-`` for no value.
+
+    >>> decimals(-0.001, 2), decimals(1234.5, 1), decimals(None, 2)
+    ('0.00', '1,234.5', '-')
+    """
+    if value is None:
+        return "-"
+    return f"{round(value, places) + 0.0:,.{places}f}"
+
+
+def print_json(result: Any) -> None:
+    """Print strict JSON on one line: NaN and infinity are bugs of the caller."""
+    sys.stdout.write(json.dumps(result, allow_nan=False) + "\n")
+
+
+def need_tables() -> None:
+    """Refuse to begin long work whose result could not be printed."""
+    try:
+        import rich  # noqa: F401  # only whether it is there
+    except ImportError as error:
+        raise ValueError(
+            "tables need rich; install it with: pip install 'refquant[cli]', or say --json"
+        ) from error
+
+
+def print_table(columns: Mapping[str, str], rows: Sequence[Sequence[object]]) -> None:
+    """Print ``rows`` under ``columns``: heading -> ``left`` or ``right``.
+
+    On a terminal it has the terminal's width; elsewhere no line is ever wrapped.
+    """
+    need_tables()
+    from rich import box
+    from rich.console import Console
+    from rich.measure import Measurement
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0), pad_edge=False)
+    for heading, justify in columns.items():
+        table.add_column(
+            heading,
+            justify="right" if justify == "right" else "left",
+            vertical="bottom",
+            no_wrap=justify == "right",
+            overflow="fold",
+        )
+    for row in rows:
+        table.add_row(*(Text(plain(cell)) for cell in row))
+    console = Console(file=sys.stdout, highlight=False, emoji=False)
+    if not console.is_terminal:
+        console.width = Measurement.get(
+            console, console.options.update(width=100_000), table
+        ).maximum
+    console.print(table)
+
+
+@contextmanager
+def progress() -> Iterator[Progress]:
+    """Yield ``bar(title, total)``, which shows a bar on stderr and returns ``advance(count)``.
+
+    In a pipe, and without rich, nothing is shown.
+    """
+    bars = _bars() if sys.stderr.isatty() else None
+    if bars is None:
+        yield lambda title, total: lambda count: None
+        return
+    with bars:
+
+        def bar(title: str, total: int) -> Advance:
+            task = bars.add_task(plain(title), total=total)
+            return lambda count: bars.advance(task, count)
+
+        yield bar
+
+
+def _bars() -> Any:
+    """Return bars that vanish when done; None without rich."""
+    try:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+        from rich.progress import Progress as Bars
+    except ImportError:
+        return None
+    return Bars(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=Console(stderr=True),
+        transient=True,
+    )
+
+
+@contextmanager
+def whole_file(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
+    """Yield a file that appears under ``path`` whole when the block ends, or not at all."""
+    target = Path(path)
+    # Beside the target: a rename within one file system is atomic, across two it is a copy.
+    temporary = target.with_name(f".{secrets.token_hex(8)}.tmp")
+    try:
+        with temporary.open("xb") as file:
+            yield file
+        temporary.replace(target)
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise ValueError(f"{target}: cannot be written: {reason}; give another path") from error
+    finally:
+        temporary.unlink(missing_ok=True)  # after replace there is nothing left to remove

@@ -1,0 +1,120 @@
+"""``refquant inspect``: what a `.rq` file says, node by node and axis by axis."""
+
+import argparse
+import hashlib
+import json
+import math
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from refquant.cli.common import Command, need_tables, plain, print_json, print_table
+from refquant.model.graph import Graph, Node, Value
+from refquant.model.metrics import tensor_bytes
+from refquant.model.params import qparams_of
+from refquant.model.rq import read_rq
+from refquant.model.rq_graph import graph_to_json
+
+__all__ = ["COMMAND", "describe"]
+
+
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", metavar="FILE.rq", help="the model")
+    parser.add_argument("--json", action="store_true", help="one JSON object instead of tables")
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    if not arguments.json:
+        need_tables()
+    graph = read_rq(arguments.model)
+    result = describe(arguments.model, graph)
+    if arguments.json:
+        print_json(result)
+    else:
+        _print(graph, result)
+    return 0
+
+
+COMMAND = Command(
+    name="inspect",
+    help="show a model's inputs, nodes, quantization parameters, contracts and sizes",
+    example="refquant inspect model.rq",
+    add_arguments=_add_arguments,
+    run=_run,
+)
+
+
+def describe(path: str, graph: Graph) -> dict[str, Any]:
+    """Return ``graph``, which was read from ``path``, as JSON: the file's own keys, and sizes."""
+    data = Path(path).read_bytes()
+    stored = tensor_bytes(graph)
+    sizes: dict[str, int] = {}
+    for name, size in stored.items():
+        dtype = graph.values[name].dtype
+        sizes[dtype] = sizes.get(dtype, 0) + size
+    return {
+        "model": path,
+        "bytes": len(data),
+        "sha256": hashlib.sha256(data).hexdigest(),
+        "constant_bytes": dict(sorted(sizes.items())),
+        "elements": sum(array.size for array in graph.constants.values()),
+        **graph_to_json(graph),
+        "constants": sorted(stored),
+    }
+
+
+def _print(graph: Graph, result: dict[str, Any]) -> None:
+    write = sys.stdout.write
+    write(f"{plain(result['model'])}: {plain(graph.name)}, {result['bytes']:,} bytes, "
+          f"sha256 {result['sha256']}\n")  # fmt: skip
+    for kind, names in (("input ", graph.inputs), ("output", graph.outputs)):
+        for name in names:
+            scale, zero_point = _parameters(graph, name)
+            ruler = f", scale {scale}, zero point {zero_point}" if scale else ""
+            write(f"{kind} {plain(name)}: {_signature(graph.values[name])}{ruler}\n")
+    sizes = ", ".join(f"{dtype} {size:,}" for dtype, size in result["constant_bytes"].items())
+    write(f"{result['elements']:,} constant elements; bytes: {sizes or 'none'}\n\n")
+    _print_nodes(graph)
+    if graph.contracts:
+        write("\n")
+        axes = list(next(iter(graph.contracts.values())).to_json())
+        columns = dict.fromkeys(["axis", *map(plain, graph.contracts)], "left")
+        tables = [contract.to_json() for contract in graph.contracts.values()]
+        print_table(columns, [[axis, *(table[axis] for table in tables)] for axis in axes])
+    write(f"\nmeta {plain(json.dumps(graph.meta))}\n")
+
+
+def _print_nodes(graph: Graph) -> None:
+    rows = []
+    for node in graph.nodes:
+        scale, zero_point = _parameters(graph, node.outputs[0])
+        outputs = " ".join(_signature(graph.values[name]) for name in node.outputs)
+        row = (node.name, node.op, _operands(graph, node), outputs)
+        rows.append((*row, scale, zero_point, node.contract or ""))
+    columns = ["node", "op", "inputs", "output", "scale", "zero", "contract"]
+    print_table({c: "right" if c in ("scale", "zero") else "left" for c in columns}, rows)
+
+
+def _signature(value: Value) -> str:
+    return f"{value.dtype}[{','.join(map(str, value.shape))}]"
+
+
+def _operands(graph: Graph, node: Node) -> str:
+    """Return the inputs' dtypes; ``int8x32`` is one with 32 scales."""
+    words = []
+    for name in filter(None, node.inputs):
+        value = graph.values[name]
+        blocked = value.quant is not None and value.quant.block_shape is not None
+        scales = math.prod(np.shape(qparams_of(graph, name).scale)) if blocked else 0
+        words.append(f"{value.dtype}x{scales}" if blocked else value.dtype)
+    return " ".join(words)
+
+
+def _parameters(graph: Graph, name: str) -> tuple[str, str]:
+    """Return scale and zero point of a computed value as text; empty without quantization."""
+    if graph.values[name].quant is None:
+        return "", ""
+    qparams = qparams_of(graph, name)
+    return f"{float(qparams.scale):.9g}", str(int(qparams.zero_point))

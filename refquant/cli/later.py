@@ -1,0 +1,54 @@
+"""Commands that come with a later version: named, so that a script gets a sentence, not a guess."""
+
+import argparse
+import sys
+from collections.abc import Callable
+
+from refquant.cli.common import Command
+
+__all__ = ["COMMANDS"]
+
+_LATER = {  # name -> (purpose, what is missing, example)
+    "import": (
+        "read .onnx, .tflite and .gguf models",
+        "the importers of other formats; this version reads .rq files, and "
+        "refquant.model.build.Builder makes them",
+        "refquant import model.onnx -o model.rq",
+    ),
+    "export": (
+        "write models for other runtimes",
+        "the exporters to other formats; this version writes .rq files",
+        "refquant export model.rq -o model.onnx",
+    ),
+    "explain": (
+        "show one value on its way through a quantized model",
+        "step-by-step reports; 'refquant inspect' lists nodes, parameters and contracts",
+        "refquant explain model.rq --input x.npz",
+    ),
+    "atlas": (
+        "tell which contracts differ, and on which inputs",
+        "the comparison of contracts; docs/concepts/contracts.md describes their axes",
+        "refquant atlas --json",
+    ),
+}
+
+
+def _command(name: str, purpose: str, missing: str, example: str) -> Command:
+    return Command(
+        name=name,
+        help=f"{purpose} (comes with a later version)",
+        example=f"{example}    (not in this version)",
+        add_arguments=lambda parser: None,
+        run=_refusal(name, missing),
+    )
+
+
+def _refusal(name: str, missing: str) -> Callable[[argparse.Namespace], int]:
+    def run(arguments: argparse.Namespace) -> int:
+        sys.stderr.write(f"refquant {name}: comes with a later version, which brings {missing}\n")
+        return 2
+
+    return run
+
+
+COMMANDS = tuple(_command(name, *texts) for name, texts in _LATER.items())

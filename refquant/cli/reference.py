@@ -1,0 +1,40 @@
+"""The golden executor over many samples, with something to watch meanwhile."""
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from refquant.cli.common import Advance
+from refquant.cli.data import sample_count
+from refquant.model.execute import CHUNK, run
+from refquant.model.graph import Graph, has_batch
+
+__all__ = ["execute"]
+
+Arrays = dict[str, NDArray[Any]]
+
+
+def execute(
+    graph: Graph, inputs: Mapping[str, NDArray[Any]], advance: Advance, *, keep: Collection[str] = ()
+) -> Arrays:
+    """Return what `refquant.model.execute.run` returns; call ``advance`` with samples done.
+
+    A sample's result does not depend on its neighbours, so the chunks are those of the executor.
+    """
+    if not has_batch(graph):
+        outputs = run(graph, inputs, keep=keep)
+        advance(1)
+        return outputs
+    parts = []
+    for begin in range(0, sample_count(graph, inputs), CHUNK):
+        chunk = {name: array[begin : begin + CHUNK] for name, array in inputs.items()}
+        parts.append(run(graph, chunk, keep=keep))
+        advance(sample_count(graph, chunk))
+    return {name: _join([part[name] for part in parts], graph, name) for name in parts[0]}
+
+
+def _join(parts: list[NDArray[Any]], graph: Graph, name: str) -> NDArray[Any]:
+    # The shape declared: the same for any samples, so one stands for all. Else: one a sample.
+    return parts[0] if parts[0].shape == graph.values[name].shape else np.concatenate(parts)

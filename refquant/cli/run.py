@@ -1,0 +1,69 @@
+"""``refquant run``: what a model computes, by the golden reference."""
+
+import argparse
+import hashlib
+import sys
+import time
+
+from refquant.cli.common import Command, plain, print_json, progress
+from refquant.cli.data import load, sample_count, write_npz
+from refquant.cli.reference import execute
+from refquant.model.rq import read_rq
+
+__all__ = ["COMMAND"]
+
+
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", metavar="FILE.rq", help="the model")
+    parser.add_argument(
+        "--input", required=True, metavar="X.npz",
+        help="one array an input, by the input's name; the first axis is the samples",
+    )  # fmt: skip
+    parser.add_argument("--output", metavar="Y.npz", help="where to write one array an output")
+    parser.add_argument("--json", action="store_true", help="one JSON object instead of text")
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    graph = read_rq(arguments.model)
+    inputs, _ = load(arguments.input, graph)
+    samples = sample_count(graph, inputs)
+    begin = time.perf_counter()
+    with progress() as bar:
+        outputs = execute(graph, inputs, bar("reference", samples))
+    seconds = time.perf_counter() - begin
+    if arguments.output is not None:
+        write_npz(arguments.output, outputs)
+    described = {
+        name: {
+            "dtype": str(array.dtype),
+            "shape": list(array.shape),
+            "sha256": hashlib.sha256(array.tobytes()).hexdigest(),
+        }
+        for name, array in outputs.items()
+    }
+    result = {
+        "model": arguments.model,
+        "samples": samples,
+        "seconds": seconds,
+        "output": arguments.output,
+        "outputs": described,
+    }
+    if arguments.json:
+        print_json(result)
+        return 0
+    sys.stdout.write(f"{samples:,} samples in {seconds:.2f} s, by the reference\n")
+    for name, array in described.items():
+        sys.stdout.write(f"{plain(name)}: {array['dtype']} {array['shape']}, "
+                         f"sha256 {array['sha256']}\n")  # fmt: skip
+    if arguments.output is not None:
+        sys.stdout.write(f"written to {plain(arguments.output)}\n")
+    return 0
+
+
+COMMAND = Command(
+    name="run",
+    help="run a model on data by the golden reference: slow, and right by definition",
+    example="refquant run model.rq --input x.npz --output y.npz",
+    add_arguments=_add_arguments,
+    run=_run,
+)
