@@ -1,0 +1,71 @@
+"""Weight only: float arithmetic on weights that a file holds as codes."""
+
+import numpy as np
+import pytest
+
+from refquant.contracts import preset
+from refquant.formats.affine import dequantize
+from refquant.model.execute import run
+from refquant.model.fold import fold
+from refquant.model.metrics import tensor_bytes
+from refquant.model.params import qparams_of
+from refquant.model.quantize import quantize
+from refquant.model.recipe import Override, Recipe, Weights, recipe
+from refquant.numerics.blocks import parameter_shape
+from tests.refquant.model.small_cnn import samples, small_cnn
+
+WEIGHTS = ("stem.weight", "dw.w", "pw.w", "side.w", "fc.w", "head.w")
+
+
+def _recipe(weights: Weights, *overrides: Override) -> Recipe:
+    return Recipe("r", "weight_only", "ort", weights=weights, overrides=overrides)
+
+
+def test_it_computes_what_dequantized_weights_compute() -> None:
+    q = quantize(small_cnn(), recipe("w4_group32_weight_only"))
+    plain = fold(small_cnn())
+    for name in WEIGHTS:
+        plain.constants[name][...] = dequantize(q.constants[name], qparams_of(q, name))  # type: ignore[index]
+    x = samples(3)
+    assert run(q, x)["y"].tobytes() == run(plain, x)["y"].tobytes(), "the same float32 program"
+
+
+@pytest.mark.parametrize("symmetric", [True, False])
+@pytest.mark.parametrize("bits", [8, 4, 2])
+def test_dtypes_blocks_and_depthwise(bits: int, symmetric: bool) -> None:
+    rules = Weights(bits, symmetric, granularity="group", group_size=16)
+    q = quantize(small_cnn(), _recipe(rules))
+    blocks = {name: q.values[name].quant.block_shape for name in WEIGHTS}  # type: ignore[union-attr]
+    assert blocks == {
+        "stem.weight": (1, 1, 3, 3), "dw.w": (1, 1, 3, 3), "pw.w": (1, 8, 1, 1),
+        "side.w": (1, 8, 1, 1), "fc.w": (16, 1), "head.w": (1, 6),
+    }, blocks  # fmt: skip
+    dtypes = {name: q.values[name].dtype for name in WEIGHTS}
+    eight = rules.dtype if bits == 8 else "int8"
+    assert dtypes.pop("dw.w") == eight, "depthwise weights keep 8 bits"
+    assert set(dtypes.values()) == {rules.dtype}, dtypes
+    for name in WEIGHTS:
+        scales = q.constants[f"{name}/scale"]
+        assert scales.shape == parameter_shape(q.constants[name].shape, blocks[name] or ()), name
+    assert ("fc.w/zero_point" in q.constants) != symmetric, "a zero point a block"
+
+
+def test_an_override_has_its_way_with_depthwise_weights() -> None:
+    q = quantize(small_cnn(), _recipe(Weights(4), Override("dw", weights={"bits": 4})))
+    assert q.values["dw.w"].dtype == "int4", q.values["dw.w"]
+
+
+def test_fewer_bits_take_fewer_bytes() -> None:
+    sizes = [
+        tensor_bytes(quantize(small_cnn(), _recipe(Weights(bits))))["fc.w"] for bits in (8, 4, 2)
+    ]
+    assert sizes == [3000, 1500, 750], sizes
+
+
+def test_everything_else_is_as_folding_left_it() -> None:
+    q, plain = quantize(small_cnn(), recipe("w8_weight_only")), fold(small_cnn())
+    assert [n.name for n in q.nodes] == [n.name for n in plain.nodes], "the same nodes"
+    assert {n.op for n in q.nodes if n.contract == "ort"} == {"Conv", "MatMul", "Gemm"}
+    for name in ("stem.bias", "fc.b", "head.b"):
+        assert np.array_equal(q.constants[name], plain.constants[name]), f"{name} is float32"
+    assert q.contracts == {"ort": preset("ort")}, "one contract, for the codes' meaning"
