@@ -9,6 +9,7 @@ has; after a bounded spin it gives its core away at every turn, so a busy machin
 arrivals before this run, the first and the last step to run, and a wish to stop.
 """
 
+import os
 import platform
 import threading
 import weakref
@@ -148,7 +149,7 @@ class _Crew:
     """The parked threads of one plan. Knows nothing of the session, so that it can be collected."""
 
     def __init__(self, plan: Plan, nthreads: int) -> None:
-        self.plan, self.nthreads = plan, nthreads
+        self.plan, self.nthreads, self.process = plan, nthreads, os.getpid()
         self.control = aligned_empty(64 * 8).view(np.int64)
         self.control[:] = 0
         self.awake = threading.Condition()
@@ -196,8 +197,10 @@ class Executor:
     def run(self, begin: int = 0, end: int | None = None) -> None:
         """Run the steps ``begin`` to ``end`` (all by default); returns when they are done."""
         last = self.steps if end is None else end
-        crew = self.crew
         with self.lock:
+            if self.crew.process != os.getpid():  # after a fork: threads are not inherited
+                self.crew = _Crew(self.plan, self.nthreads)
+            crew = self.crew
             if self.nthreads == 1:
                 lead(*crew.args, begin, last, 0, 1)
                 return

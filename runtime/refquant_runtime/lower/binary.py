@@ -22,7 +22,11 @@ from refquant_runtime.lower.context import (
     quant_of,
     strides_of,
 )
-from refquant_runtime.lower.fixedpoint import quantize_multiplier
+from refquant_runtime.lower.fixedpoint import (
+    need_int32_when_shifted,
+    quantize_multiplier,
+    reach_of,
+)
 from refquant_runtime.plan import Buffer
 from refquant_runtime.weights import unpack
 
@@ -124,11 +128,12 @@ def _integer_binary(ctx: Lowering, node: Node, a: Value, b: Value, y: Value) -> 
         m, s = quantize_multiplier(real)
         for i in range(3):
             params |= {f"m{i + 1}": int(m[i]), f"s{i + 1}": int(s[i])}
-        _no_left_shift(ctx, node, int(s.max()))
+        bound = 2**19 * (reach_of(a) + reach_of(b))
+        need_int32_when_shifted(ctx, node, np.array(bound), s[2])
     elif mode == "gemmlowp_double":
         m, s = quantize_multiplier(np.array([sa * sb / sy]))
         params |= {"m1": int(m[0]), "s1": int(s[0])}
-        _no_left_shift(ctx, node, int(s[0]) - 14)  # |product| <= 255 * 255 < 2^16
+        need_int32_when_shifted(ctx, node, np.array(reach_of(a) * reach_of(b)), s)
     elif mode == "xnnpack_shift20":
         ra, rb = np.float32(aq.scale / yq.scale), np.float32(bq.scale / yq.scale)
         shift = 20 - (int(np.frexp(max(ra, rb))[1]) - 1)
@@ -145,9 +150,3 @@ def _integer_binary(ctx: Lowering, node: Node, a: Value, b: Value, y: Value) -> 
 def _flip(value: Value) -> int:
     """Return 128 for signed codes: flipping their top bit makes them unsigned, 128 larger."""
     return 128 if value.dtype == "int8" else 0
-
-
-def _no_left_shift(ctx: Lowering, node: Node, shift: int) -> None:
-    if shift > 0:
-        raise UnsupportedError(f"{ctx.graph.path}: node {node.name!r}: its multiplier is above 1; "
-                               "give the output a larger scale")  # fmt: skip

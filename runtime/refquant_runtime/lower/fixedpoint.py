@@ -5,7 +5,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["quantize_multiplier"]
+from refquant_runtime.errors import UnsupportedError
+from refquant_runtime.graph import DTYPE_RANGE, Node, Value
+from refquant_runtime.lower.context import Lowering, quant_of
+
+__all__ = ["need_int32_when_shifted", "quantize_multiplier", "reach_of"]
 
 Array = NDArray[Any]
 
@@ -25,3 +29,20 @@ def quantize_multiplier(real: Array) -> tuple[Array, Array]:
         np.where(tiny, 0, m).astype(np.int32),
         np.where(tiny, 0, shift).astype(np.int32),
     )
+
+
+def reach_of(value: Value) -> int:
+    """Return the largest distance of a code from its zero point."""
+    low, high = DTYPE_RANGE[value.dtype]
+    zero = int(quant_of(value).zero_point)
+    return max(high - zero, zero - low)
+
+
+def need_int32_when_shifted(ctx: Lowering, node: Node, bound: Array, shift: Array) -> None:
+    """Refuse a node whose accumulator, up to ``bound``, leaves int32 when shifted left."""
+    left = np.maximum(np.asarray(shift, np.int64), 0)
+    if (np.asarray(bound, np.float64) * 2.0**left > 2.0**31 - 1).any():
+        raise UnsupportedError(
+            f"{ctx.graph.path}: node {node.name!r}: its multiplier is above 1 and the shifted "
+            "accumulator can leave int32; give the output a larger scale"
+        )

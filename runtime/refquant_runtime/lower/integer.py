@@ -24,7 +24,11 @@ from refquant_runtime.lower.context import (
     clamp_of,
     quant_of,
 )
-from refquant_runtime.lower.fixedpoint import quantize_multiplier
+from refquant_runtime.lower.fixedpoint import (
+    need_int32_when_shifted,
+    quantize_multiplier,
+    reach_of,
+)
 from refquant_runtime.lower.windows import conv_window, is_depthwise, rows_of
 from refquant_runtime.plan import At, Buffer
 from refquant_runtime.weights import integer_weights
@@ -82,13 +86,9 @@ def _static(ctx: Lowering, node: Node, matrix: Array, scales: Array) -> Params:
         return params | {"multiplier": ctx.constants.add(multiplier)}
     real = np.float64(xq.scale) * scales.astype(np.float64) / np.float64(yq.scale)
     m, shift = quantize_multiplier(real)
-    largest = np.abs(matrix.astype(np.int64)).sum(axis=0) * 255
-    largest = largest + (0 if bias is None else np.abs(bias.astype(np.int64)))
-    if (largest.astype(np.float64) * 2.0 ** np.maximum(shift, 0) >= 2.0**31).any():
-        raise UnsupportedError(
-            f"{ctx.graph.path}: node {node.name!r}: its multiplier is above 1 and the shifted "
-            "accumulator may leave int32; give the output a larger scale"
-        )
+    bound = np.abs(matrix.astype(np.int64)).sum(axis=0) * reach_of(x)
+    bound = bound + (0 if bias is None else np.abs(bias.astype(np.int64)))
+    need_int32_when_shifted(ctx, node, bound, shift)
     return params | {"multiplier": ctx.constants.add(m), "shift": ctx.constants.add(shift)}
 
 

@@ -9,7 +9,11 @@ from refquant_runtime.graph import Node, Value
 from refquant_runtime.kernels import reduce
 from refquant_runtime.kernels.requantize import MODES
 from refquant_runtime.lower.context import FIRST, Lowering, Params, clamp_of, quant_of
-from refquant_runtime.lower.fixedpoint import quantize_multiplier
+from refquant_runtime.lower.fixedpoint import (
+    need_int32_when_shifted,
+    quantize_multiplier,
+    reach_of,
+)
 
 __all__ = ["lower_matmul_codes", "lower_matmul_float"]
 
@@ -47,8 +51,8 @@ def lower_matmul_codes(ctx: Lowering, node: Node) -> None:
     else:
         real = np.float64(aq.scale) * np.float64(bq.scale) / np.float64(yq.scale)
         m, shift = quantize_multiplier(np.full(n, real))
-        if shift.size and int(shift[0]) > 0:
-            raise UnsupportedError(f"{ctx.graph.path}: node {node.name!r}: multiplier above 1")
+        bound = np.full(n, a.shape[-1] * reach_of(a) * reach_of(b))
+        need_int32_when_shifted(ctx, node, bound, shift)
         params |= {"multiplier": ctx.constants.add(m), "shift": ctx.constants.add(shift)}
     sources = [ctx.read(a.name, FIRST), ctx.read(b.name, FIRST)]
     target = ctx.write(y.name, FIRST)
