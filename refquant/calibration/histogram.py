@@ -128,6 +128,9 @@ def edges(histogram: Histogram) -> NDArray[np.float64]:
     """Return the ``len(counts) + 1`` marks between the bins (float64; exact).
 
     The last may be 2^128, beyond float32, when the data reach float32's maximum.
+
+    >>> edges(add(EMPTY, np.array([-1.0, 2.0], np.float32), bins=4)).tolist()
+    [-1.0, 0.0, 1.0, 2.0, 3.0]
     """
     index = histogram.first + np.arange(histogram.counts.size + 1, dtype=np.float64)
     return np.ldexp(index, histogram.exponent)

@@ -42,7 +42,14 @@ _LINEAR = ("Conv", "Gemm", "MatMul")
 
 
 def fold(graph: Graph) -> Graph:
-    """Return ``graph`` without `Identity` and without foldable `BatchNormalization`."""
+    """Return ``graph`` without `Identity` and without foldable `BatchNormalization`.
+
+    >>> from refquant.model.build import Builder
+    >>> b = Builder("tiny")
+    >>> y = b.node("Relu", [b.node("Identity", [b.input("x", ("N", 2))])], name="y")
+    >>> [node.op for node in fold(b.graph([y])).nodes]
+    ['Relu']
+    """
     return fold_batch_normalization(remove_identity(graph))
 
 
@@ -50,6 +57,12 @@ def remove_identity(graph: Graph) -> Graph:
     """Return ``graph`` without its `Identity` nodes, bit for bit the same function.
 
     One stays: between an output of the graph and an input, a constant or another output.
+
+    >>> from refquant.model.build import Builder
+    >>> b = Builder("tiny")
+    >>> y = b.node("Identity", [b.input("x", ("N", 2))], name="y")
+    >>> [node.op for node in remove_identity(b.graph([y])).nodes]
+    ['Identity']
     """
     for name in [node.name for node in graph.nodes if node.op == "Identity"]:
         graph = _without_identity(graph, _node(graph, name))
@@ -63,6 +76,19 @@ def fold_batch_normalization(graph: Graph) -> Graph:
     channels these make. `Conv` and `Gemm` gain a bias, `MatMul` an `Add`. The constants are new,
     called ``<node>.weight`` and ``<node>.bias``. A ``var + epsilon`` that is not positive, and
     folded weights beyond float32, are a `ValueError`.
+
+    >>> from refquant.model.build import Builder
+    >>> b = Builder("tiny")
+    >>> w = b.constant("w", np.ones((1, 1, 1, 1), np.float32))
+    >>> h = b.node("Conv", [b.input("x", ("N", 1, 2, 2)), w], name="conv")
+    >>> numbers = {"gain": 2.0, "shift": 1.0, "mean": 0.5, "var": 1.0}
+    >>> names = [b.constant(k, np.array([v], np.float32)) for k, v in numbers.items()]
+    >>> y = b.node("BatchNormalization", [h, *names], name="y", attributes={"epsilon": 0.0})
+    >>> folded = fold_batch_normalization(b.graph([y]))
+    >>> [node.op for node in folded.nodes]
+    ['Conv']
+    >>> [float(folded.constants[f"conv.{part}"].item()) for part in ("weight", "bias")]
+    [2.0, 0.0]
     """
     for name in [node.name for node in graph.nodes if node.op == "BatchNormalization"]:
         norm = _node(graph, name)

@@ -154,7 +154,12 @@ class Graph:
 
 
 def has_batch(graph: Graph) -> bool:
-    """Say whether the inputs begin with ``"N"``: the graph is a function of one sample."""
+    """Say whether the inputs begin with ``"N"``: the graph is a function of one sample.
+
+    >>> x = Value("float32", ("N", 2))
+    >>> has_batch(Graph("g", ("x",), ("x",), {"x": x}, (), {}, {}, {}))
+    True
+    """
     return any(graph.values[name].shape[:1] == ("N",) for name in graph.inputs)
 
 
