@@ -19,7 +19,7 @@ from refquant_runtime.kernels.pointers import aligned_empty
 __all__ = ["At", "Buffer", "Constants", "Plan", "Step", "finish"]
 
 ALIGNMENT = 64
-SLACK = 64  # vector loads may read this far past a row; the bytes are multiplied by zero weights
+SLACK = 128  # vector loads may read this far past a row; nobody uses what they find there
 LIMIT = 2**31 - 2**16
 
 

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from refquant_runtime.graph import SUBBYTE, Node
 from refquant_runtime.kernels import depthwise, gemm_f32
 from refquant_runtime.kernels.packing import pack_f32_weights
+from refquant_runtime.kernels.tap_sums import padded_channels
 from refquant_runtime.kernels.tiles import f32_tile
 from refquant_runtime.lower.context import FIRST, LAST, Lowering, Params, bounds
 from refquant_runtime.lower.windows import conv_window, is_depthwise, rows_of
@@ -42,14 +43,16 @@ def _depthwise(
     x, w = ctx.value(node.inputs[0]), ctx.value(node.inputs[1])
     window, taps, rows = conv_window(node, x, w, 2)
     n = x.shape[1]
+    channels = padded_channels(n)
+    padded = np.zeros((taps, channels), np.float32)
+    padded[:, :n] = _dequantized(ctx, node, codes)
     params: Params = {
-        **window, "x": source, "y": target, "n": n, **bounds(node),
-        "bias": ctx.constants.add(bias),
-        "weights": ctx.constants.add(_dequantized(ctx, node, codes)),
+        **window, "x": source, "y": target, "n": n, "channels": channels, **bounds(node),
+        "bias": ctx.constants.add(bias), "weights": ctx.constants.add(padded),
     }  # fmt: skip
     ctx.emit(
         depthwise.depthwise_f32, depthwise.FIELDS_F32, params=params, reads=[source],
-        writes=[target], scratch=8 * n + 4 * taps + 64, macs=rows * n * taps,
+        writes=[target], scratch=8 * channels + 4 * taps + 64, macs=rows * n * taps,
     )  # fmt: skip
 
 

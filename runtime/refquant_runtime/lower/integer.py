@@ -14,6 +14,7 @@ from refquant_runtime.graph import Node
 from refquant_runtime.kernels import depthwise, gemm_i8
 from refquant_runtime.kernels.packing import pack_int8_weights
 from refquant_runtime.kernels.requantize import MODES
+from refquant_runtime.kernels.tap_sums import padded_channels
 from refquant_runtime.kernels.tiles import SIGNED, int8_tile
 from refquant_runtime.lower.context import (
     FIRST,
@@ -156,9 +157,12 @@ def _depthwise(
     x, w = ctx.value(node.inputs[0]), ctx.value(node.inputs[1])
     window, taps, rows = conv_window(node, x, w, 0)
     n = x.shape[1]
+    channels = padded_channels(n)
+    padded = np.zeros((taps, channels), np.int16)
+    padded[:, :n] = matrix
     own: Params = {
-        **window, "x": reads[0], "mr": 1, "taps": taps, "copies": 1, "n": n,
-        "weights": ctx.constants.add(matrix.astype(np.int16)), "y_stride": n,
+        **window, "x": reads[0], "mr": 1, "taps": taps, "copies": 1, "n": n, "y_stride": n,
+        "channels": channels, "weights": ctx.constants.add(padded),
     }  # fmt: skip
     ctx.emit(
         depthwise.depthwise_i8,
@@ -166,7 +170,7 @@ def _depthwise(
         params=params | own,
         reads=reads,
         writes=[target],
-        scratch=4 * n + 4 * taps + n + 64,
+        scratch=4 * channels + 4 * taps + channels + 64,
         macs=rows * n * taps,
     )
 
