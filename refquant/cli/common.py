@@ -23,6 +23,7 @@ __all__ = [
     "Command",
     "Progress",
     "UsageError",
+    "check_writable",
     "decimals",
     "need_tables",
     "plain",
@@ -43,13 +44,17 @@ class UsageError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """One command: ``example`` is what one types; ``run`` returns 0 (done) or 1 (failed)."""
+    """One command: ``example`` is what one types; ``run`` returns the exit code.
+
+    One that is not ``strict`` accepts arguments it does not know.
+    """
 
     name: str
     help: str
     example: str
     add_arguments: Callable[[argparse.ArgumentParser], None]
     run: Callable[[argparse.Namespace], int]
+    strict: bool = True
 
 
 def sentence(error: BaseException) -> str:
@@ -124,11 +129,14 @@ def print_table(columns: Mapping[str, str], rows: Sequence[Sequence[object]]) ->
     for row in rows:
         table.add_row(*(Text(plain(cell)) for cell in row))
     console = Console(file=sys.stdout, highlight=False, emoji=False)
-    if not console.is_terminal:
-        console.width = Measurement.get(
-            console, console.options.update(width=100_000), table
-        ).maximum
-    console.print(table)
+    if console.is_terminal:
+        console.print(table)
+        return
+    wide = console.options.update(width=100_000)
+    console.width = Measurement.get(console, wide, table).maximum
+    with console.capture() as printed:
+        console.print(table)
+    sys.stdout.write("".join(f"{line.rstrip()}\n" for line in printed.get().splitlines()))
 
 
 @contextmanager
@@ -166,6 +174,17 @@ def _bars() -> Any:
         console=Console(stderr=True),
         transient=True,
     )
+
+
+def check_writable(path: str | os.PathLike[str]) -> None:
+    """Refuse a path that no file can be written to: before long work, not after it."""
+    target = Path(path)
+    if target.is_dir():
+        raise ValueError(f"{target}: is a folder; give the path of a file")
+    if not target.parent.is_dir():
+        raise ValueError(f"{target}: there is no folder {target.parent}; make it first")
+    if not os.access(target.parent, os.W_OK):
+        raise ValueError(f"{target}: this user may not write there; give another path")
 
 
 @contextmanager

@@ -7,6 +7,7 @@ largest difference of codes is the sharpest number, and is given, too.
 
 import argparse
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -21,15 +22,12 @@ from refquant.cli.common import (
     print_table,
     progress,
 )
-from refquant.cli.data import in_reals, load, sample_count
+from refquant.cli.data import in_reals, load, read_model, sample_count
 from refquant.cli.reference import execute
 from refquant.model.graph import Graph
 from refquant.model.metrics import agreement, cosine, max_code_difference, sqnr_db
-from refquant.model.rq import read_rq
 
 __all__ = ["COMMAND", "distances"]
-
-Arrays = dict[str, NDArray[Any]]
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -44,43 +42,42 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 def _run(arguments: argparse.Namespace) -> int:
     if not arguments.json:
         need_tables()
-    graphs = read_rq(arguments.reference), read_rq(arguments.test)
-    for kind, one, other in (
-        ("inputs", graphs[0].inputs, graphs[1].inputs),
-        ("outputs", graphs[0].outputs, graphs[1].outputs),
-    ):
-        if set(one) != set(other):
-            raise ValueError(
-                f"{arguments.reference} has the {kind} {list(one)} and {arguments.test} "
-                f"{list(other)}; compare models of the same {kind}"
-            )
+    paths = (arguments.reference, arguments.test)
+    graphs = tuple(read_model(path) for path in paths)
+    _check_names(paths, graphs)
     inputs = [load(arguments.data, graph)[0] for graph in graphs]
     samples = sample_count(graphs[0], inputs[0])
-    keep = _common_codes(*graphs)
+    codes = _common_codes(*graphs)
     with progress() as bar:
-        first, second = (
-            execute(graph, data, bar(path, samples), keep=[pair[i] for pair in keep.values()])
-            for i, (graph, data, path) in enumerate(
-                zip(graphs, inputs, (arguments.reference, arguments.test), strict=True)
-            )
-        )
-    rows = [
-        {
-            "output": name,
-            **distances(in_reals(graphs[0], name, first[name]),
-                        in_reals(graphs[1], name, second[name])),
-            "max_code_difference": None if name not in keep else max_code_difference(
-                first[keep[name][0]], second[keep[name][1]]
-            ),
-        }
-        for name in graphs[0].outputs
-    ]  # fmt: skip
+        bars = [bar(path, samples) for path in paths]
+        results = [
+            execute(graphs[i], inputs[i], bars[i], keep=[pair[i] for pair in codes.values()])
+            for i in (0, 1)
+        ]
+    rows = []
+    for name in graphs[0].outputs:
+        reals = (in_reals(graphs[i], name, results[i][name]) for i in (0, 1))
+        row = {"output": name, **distances(*reals), "max_code_difference": None}
+        if name in codes:
+            pair = (results[i][codes[name][i]] for i in (0, 1))
+            row["max_code_difference"] = max_code_difference(*pair)
+        rows.append(row)
     if arguments.json:
-        print_json({"a": arguments.reference, "b": arguments.test, "samples": samples,
-                    "outputs": rows})  # fmt: skip
+        print_json({"a": paths[0], "b": paths[1], "samples": samples, "outputs": rows})
     else:
         _print(rows)
     return 0
+
+
+def _check_names(paths: Sequence[str], graphs: Sequence[Graph]) -> None:
+    """Refuse models that do not make the same of the same."""
+    for kind in ("inputs", "outputs"):
+        names = [list(getattr(graph, kind)) for graph in graphs]
+        if set(names[0]) != set(names[1]):
+            raise ValueError(
+                f"{paths[0]} has the {kind} {names[0]} and {paths[1]} {names[1]}; "
+                f"compare models of the same {kind}"
+            )
 
 
 def distances(reference: NDArray[Any], test: NDArray[Any]) -> dict[str, Any]:

@@ -24,13 +24,33 @@ from refquant.cli.common import whole_file
 from refquant.formats.affine import dequantize, quantize
 from refquant.model.graph import DTYPES, Graph, Value, has_batch
 from refquant.model.params import qparams_of
+from refquant.model.rq import read_rq
 
-__all__ = ["LIMIT", "encode", "in_reals", "load", "read_npz", "sample_count", "write_npz"]
+__all__ = [
+    "LIMIT",
+    "encode",
+    "in_reals",
+    "load",
+    "read_model",
+    "read_npz",
+    "sample_count",
+    "write_npz",
+]
 
 Arrays = dict[str, NDArray[Any]]
 
 LIMIT = 2**32
 """Bytes that the arrays of one archive may unpack to."""
+
+
+def read_model(path: str) -> Graph:
+    """Return the graph in the file ``path``."""
+    if Path(path).suffix.lower() in (".onnx", ".tflite", ".gguf"):
+        raise ValueError(
+            f"{path}: this version reads .rq models only; reading {Path(path).suffix} models "
+            "comes with a later version"
+        )
+    return read_rq(path)
 
 
 def load(path: str, graph: Graph, *, labels: bool = False) -> tuple[Arrays, NDArray[Any] | None]:
@@ -98,7 +118,9 @@ def _check(graph: Graph, inputs: Arrays) -> int:
         if value.shape[:1] == ("N",):
             counts.add(len(array))
     if len(counts) > 1:
-        raise ValueError(f"inputs have different numbers of samples {sorted(counts)}; make them one")
+        raise ValueError(
+            f"inputs have different numbers of samples {sorted(counts)}; make them one"
+        )
     if 0 in counts:
         raise ValueError("holds no samples; give at least one")
     return counts.pop() if counts else 1

@@ -45,7 +45,7 @@ class Runtime:
             raise self._dead() from error
 
     def result(self) -> Mapping[str, Any]:
-        """Wait for the next answer, in the order of the jobs; `ValueError` says why there is none."""
+        """Wait for the next answer, in the order of the jobs; `ValueError` says why none comes."""
         line = self.answers.get()
         if line is None:
             raise self._dead()
@@ -113,9 +113,7 @@ def digest(outputs: Mapping[str, NDArray[Any]]) -> str:
     return hashlib.sha256("".join(parts).encode()).hexdigest()
 
 
-def _pass_on(
-    lines: IO[str], answers: "Queue[str | None]", on_answer: Callable[[], None]
-) -> None:
+def _pass_on(lines: IO[str], answers: "Queue[str | None]", on_answer: Callable[[], None]) -> None:
     for line in lines:
         answers.put(line)
         on_answer()

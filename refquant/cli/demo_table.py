@@ -1,11 +1,15 @@
 """What the demo says: a row a scheme, one table, one sentence."""
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from refquant.cli.common import decimals, print_table
 
-__all__ = ["Row", "print_rows", "verdict"]
+__all__ = ["BASELINE", "Row", "print_rows", "verdict"]
+
+BASELINE = "float32"
+"""The scheme that the others are compared with."""
 
 HEADLINE = "w8a8_static_per_channel"
 """The scheme that the verdict speaks of, if it was run."""
@@ -37,17 +41,17 @@ class Row:
 
 
 def print_rows(rows: Sequence[Row]) -> None:
-    """Print the table; it fits 80 columns."""
+    """Print the table, which fits 80 columns, and what its columns mean."""
     columns = {
         "scheme": "left",
         "bytes": "right",
-        "size\nratio": "right",
+        "size": "right",
         "top-1\n%": "right",
         "drop": "right",
         "SQNR\ndB": "right",
         "bit\nexact": "right",
-        "latency\nms": "right",
-        "speed\nratio": "right",
+        "ms": "right",
+        "speed": "right",
     }
     print_table(
         columns,
@@ -55,7 +59,7 @@ def print_rows(rows: Sequence[Row]) -> None:
             (
                 row.scheme,
                 decimals(row.bytes, 0),
-                f"{decimals(row.ratio, 2)}x",
+                f"{decimals(row.ratio, 1)}x",
                 decimals(row.top1, 2),
                 decimals(row.top1_drop, 2),
                 decimals(row.sqnr_db, 1),
@@ -66,6 +70,11 @@ def print_rows(rows: Sequence[Row]) -> None:
             for row in rows
         ],
     )
+    sys.stdout.write(
+        f"\nsize, speed: times smaller, faster than {BASELINE}. drop: of top-1, in points. "
+        f"SQNR: of the scores.\nms: median latency of one image, {_threads(rows[0].threads[:1])}, "
+        f"{rows[0].isa}. bit exact: runtime = reference, every byte.\n\n"
+    )
 
 
 def verdict(rows: Sequence[Row]) -> str:
@@ -74,9 +83,8 @@ def verdict(rows: Sequence[Row]) -> str:
     if wrong:
         return f"NOT bit-exact: {', '.join(map(_fault, wrong))}."
     count = "The scheme is" if len(rows) == 1 else f"All {len(rows)} schemes are"
-    threads = " and ".join(map(str, rows[0].threads))
-    plural = "" if rows[0].threads == (1,) else "s"
-    said = f"{count} bit-exact on {rows[0].samples:,} images with {threads} thread{plural}"
+    images = f"{rows[0].samples:,} image{'' if rows[0].samples == 1 else 's'}"
+    said = f"{count} bit-exact on {images} with {_threads(rows[0].threads)}"
     best = next((row for row in rows if row.scheme == HEADLINE), None)
     return f"{said}." if best is None else f"{said}; {_praise(best)}."
 
@@ -84,7 +92,11 @@ def verdict(rows: Sequence[Row]) -> str:
 def _fault(row: Row) -> str:
     if row.differing:
         return f"{row.scheme} ({row.differing:,} of {row.samples:,} images differ)"
-    return f"{row.scheme} (differs with {', '.join(map(str, row.threads_differing))} threads)"
+    return f"{row.scheme} (differs with {_threads(row.threads_differing)})"
+
+
+def _threads(numbers: Sequence[int]) -> str:
+    return f"{' and '.join(map(str, numbers))} thread{'' if tuple(numbers) == (1,) else 's'}"
 
 
 def _praise(row: Row) -> str:
@@ -92,7 +104,9 @@ def _praise(row: Row) -> str:
     if row.speedup is not None:
         words.append(_times(row.speedup, "faster", "slower"))
     drop = round(row.top1_drop, 2)
-    change = f"{'loses' if drop > 0 else 'gains'} {abs(drop):.2f} points" if drop else "loses nothing"
+    change = (
+        f"{'loses' if drop > 0 else 'gains'} {abs(drop):.2f} points" if drop else "loses nothing"
+    )
     return f"{', '.join(words)} and {change} of top-1"
 
 

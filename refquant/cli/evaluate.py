@@ -4,11 +4,10 @@ import argparse
 import sys
 
 from refquant.cli.common import Command, decimals, plain, print_json, progress
-from refquant.cli.data import in_reals, load, sample_count
+from refquant.cli.data import in_reals, load, read_model, sample_count
 from refquant.cli.reference import execute
 from refquant.model.graph import Graph
 from refquant.model.metrics import accuracy
-from refquant.model.rq import read_rq
 
 __all__ = ["COMMAND"]
 
@@ -27,7 +26,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    graph = read_rq(arguments.model)
+    graph = read_model(arguments.model)
     scores = _scores(graph, arguments.scores)
     inputs, labels = load(arguments.data, graph, labels=True)
     assert labels is not None, "asked for"

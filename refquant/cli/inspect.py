@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from refquant.cli.common import Command, need_tables, plain, print_json, print_table
+from refquant.cli.data import read_model
 from refquant.model.graph import Graph, Node, Value
 from refquant.model.metrics import tensor_bytes
 from refquant.model.params import qparams_of
-from refquant.model.rq import read_rq
 from refquant.model.rq_graph import graph_to_json
 
 __all__ = ["COMMAND", "describe"]
@@ -28,7 +28,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 def _run(arguments: argparse.Namespace) -> int:
     if not arguments.json:
         need_tables()
-    graph = read_rq(arguments.model)
+    graph = read_model(arguments.model)
     result = describe(arguments.model, graph)
     if arguments.json:
         print_json(result)

@@ -40,6 +40,7 @@ def _command(name: str, purpose: str, missing: str, example: str) -> Command:
         example=f"{example}    (not in this version)",
         add_arguments=lambda parser: None,
         run=_refusal(name, missing),
+        strict=False,
     )
 
 

@@ -8,23 +8,31 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from io import TextIOWrapper
 from typing import NoReturn
 
-from refquant.cli import compare, demo, evaluate, inspect, later, quantize, run
 from refquant.cli.common import Command, UsageError, sentence
 
-__all__ = ["COMMANDS", "main"]
+__all__ = ["commands", "main"]
 
-COMMANDS: tuple[Command, ...] = (
-    demo.COMMAND,
-    inspect.COMMAND,
-    run.COMMAND,
-    quantize.COMMAND,
-    evaluate.COMMAND,
-    compare.COMMAND,
-    *later.COMMANDS,
-)
+
+def commands() -> tuple[Command, ...]:
+    """Return all commands, in the order of the help.
+
+    They are imported here, within `main`: so an interrupt while NumPy loads is an interrupt.
+    """
+    from refquant.cli import compare, demo, evaluate, inspect, later, quantize, run
+
+    return (
+        demo.COMMAND,
+        inspect.COMMAND,
+        run.COMMAND,
+        quantize.COMMAND,
+        evaluate.COMMAND,
+        compare.COMMAND,
+        *later.COMMANDS,
+    )
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -58,7 +66,7 @@ def _parse(argv: Sequence[str] | None) -> tuple[Command, argparse.Namespace]:
     parser = _parser()
     arguments, rest = parser.parse_known_args(argv)
     command: Command = arguments.run
-    if rest and command not in later.COMMANDS:
+    if rest and command.strict:
         parser.error(f"unknown arguments {' '.join(rest)!r}; see {parser.prog} {command.name} -h")
     return command, arguments
 
@@ -75,14 +83,14 @@ class _Parser(argparse.ArgumentParser):
 def _parser() -> _Parser:
     parser = _Parser(
         prog="refquant",
-        description="Post-training quantization, exactly: make, look at and judge quantized models.",
+        description="Post-training quantization, exactly: make, inspect, compare models.",
         epilog="example:\n  refquant demo",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for command in COMMANDS:
-        child = commands.add_parser(
+    children = parser.add_subparsers(required=True, metavar="COMMAND")
+    for command in commands():
+        child = children.add_parser(
             command.name,
             help=command.help,
             description=f"{command.help[0].upper()}{command.help[1:]}.",
@@ -96,16 +104,14 @@ def _parser() -> _Parser:
 
 
 def _complain(text: str) -> None:
-    try:
+    with suppress(OSError):  # stderr is gone, too: the exit code must say it alone
         sys.stderr.write(f"{text}\n")
         sys.stderr.flush()
-    except OSError:  # stderr is gone, too: the exit code must say it alone
-        pass
 
 
 def _abandon_stdout() -> None:
     """Let the interpreter's last flush, of what could not be written, go nowhere."""
-    try:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except (OSError, ValueError):  # a stdout that is no file has no such flush
-        pass
+    with suppress(OSError, ValueError):  # a stdout that is no file has no such flush
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)

@@ -2,15 +2,31 @@
 
 import argparse
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-from refquant.cli.common import Command, UsageError, plain, print_json, progress
-from refquant.cli.data import load, sample_count
+from numpy.typing import NDArray
+
+from refquant.cli.common import (
+    Advance,
+    Command,
+    UsageError,
+    check_writable,
+    plain,
+    print_json,
+    progress,
+)
+from refquant.cli.data import load, read_model, sample_count
+from refquant.model.calibrate import STEP
+from refquant.model.graph import Graph, has_batch
 from refquant.model.quantize import quantize
 from refquant.model.recipe import Recipe, recipe, recipe_names
-from refquant.model.rq import read_rq, write_rq
+from refquant.model.rq import write_rq
 
 __all__ = ["COMMAND"]
+
+Arrays = dict[str, NDArray[Any]]
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,44 +45,57 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _run(arguments: argparse.Namespace) -> int:
     rules = _recipe(arguments.recipe)
-    output = Path(arguments.output)
-    if output.is_dir() or not output.parent.is_dir():  # before the work, not after it
-        raise ValueError(
-            f"{output}: cannot be written; give the path of a file in a folder that exists"
-        )
-    graph = read_rq(arguments.model)
-    calibration, samples = None, 0
-    if rules.activations is not None:
-        if arguments.calibration is None:
-            raise UsageError(
-                f"recipe {rules.name!r} needs --calibration D.npz with one array for each of the "
-                f"inputs {list(graph.inputs)}"
-            )
-        calibration, _ = load(arguments.calibration, graph)
-        samples = sample_count(graph, calibration)
+    check_writable(arguments.output)
+    graph = read_model(arguments.model)
+    samples, calibration = _calibration(arguments.calibration, graph, rules)
     with progress() as bar:
-        advance = bar(f"quantize by {rules.name}", 1)
-        quantized = quantize(graph, rules, calibration)
-        advance(1)
-    write_rq(output, quantized)
-    before, after = Path(arguments.model).stat().st_size, output.stat().st_size
-    result = {
-        "model": arguments.model,
-        "recipe": rules.name,
-        "scheme": rules.scheme,
-        "contracts": sorted(quantized.contracts),
-        "calibration_samples": samples,
-        "output": arguments.output,
-        "bytes": after,
-        "bytes_before": before,
-        "ratio": before / after,
-    }
+        advance = bar("calibrate", samples)
+        quantized = quantize(graph, rules, _batches(graph, calibration, advance))
+    write_rq(arguments.output, quantized)
+    before, after = (Path(p).stat().st_size for p in (arguments.model, arguments.output))
     if arguments.json:
-        print_json(result)
-        return 0
-    sys.stdout.write(f"{plain(output)}: {after:,} bytes, {before / after:.2f}x smaller than "
-                     f"{plain(arguments.model)}\n")  # fmt: skip
+        print_json(
+            {
+                "model": arguments.model,
+                "recipe": rules.name,
+                "scheme": rules.scheme,
+                "contracts": sorted(quantized.contracts),
+                "calibration_samples": samples,
+                "output": arguments.output,
+                "bytes": after,
+                "bytes_before": before,
+                "ratio": before / after,
+            }
+        )
+    else:
+        sys.stdout.write(
+            f"{plain(arguments.output)}: {after:,} bytes; {plain(arguments.model)} has {before:,}\n"
+        )
     return 0
+
+
+def _calibration(path: str | None, graph: Graph, rules: Recipe) -> tuple[int, Arrays | None]:
+    """Return the calibration data and their number; none where the recipe needs none."""
+    if rules.activations is None:
+        return 0, None
+    if path is None:
+        raise UsageError(
+            f"recipe {rules.name!r} needs --calibration D.npz with one array for each of the "
+            f"inputs {list(graph.inputs)}"
+        )
+    arrays, _ = load(path, graph)
+    return sample_count(graph, arrays), arrays
+
+
+def _batches(graph: Graph, arrays: Arrays | None, advance: Advance) -> Iterator[Arrays]:
+    """Yield the data in the steps that calibration takes anyway, which does not change a bit."""
+    if arrays is not None and not has_batch(graph):
+        yield arrays
+    elif arrays is not None:
+        for begin in range(0, sample_count(graph, arrays), STEP):
+            batch = {name: array[begin : begin + STEP] for name, array in arrays.items()}
+            yield batch
+            advance(sample_count(graph, batch))
 
 
 def _recipe(name: str) -> Recipe:

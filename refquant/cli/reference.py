@@ -17,7 +17,11 @@ Arrays = dict[str, NDArray[Any]]
 
 
 def execute(
-    graph: Graph, inputs: Mapping[str, NDArray[Any]], advance: Advance, *, keep: Collection[str] = ()
+    graph: Graph,
+    inputs: Mapping[str, NDArray[Any]],
+    advance: Advance,
+    *,
+    keep: Collection[str] = (),
 ) -> Arrays:
     """Return what `refquant.model.execute.run` returns; call ``advance`` with samples done.
 

@@ -5,10 +5,9 @@ import hashlib
 import sys
 import time
 
-from refquant.cli.common import Command, plain, print_json, progress
-from refquant.cli.data import load, sample_count, write_npz
+from refquant.cli.common import Command, check_writable, plain, print_json, progress
+from refquant.cli.data import load, read_model, sample_count, write_npz
 from refquant.cli.reference import execute
-from refquant.model.rq import read_rq
 
 __all__ = ["COMMAND"]
 
@@ -24,7 +23,9 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    graph = read_rq(arguments.model)
+    if arguments.output is not None:
+        check_writable(arguments.output)
+    graph = read_model(arguments.model)
     inputs, _ = load(arguments.input, graph)
     samples = sample_count(graph, inputs)
     begin = time.perf_counter()
