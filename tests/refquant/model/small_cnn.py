@@ -15,11 +15,11 @@ def _weight(rng: np.random.Generator, *shape: int) -> Array:
     """He-like weights whose channels differ in range by up to 8: one scale for all hurts."""
     spread = np.exp2(rng.uniform(-3, 0, (shape[0], *[1] * (len(shape) - 1))))
     fan_in = int(np.prod(shape[1:]))
-    return (rng.standard_normal(shape) * spread * np.sqrt(4 / fan_in)).astype(np.float32)
+    return np.asarray(rng.standard_normal(shape) * spread * np.sqrt(4 / fan_in), np.float32)
 
 
 def small_cnn(*, softmax: bool = True) -> Graph:
-    """Build it: 2x8x8 in, five scores out (their softmax, or themselves); weights by a fixed seed."""
+    """Build it: 2x8x8 in, the softmax of five scores out, or these; weights by a fixed seed."""
     rng = np.random.default_rng(7)
     b = Builder("small_cnn")
 

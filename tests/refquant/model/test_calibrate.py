@@ -13,6 +13,7 @@ from refquant.model.calibrate import calibrate
 from refquant.model.execute import run
 from refquant.model.graph import Graph
 from refquant.model.recipe import Activations
+from tests.refquant.model.literals import f32
 from tests.refquant.model.small_cnn import samples, small_cnn
 
 F32 = np.float32
@@ -64,7 +65,9 @@ def _ort() -> Any:
 
 def test_the_hash_is_that_of_the_samples_bytes() -> None:
     data = samples(33)
-    seen = calibrate(small_cnn(), {"x": np.asfortranarray(data["x"])}, names=[], rules=Activations())
+    seen = calibrate(
+        small_cnn(), {"x": np.asfortranarray(data["x"])}, names=[], rules=Activations()
+    )
     assert seen.sha256 == {"x": hashlib.sha256(data["x"].tobytes()).hexdigest()}, seen.sha256
 
 
@@ -83,7 +86,7 @@ def test_samples_pass_a_few_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_graph_without_a_batch_takes_one_sample_a_dict() -> None:
     b = Builder("g")
     g = b.graph([b.node("Neg", [b.input("x", (2,))], name="y")])
-    data = [{"x": F32([1, 2])}, {"x": F32([-3, 0])}]
+    data = [{"x": f32([1, 2])}, {"x": f32([-3, 0])}]
     seen = calibrate(g, data, names=["y"], rules=Activations())
     assert _ends(seen) == {"y": [-2.0, 3.0]}, _ends(seen)
     assert seen.samples == 2, seen.samples

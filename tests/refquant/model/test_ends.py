@@ -7,6 +7,7 @@ from refquant.contracts import preset
 from refquant.model.build import Builder
 from refquant.model.ends import from_outputs, to_inputs
 from refquant.model.graph import Graph, Quant
+from tests.refquant.model.literals import f32, u8
 
 
 def _flat(contract: str) -> Graph:
@@ -19,7 +20,7 @@ def _flat(contract: str) -> Graph:
 
 
 def test_the_contract_behind_movement_decides_the_tie() -> None:
-    x = {"x": np.float32([[[0.25, -0.25, 99.0]]])}
+    x = {"x": f32([[[0.25, -0.25, 99.0]]])}
     even, away = to_inputs(_flat("ort"), x)["x"], to_inputs(_flat("tflite_reference"), x)["x"]
     assert even.tolist() == [[[3, 3, 127]]], f"half to even, then + 3: {even}"
     assert away.tolist() == [[[4, 2, 127]]], f"half away from zero: {away}"
@@ -28,13 +29,13 @@ def test_the_contract_behind_movement_decides_the_tie() -> None:
 def test_outputs_are_read_with_their_ruler() -> None:
     g = _flat("ort")
     name = g.outputs[0]
-    assert from_outputs(g, {name: np.uint8([[128, 130]])})[name].tolist() == [[0.0, 2.0]]
+    assert from_outputs(g, {name: u8([[128, 130]])})[name].tolist() == [[0.0, 2.0]]
 
 
 def test_reals_stay_reals() -> None:
     b = Builder("g")
     g = b.graph([b.node("Relu", [b.input("x", ("N", 1))], name="y")])
-    x = np.float32([[1.5]])
+    x = f32([[1.5]])
     assert to_inputs(g, {"x": x})["x"] is x, "nothing to do"
     assert from_outputs(g, {"y": x})["y"] is x, "nothing to do"
 

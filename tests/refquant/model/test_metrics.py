@@ -17,6 +17,7 @@ from refquant.model.metrics import (
     sqnr_db,
     tensor_bytes,
 )
+from tests.refquant.model.literals import f32, i8, u8
 
 ints = st.lists(st.tuples(st.integers(-99, 99), st.integers(-99, 99)), min_size=1, max_size=20)
 
@@ -41,26 +42,26 @@ def test_sqnr_and_cosine_are_their_formulas(pairs: list[tuple[int, int]]) -> Non
 
 
 def test_a_step_of_one_bit_is_6_db() -> None:
-    x = np.float32([1.0, -2.0, 3.0])
+    x = f32([1.0, -2.0, 3.0])
     gain = sqnr_db(x, x + np.float32(0.25)) - sqnr_db(x, x + np.float32(0.5))
     assert gain == pytest.approx(20 * math.log10(2), abs=1e-12), f"half the noise gives {gain} dB"
 
 
 def test_nan_is_not_hidden() -> None:
-    x = np.float32([1.0, np.nan])
-    assert math.isnan(sqnr_db(np.float32([1.0, 2.0]), x)), "a NaN in the result"
-    assert math.isnan(cosine(np.float32([1.0, 2.0]), x)), "a NaN in the result"
+    x = f32([1.0, np.nan])
+    assert math.isnan(sqnr_db(f32([1.0, 2.0]), x)), "a NaN in the result"
+    assert math.isnan(cosine(f32([1.0, 2.0]), x)), "a NaN in the result"
 
 
 def test_codes_differ_by_integers() -> None:
-    a, b = np.uint8([0, 255]), np.uint8([255, 255])
+    a, b = u8([0, 255]), u8([255, 255])
     assert max_code_difference(a, b) == 255, "unsigned codes do not wrap"
     assert max_code_difference(a, a) == 0, "the same codes"
     assert max_code_difference(a[:0], a[:0]) == 0, "no codes"
 
 
 def test_accuracy_counts_samples_and_takes_the_first_of_equals() -> None:
-    scores = np.float32([[1, 1, 0], [0, 2, 1], [0, 0, 3], [5, 4, 3]])
+    scores = f32([[1, 1, 0], [0, 2, 1], [0, 0, 3], [5, 4, 3]])
     assert accuracy(scores, np.array([0, 1, 2, 1])) == 0.75
     assert agreement(scores, scores[:, ::-1]) == 0.25, "reversed, only row 2 keeps its place"
 
@@ -69,7 +70,7 @@ def test_accuracy_counts_samples_and_takes_the_first_of_equals() -> None:
     ("call", "message"),
     [
         (lambda: sqnr_db(np.zeros(2), np.zeros(3)), "one shape"),
-        (lambda: sqnr_db(np.int8([1]), np.int8([1])), "must be float, got int8"),
+        (lambda: sqnr_db(i8([1]), i8([1])), "must be float, got int8"),
         (lambda: max_code_difference(np.zeros(1), np.zeros(1)), "must be integer, got float64"),
         (lambda: accuracy(np.zeros((2, 3)), np.zeros(3, int)), r"labels \(samples,\)"),
         (lambda: accuracy(np.zeros((2, 3)), np.zeros(2)), "labels must be integers"),

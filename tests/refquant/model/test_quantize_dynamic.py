@@ -10,6 +10,7 @@ from refquant.model.execute import run
 from refquant.model.params import qparams_of
 from refquant.model.quantize import quantize
 from refquant.model.recipe import Override, Recipe, Weights, recipe
+from tests.refquant.model.literals import f32
 from tests.refquant.model.small_cnn import samples, small_cnn
 
 F32 = np.float32
@@ -60,7 +61,7 @@ def test_a_gemm_becomes_a_product_with_columns(trans_b: int, granularity: str) -
 
 def test_a_sample_is_computed_by_itself() -> None:
     q = quantize(small_cnn(), recipe("w8a8_dynamic"))
-    x = samples(3)["x"] * F32([[[[1]]], [[[100]]], [[[0.01]]]])
+    x = samples(3)["x"] * f32([[[[1]]], [[[100]]], [[[0.01]]]])
     together = run(q, {"x": x})["y"]
     alone = np.concatenate([run(q, {"x": x[i : i + 1]})["y"] for i in range(3)])
     assert together.tobytes() == alone.tobytes(), "the range is each sample's own"
@@ -68,9 +69,7 @@ def test_a_sample_is_computed_by_itself() -> None:
 
 def test_excluded_nodes_stay_float() -> None:
     rules = Override("*", op="Conv", exclude=True)
-    q = quantize(
-        small_cnn(), Recipe("r", "dynamic", "ort", weights=Weights(), overrides=(rules,))
-    )
+    q = quantize(small_cnn(), Recipe("r", "dynamic", "ort", weights=Weights(), overrides=(rules,)))
     assert {n.name for n in q.nodes if n.op == "DynamicQuantizeLinear"} == {
         "flat/quantize", "fc.relu/quantize",
     }, "only the two products are left"  # fmt: skip

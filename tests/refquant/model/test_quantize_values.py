@@ -9,20 +9,19 @@ from refquant.model.calibrate import calibrate
 from refquant.model.graph import Graph, Quant
 from refquant.model.quantize_values import Values
 from refquant.model.recipe_rules import Activations
-
-F32 = np.float32
+from tests.refquant.model.literals import f32
 
 
 def _graph() -> Graph:
     b = Builder("g")
     x = b.input("x", ("N", 2))
-    h = b.node("Add", [x, b.constant("c", F32([-1, 3]))], name="h")
+    h = b.node("Add", [x, b.constant("c", f32([-1, 3]))], name="h")
     return b.graph([b.node("Softmax", [h], name="y")])
 
 
 def _values(*, full_integer: bool = False, symmetric: bool = False, dtype: str = "int8") -> Values:
     g, rules = _graph(), Activations(dtype, symmetric)
-    seen = calibrate(g, {"x": F32([[-1, 1.55]])}, names=["x", "h"], rules=rules)
+    seen = calibrate(g, {"x": f32([[-1, 1.55]])}, names=["x", "h"], rules=rules)
     b = Builder("made")
     if full_integer:
         b.input("x", ("N", 2), dtype=dtype, quant=Quant(0.5, 0))
@@ -75,8 +74,8 @@ def test_constants_have_their_own_range_or_anothers() -> None:
 
 def test_a_constant_without_a_range() -> None:
     b = Builder("g")
-    g = b.graph([b.node("Add", [b.input("x", ("N", 1)), b.constant("c", F32([np.inf]))])])
-    seen = calibrate(g, {"x": F32([[1]])}, names=["x"], rules=Activations())
+    g = b.graph([b.node("Add", [b.input("x", ("N", 1)), b.constant("c", f32([np.inf]))])])
+    seen = calibrate(g, {"x": f32([[1]])}, names=["x"], rules=Activations())
     v = Values(g, {}, seen, Activations(), preset("ort"), False, Builder("h"))
     with pytest.raises(ValueError, match="constant 'c' must be finite"):
         v.codes("c")

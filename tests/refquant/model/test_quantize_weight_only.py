@@ -25,7 +25,7 @@ def test_it_computes_what_dequantized_weights_compute() -> None:
     q = quantize(small_cnn(), recipe("w4_group32_weight_only"))
     plain = fold(small_cnn())
     for name in WEIGHTS:
-        plain.constants[name][...] = dequantize(q.constants[name], qparams_of(q, name))  # type: ignore[index]
+        plain.constants[name][...] = dequantize(q.constants[name], qparams_of(q, name))
     x = samples(3)
     assert run(q, x)["y"].tobytes() == run(plain, x)["y"].tobytes(), "the same float32 program"
 

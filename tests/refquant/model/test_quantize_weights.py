@@ -23,6 +23,7 @@ from refquant.model.quantize_weights import (
     weight_qparams,
 )
 from refquant.model.recipe_rules import Weights
+from tests.refquant.model.literals import f32, i8, i32, u8
 
 F32 = np.float32
 
@@ -136,19 +137,19 @@ def test_a_constant_weight_has_its_shape_and_its_bias() -> None:
 
 def _channels(scale: list[float]) -> QParams:
     n = len(scale)
-    return QParams(F32(scale).reshape(n, 1), np.zeros((n, 1), np.int32), (1, 2), "int8")
+    return QParams(f32(scale).reshape(n, 1), np.zeros((n, 1), np.int32), (1, 2), "int8")
 
 
 def test_names_of_constants() -> None:
-    b, codes = Builder("g"), np.int8([[1, 2], [3, 4]])
+    b, codes = Builder("g"), i8([[1, 2], [3, 4]])
     assert add_codes(b, "w", codes, _channels([1, 2]), suffix="n") == "w"
     assert add_codes(b, "w", codes, _channels([1, 2]), suffix="n") == "w", "the same, once"
     assert add_codes(b, "w", codes, _channels([1, 4]), suffix="n") == "w/n", "another scale"
     assert add_codes(b, "w", -codes, _channels([1, 2]), suffix="m") == "w/m", "other codes"
     assert add_codes(b, "w", codes, _channels([1, 4]), suffix="n") == "w/n", "the same again"
     assert b.values["w/n"].quant == Quant("w/n/scale", 0, (1, 2)), b.values["w/n"]
-    zeros = QParams(F32([[1], [1]]), np.int32([[0], [3]]), (1, 2), "uint4")
-    add_codes(b, "v", np.uint8([[1, 2], [3, 4]]), zeros)
+    zeros = QParams(f32([[1], [1]]), i32([[0], [3]]), (1, 2), "uint4")
+    add_codes(b, "v", u8([[1, 2], [3, 4]]), zeros)
     assert b.values["v"].quant == Quant("v/scale", "v/zero_point", (1, 2)), b.values["v"]
     one = QParams(F32(0.5), np.int32(3), None, "int8")
     add_codes(b, "u", codes, one)
@@ -160,7 +161,7 @@ def test_a_float_beside_codes_of_its_name() -> None:
     b.constant("w", np.ones(2, F32))
     g = b.graph([b.node("Add", [b.input("x", ("N", 2)), "w"])])
     made = Builder("h")
-    add_codes(made, "w", np.int8([1, 2]), QParams(F32(1), np.int32(0), None, "int8"))
+    add_codes(made, "w", i8([1, 2]), QParams(F32(1), np.int32(0), None, "int8"))
     assert add_float(made, g, "w") == "w/float", "the name is taken by codes"
     assert add_float(made, g, "w") == "w/float", "and added once"
     assert add_float(made, g, "x") == "x", "no constant: its name"
