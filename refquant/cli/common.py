@@ -118,11 +118,12 @@ def print_table(columns: Mapping[str, str], rows: Sequence[Sequence[object]]) ->
     from rich.text import Text
 
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0), pad_edge=False)
+    two_lines = any("\n" in heading for heading in columns)  # of headings; cells wrap at will
     for heading, justify in columns.items():
         table.add_column(
             heading,
             justify="right" if justify == "right" else "left",
-            vertical="bottom",
+            vertical="bottom" if two_lines else "top",
             no_wrap=justify == "right",
             overflow="fold",
         )

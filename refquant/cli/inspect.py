@@ -78,6 +78,7 @@ def _print(graph: Graph, result: dict[str, Any]) -> None:
     write(f"{result['elements']:,} constant elements; bytes: {sizes or 'none'}\n\n")
     _print_nodes(graph)
     if graph.contracts:
+        # A node of integer arithmetic has a contract; with one contract there is no question which.
         write("\n")
         axes = list(next(iter(graph.contracts.values())).to_json())
         columns = dict.fromkeys(["axis", *map(plain, graph.contracts)], "left")
@@ -87,28 +88,43 @@ def _print(graph: Graph, result: dict[str, Any]) -> None:
 
 
 def _print_nodes(graph: Graph) -> None:
+    several = len(graph.contracts) > 1
     rows = []
     for node in graph.nodes:
         scale, zero_point = _parameters(graph, node.outputs[0])
-        outputs = " ".join(_signature(graph.values[name]) for name in node.outputs)
-        row = (node.name, node.op, _operands(graph, node), outputs)
-        rows.append((*row, scale, zero_point, node.contract or ""))
-    columns = ["node", "op", "inputs", "output", "scale", "zero", "contract"]
+        outputs = " ".join(_brief(graph.values[name]) for name in node.outputs)
+        row = (node.name, node.op, _operands(graph, node), outputs, scale, zero_point)
+        rows.append((*row, node.contract or "") if several else row)
+    columns = [
+        "node",
+        "op",
+        "inputs",
+        "output",
+        "scale",
+        "zero",
+        *(["contract"] if several else []),
+    ]
     print_table({c: "right" if c in ("scale", "zero") else "left" for c in columns}, rows)
+    sys.stdout.write("\nf32 is float32, u8 uint8, i4 int4; i8*32 is int8 with 32 scales\n")
 
 
 def _signature(value: Value) -> str:
     return f"{value.dtype}[{','.join(map(str, value.shape))}]"
 
 
+def _brief(value: Value) -> str:
+    return _signature(value).replace("float", "f").replace("uint", "u").replace("int", "i")
+
+
 def _operands(graph: Graph, node: Node) -> str:
-    """Return the inputs' dtypes; ``int8x32`` is one with 32 scales."""
+    """Return the inputs' dtypes, and of constants the number of scales."""
     words = []
     for name in filter(None, node.inputs):
         value = graph.values[name]
-        blocked = value.quant is not None and value.quant.block_shape is not None
-        scales = math.prod(np.shape(qparams_of(graph, name).scale)) if blocked else 0
-        words.append(f"{value.dtype}x{scales}" if blocked else value.dtype)
+        word = _brief(value).partition("[")[0]
+        if value.quant is not None and value.quant.block_shape is not None:
+            word += f"*{math.prod(np.shape(qparams_of(graph, name).scale))}"
+        words.append(word)
     return " ".join(words)
 
 
@@ -117,4 +133,4 @@ def _parameters(graph: Graph, name: str) -> tuple[str, str]:
     if graph.values[name].quant is None:
         return "", ""
     qparams = qparams_of(graph, name)
-    return f"{float(qparams.scale):.9g}", str(int(qparams.zero_point))
+    return f"{float(qparams.scale):.6g}", str(int(qparams.zero_point))
