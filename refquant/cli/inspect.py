@@ -78,7 +78,6 @@ def _print(graph: Graph, result: dict[str, Any]) -> None:
     write(f"{result['elements']:,} constant elements; bytes: {sizes or 'none'}\n\n")
     _print_nodes(graph)
     if graph.contracts:
-        # A node of integer arithmetic has a contract; with one contract there is no question which.
         write("\n")
         axes = list(next(iter(graph.contracts.values())).to_json())
         columns = dict.fromkeys(["axis", *map(plain, graph.contracts)], "left")
@@ -88,22 +87,13 @@ def _print(graph: Graph, result: dict[str, Any]) -> None:
 
 
 def _print_nodes(graph: Graph) -> None:
-    several = len(graph.contracts) > 1
     rows = []
     for node in graph.nodes:
-        scale, zero_point = _parameters(graph, node.outputs[0])
         outputs = " ".join(_brief(graph.values[name]) for name in node.outputs)
-        row = (node.name, node.op, _operands(graph, node), outputs, scale, zero_point)
-        rows.append((*row, node.contract or "") if several else row)
-    columns = [
-        "node",
-        "op",
-        "inputs",
-        "output",
-        "scale",
-        "zero",
-        *(["contract"] if several else []),
-    ]
+        parameters = _parameters(graph, node.outputs[0])
+        operands = _operands(graph, node)
+        rows.append((node.name, node.op, operands, outputs, *parameters, node.contract or ""))
+    columns = ["node", "op", "inputs", "output", "scale", "zero", "contract"]
     print_table({c: "right" if c in ("scale", "zero") else "left" for c in columns}, rows)
     sys.stdout.write("\nf32 is float32, u8 uint8, i4 int4; i8*32 is int8 with 32 scales\n")
 
@@ -117,12 +107,13 @@ def _brief(value: Value) -> str:
 
 
 def _operands(graph: Graph, node: Node) -> str:
-    """Return the inputs' dtypes, and of constants the number of scales."""
+    """Return the inputs' dtypes, and the number of scales of a weight (its bias has as many)."""
     words = []
     for name in filter(None, node.inputs):
         value = graph.values[name]
         word = _brief(value).partition("[")[0]
-        if value.quant is not None and value.quant.block_shape is not None:
+        blocked = value.quant is not None and value.quant.block_shape is not None
+        if blocked and value.dtype != "int32":
             word += f"*{math.prod(np.shape(qparams_of(graph, name).scale))}"
         words.append(word)
     return " ".join(words)
