@@ -9,12 +9,12 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from refquant_runtime import UnsupportedError
-from refquant_runtime.graph import Graph, Node, Quant, Value
+from refquant_runtime.graph import Graph, Node
 from refquant_runtime.lower.context import Lowering
 from refquant_runtime.lower.fixedpoint import (
+    float_multiplier,
     need_int32_when_shifted,
     quantize_multiplier,
-    reach_of,
 )
 
 NODE = Node("conv", "Conv", (), (), {}, None)
@@ -37,24 +37,24 @@ def test_multiplier_is_the_nearest_of_31_bits(real: float) -> None:
 
 
 @pytest.mark.parametrize(
-    ("dtype", "zero", "reach"),
-    [("int8", 0, 128), ("int8", -128, 255), ("uint8", 0, 255), ("uint8", 128, 128)],
+    ("bound", "shift", "fits"),
+    [(2**30 - 1, 1, True), (2**30, 1, False), (2**31 - 1, 0, True), (1, -5, True)],
 )
-def test_reach_is_the_largest_distance_from_the_zero_point(
-    dtype: str, zero: int, reach: int
-) -> None:
-    quant = Quant(np.float32(1), np.array(zero, np.int32), None)  # type: ignore[arg-type] # scalar
-    value = Value("x", dtype, (1,), False, quant, None)
-    assert reach_of(value) == reach, f"{dtype} with zero point {zero}"
-
-
-@pytest.mark.parametrize(("bound", "shift", "fits"), [(2**30 - 1, 1, True), (2**30, 1, False),
-                                                      (2**31 - 1, 0, True), (1, -5, True)])  # fmt: skip
 def test_a_shift_that_leaves_int32_is_refused(bound: int, shift: int, fits: bool) -> None:
     graph = Graph(Path("m.rq"), "m", (), (), {}, (), {}, {}, "", 0)
     ctx = Lowering(graph, {}, isa="portable", nthreads=1)
     if fits:
         need_int32_when_shifted(ctx, NODE, np.array(bound), np.array(shift))
         return
-    with pytest.raises(UnsupportedError, match="m.rq: node 'conv': its multiplier is above 1"):
+    with pytest.raises(UnsupportedError, match=r"m\.rq: node 'conv': its multiplier is above 1"):
         need_int32_when_shifted(ctx, NODE, np.array(bound), np.array(shift))
+
+
+def test_an_infinite_real_multiplier_is_refused() -> None:
+    graph = Graph(Path("m.rq"), "m", (), (), {}, (), {}, {}, "", 0)
+    ctx = Lowering(graph, {}, isa="portable", nthreads=1)
+    scales = np.array([1.0, 3e38], np.float32)
+    exact = float_multiplier(ctx, NODE, np.float32(0.5), scales, np.float32(2))  # type: ignore[arg-type]
+    assert exact.tolist() == [0.25, float(np.float32(3e38)) / 4], "f32(f32(sx * sw) / sy)"
+    with pytest.raises(UnsupportedError, match=r"m\.rq: node 'conv': its multiplier .* is infinite"):
+        float_multiplier(ctx, NODE, np.float32(0.5), scales, np.float32(0.01))  # type: ignore[arg-type]
