@@ -21,6 +21,7 @@ from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from refquant_runtime.errors import InputError
 from refquant_runtime.kernels.abi import call_kernel
 from refquant_runtime.kernels.cache import cached_njit
 from refquant_runtime.kernels.pointers import aligned_empty, offset, pointer
@@ -155,12 +156,25 @@ class _Crew:
         self.awake = threading.Condition()
         self.asleep = 0
         self.args = (plan.codes, plan.params, plan.arena, plan.consts, self.control)
-        self.threads = [
-            threading.Thread(target=self.work, args=(tid,), daemon=True, name=f"refquant-{tid}")
-            for tid in range(1, nthreads)
-        ]
-        for thread in self.threads:
-            thread.start()
+        self.threads: list[threading.Thread] = []
+        if nthreads > 1:
+            self.start()
+
+    def start(self) -> None:
+        # Compile here, where an error reaches the caller: with the wish to stop it returns at once.
+        self.control[STOP] = 1
+        follow(*self.args, 1, self.nthreads, 0)
+        self.control[STOP] = 0
+        for tid in range(1, self.nthreads):
+            name = f"refquant-{tid}"
+            thread = threading.Thread(target=self.work, args=(tid,), daemon=True, name=name)
+            try:
+                thread.start()
+            except RuntimeError as error:  # the system's limit
+                self.stop()
+                problem = f"cannot start {self.nthreads} threads ({error})"
+                raise InputError(f"{problem}; use fewer") from error
+            self.threads.append(thread)
 
     def work(self, tid: int) -> None:
         seen = 0
@@ -198,9 +212,15 @@ class Executor:
         """Run the steps ``begin`` to ``end`` (all by default); returns when they are done."""
         last = self.steps if end is None else end
         with self.lock:
+            if not self._finalizer.alive:
+                raise InputError("the session is closed: make a new one")
             if self.crew.process != os.getpid():  # after a fork: threads are not inherited
+                self._finalizer.detach()
                 self.crew = _Crew(self.plan, self.nthreads)
+                self._finalizer = weakref.finalize(self, self.crew.stop)
             crew = self.crew
+            if begin >= last:
+                return  # no step, no barrier: the others could miss such a run
             if self.nthreads == 1:
                 lead(*crew.args, begin, last, 0, 1)
                 return
@@ -211,5 +231,6 @@ class Executor:
             lead(*crew.args, begin, last, base, self.nthreads)
 
     def close(self) -> None:
-        """Stop the threads."""
-        self._finalizer()
+        """Stop the threads, after a run that is under way."""
+        with self.lock:
+            self._finalizer()

@@ -2,29 +2,29 @@
 
 Follows ``docs/spec/rq-format.md`` section 1. Every length is compared with the bytes that are
 there before anything is sliced; arrays are views of the mapped file, so memory is bounded by the
-file's size. The graph inside is read by :mod:`refquant_runtime.graph`.
+file's size. The graph inside is read by :mod:`refquant_runtime.read_graph`.
 """
 
 import hashlib
-import json
 import math
 import mmap
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
 
 from refquant_runtime.errors import FormatError
+from refquant_runtime.strict_json import parse_json
 
-__all__ = ["Container", "parse_json", "read_container"]
+__all__ = ["Container", "read_container"]
 
 FORMAT = "refquant/1"
 MAX_HEADER = 100_000_000
-MAX_DEPTH = 32
+MAX_RANK = 6
 DTYPES: Mapping[str, Any] = {
     "F32": np.float32,
     "I32": np.int32,
@@ -44,6 +44,15 @@ class Container:
     tensors: Mapping[str, NDArray[Any]]
     graph: Mapping[str, Any]
     sha256: str  # of the whole file: names the model in caches and reports
+    nbytes: int
+
+
+class _Entry(NamedTuple):
+    name: str
+    dtype: Any
+    shape: tuple[int, ...]
+    begin: int
+    end: int
 
 
 def read_container(path: str | os.PathLike[str]) -> Container:
@@ -64,57 +73,31 @@ def read_container(path: str | os.PathLike[str]) -> Container:
         _fail(where, "header", "is not padded to a multiple of 64 bytes", REWRITE)
     if data[8:9] != b"{":
         _fail(where, "header", "does not start with '{'", "this is not a .rq file")
-    header = parse_json(where, "header", bytes(data[8 : 8 + length]))
+    text = bytes(data[8 : 8 + length])
+    if not text.rstrip(b" ").endswith(b"}"):
+        _fail(where, "header", "is not padded with spaces after its '}'", REWRITE)
+    header = _object(where, "header", text)
     metadata = _metadata(where, header.pop("__metadata__", None))
     body = memoryview(data)[8 + length :]
     tensors = _tensors(where, header, body)
-    _check_digests(where, tensors, parse_json(where, "sha256", metadata["sha256"].encode()))
-    graph = parse_json(where, "graph", metadata["graph"].encode())
-    return Container(where, tensors, graph, hashlib.sha256(data).hexdigest())
+    _check_digests(where, tensors, _object(where, "sha256", metadata["sha256"].encode()))
+    graph = _object(where, "graph", metadata["graph"].encode())
+    return Container(where, tensors, graph, hashlib.sha256(data).hexdigest(), len(data))
 
 
-def parse_json(path: Path, where: str, text: bytes) -> dict[str, Any]:
-    """Parse one JSON object strictly: no duplicate keys, NaN, deep nesting or giant integers."""
-
-    def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
-        result = dict(items)
-        if len(result) != len(items):
-            names = [key for key, _ in items]
-            twice = next(key for key in names if names.count(key) > 1)
-            raise ValueError(f"duplicate key {twice!r}")
-        return result
-
-    def constant(name: str) -> NoReturn:
-        raise ValueError(f"{name} is not JSON")
-
-    def integer(digits: str) -> int:
-        value = int(digits) if len(digits) <= 20 else 2**64
-        if not -(2**63) <= value < 2**63:
-            raise ValueError(f"integer {digits[:24]} needs more than 64 bits")
-        return value
-
-    if _depth(text) > MAX_DEPTH:
-        _fail(path, where, f"JSON nested deeper than {MAX_DEPTH}", REWRITE)
+def _object(path: Path, where: str, text: bytes) -> dict[str, Any]:
     try:
-        value = json.loads(
-            text.decode("utf-8"),
-            object_pairs_hook=pairs,
-            parse_constant=constant,
-            parse_int=integer,
-        )
-    except ValueError as error:  # includes JSONDecodeError and UnicodeDecodeError
-        _fail(
-            path, where, f"not valid JSON ({error})", "the file is damaged: copy or write it again"
-        )
-    if not isinstance(value, dict):
-        _fail(path, where, "is not a JSON object", REWRITE)
-    return value
+        return parse_json(text)
+    except ValueError as error:
+        problem = f"not valid JSON ({error})"
+        _fail(path, where, problem, "the file is damaged: copy or write it again")
 
 
 def _map(path: Path) -> "bytes | mmap.mmap":
     try:
         if not path.is_file():
-            reason = "is a directory" if path.is_dir() else "no such file"
+            found = "is a directory" if path.is_dir() else "is not a regular file"
+            reason = found if path.exists() else "no such file"
             _fail(path, "file", reason, "give the path of a .rq file")
         with path.open("rb") as file:
             size = os.fstat(file.fileno()).st_size
@@ -138,43 +121,59 @@ def _metadata(path: Path, metadata: Any) -> dict[str, str]:
 
 
 def _tensors(path: Path, header: dict[str, Any], body: memoryview) -> dict[str, NDArray[Any]]:
+    """Return every tensor as a view; sorted by offset they fill the body, in the order written."""
     tensors: dict[str, NDArray[Any]] = {}
-    entries = [(name, *_entry(path, name, info)) for name, info in header.items()]
-    end = 0
-    for name, dtype, shape, begin, stop in sorted(entries, key=lambda e: (e[3], e[4])):
-        size = math.prod(shape) * np.dtype(dtype).itemsize
-        if begin != end:
-            word = "overlaps the one before it" if begin < end else "leaves a hole before it"
-            _fail(path, f"tensor {name!r}", f"{word} (begins at {begin}, expected {end})", REWRITE)
-        if stop > len(body) or stop - begin != size:
-            _fail(
-                path,
-                f"tensor {name!r}",
-                f"bytes {begin} to {stop} of {len(body)} cannot hold {size} bytes of {shape}",
-                "the file is truncated or damaged: copy it again",
-            )
-        if begin % np.dtype(dtype).itemsize:
-            _fail(path, f"tensor {name!r}", "is not aligned to its element", REWRITE)
-        array: NDArray[Any] = np.frombuffer(body[begin:stop], dtype).reshape(shape)
-        tensors[name] = array
-        end = stop
+    entries = [_entry(path, name, info) for name, info in header.items()]
+    end, before = 0, (-8, "")
+    for entry in sorted(entries, key=lambda e: (e.begin, e.end, _rank(e))):
+        where = f"tensor {entry.name!r}"
+        if entry.begin != end:
+            word = "overlaps the one before it" if entry.begin < end else "leaves a hole before it"
+            _fail(path, where, f"{word} (begins at {entry.begin}, expected {end})", REWRITE)
+        if _rank(entry) < before:
+            _fail(path, where, "is out of order: larger elements first, then by name", REWRITE)
+        tensors[entry.name] = _view(path, entry, body)
+        end, before = entry.end, _rank(entry)
     if end != len(body):
         _fail(path, "tensors", f"end at byte {end} of {len(body)}", "remove the trailing bytes")
     return tensors
 
 
-def _entry(path: Path, name: str, info: Any) -> tuple[Any, tuple[int, ...], int, int]:
+def _rank(entry: _Entry) -> tuple[int, str]:
+    return -np.dtype(entry.dtype).itemsize, entry.name
+
+
+def _view(path: Path, entry: _Entry, body: memoryview) -> NDArray[Any]:
+    where = f"tensor {entry.name!r}"
+    size = math.prod(entry.shape) * np.dtype(entry.dtype).itemsize
+    if entry.end > len(body) or entry.end - entry.begin != size:
+        _fail(
+            path,
+            where,
+            f"bytes {entry.begin} to {entry.end} of {len(body)} cannot hold {size} bytes of "
+            f"{list(entry.shape)}",
+            "the file is truncated or damaged: copy it again",
+        )
+    flat: NDArray[Any] = np.frombuffer(body[entry.begin : entry.end], entry.dtype)
+    try:
+        return flat.reshape(entry.shape)
+    except ValueError as error:  # no element, but sizes that no array can have
+        _fail(path, where, f"shape {list(entry.shape)}: {error}", REWRITE)
+
+
+def _entry(path: Path, name: str, info: Any) -> _Entry:
     where = f"tensor {name!r}"
     if not isinstance(info, dict) or set(info) != {"dtype", "shape", "data_offsets"}:
         _fail(path, where, "needs exactly dtype, shape and data_offsets", REWRITE)
     if not isinstance(info["dtype"], str) or info["dtype"] not in DTYPES:
-        _fail(path, where, f"dtype {info['dtype']!r} is none of {sorted(DTYPES)}", REWRITE)
+        _fail(path, where, f"dtype {info['dtype']!r:.60} is none of {sorted(DTYPES)}", REWRITE)
     shape, offsets = info["shape"], info["data_offsets"]
-    if not _is_sizes(shape) or len(shape) > 8:
-        _fail(path, where, f"shape {shape!r} is not a list of at most 8 sizes", REWRITE)
+    if not _is_sizes(shape) or len(shape) > MAX_RANK:
+        problem = f"shape {shape!r:.60} is not a list of at most {MAX_RANK} sizes"
+        _fail(path, where, problem, REWRITE)
     if not _is_sizes(offsets) or len(offsets) != 2 or offsets[0] > offsets[1]:
-        _fail(path, where, f"data_offsets {offsets!r} is not [begin, end]", REWRITE)
-    return DTYPES[info["dtype"]], tuple(shape), offsets[0], offsets[1]
+        _fail(path, where, f"data_offsets {offsets!r:.60} is not [begin, end]", REWRITE)
+    return _Entry(name, DTYPES[info["dtype"]], tuple(shape), offsets[0], offsets[1])
 
 
 def _is_sizes(value: Any) -> bool:
@@ -196,24 +195,6 @@ def _check_digests(
                 "its bytes do not have the recorded SHA-256",
                 "the file is damaged: copy it again",
             )
-
-
-def _depth(text: bytes) -> int:
-    """Nesting depth of brackets outside strings, without recursion."""
-    depth = deepest = 0
-    in_string = escaped = False
-    for byte in text:
-        if in_string:
-            in_string = escaped or byte != 0x22
-            escaped = byte == 0x5C and not escaped
-        elif byte == 0x22:
-            in_string = True
-        elif byte in b"[{":
-            depth += 1
-            deepest = max(deepest, depth)
-        elif byte in b"]}":
-            depth -= 1
-    return deepest
 
 
 def _fail(path: Path, where: str, problem: str, remedy: str) -> NoReturn:

@@ -22,6 +22,8 @@ from functools import cache
 
 from llvmlite import binding
 
+from refquant_runtime.errors import InputError
+
 __all__ = ["VARIABLE", "IsaError", "available", "chosen"]
 
 VARIABLE = "REFQUANT_ISA"
@@ -36,7 +38,7 @@ _NEEDS: dict[str, frozenset[str]] = {
 _PLANNED = ("neon", "dotprod", "i8mm")
 
 
-class IsaError(ValueError):
+class IsaError(InputError):
     """``REFQUANT_ISA`` names an instruction set that cannot run here."""
 
 

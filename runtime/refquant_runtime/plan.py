@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from refquant_runtime.errors import UnsupportedError
 from refquant_runtime.kernels.abi import compiled
-from refquant_runtime.kernels.pointers import aligned_empty
+from refquant_runtime.kernels.pointers import aligned_zeros
 
 __all__ = ["At", "Buffer", "Constants", "Plan", "Step", "finish"]
 
@@ -88,8 +88,7 @@ class Constants:
 
     def block(self) -> NDArray[np.uint8]:
         """Return all parts as one aligned block."""
-        block = aligned_empty(self.size + ALIGNMENT)
-        block[:] = 0
+        block = aligned_zeros(self.size + ALIGNMENT)
         at = 0
         for part in self.parts:
             block[at : at + part.size] = part
@@ -103,8 +102,7 @@ def finish(steps: Sequence[Step], constants: Constants, keep: Sequence[Buffer]) 
     size = _place(buffers)
     if size > LIMIT:
         raise UnsupportedError(f"the plan needs {size} bytes of memory, more than {LIMIT}")
-    arena = aligned_empty(size + SLACK)
-    arena[:] = 0
+    arena = aligned_zeros(size + SLACK)
     for buffer, _ in buffers:
         if buffer.data is not None:
             data = np.ascontiguousarray(buffer.data).reshape(-1).view(np.uint8)

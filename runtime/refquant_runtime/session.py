@@ -13,7 +13,7 @@ from refquant_runtime import isa
 from refquant_runtime.check import bind
 from refquant_runtime.errors import InputError
 from refquant_runtime.executor import Executor
-from refquant_runtime.graph import Graph, Value
+from refquant_runtime.graph import Value
 from refquant_runtime.lower import lower
 from refquant_runtime.passes.fuse import fuse_bounds
 from refquant_runtime.plan import Buffer
@@ -121,6 +121,8 @@ class Session:
         """Check names, dtypes and shapes; return the number of samples."""
         where = self.path
         expected = list(self.inputs)
+        if not isinstance(feeds, Mapping):
+            raise InputError(f"{where}: feeds must map names to arrays, got {type(feeds).__name__}")
         if set(feeds) != set(expected):
             raise InputError(f"{where}: inputs are {expected}, got {sorted(map(str, feeds))}")
         counts = set()
@@ -143,10 +145,3 @@ class Session:
         if len(counts) > 1:
             raise InputError(f"{where}: inputs have different numbers of samples {sorted(counts)}")
         return counts.pop() if counts else 1
-
-
-def graph_of(path: str | os.PathLike[str]) -> Graph:
-    """Read and check a file without planning it."""
-    graph = read_graph(path)
-    bind(graph, 1)
-    return graph

@@ -6,14 +6,13 @@ caller (:mod:`refquant_runtime.check`) adds the file and the node.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
+from refquant_runtime.rules import Attributes, Kind, need
 from refquant_runtime.shapes_movement import (
     axis_of,
     concat,
     flatten,
     integers,
-    need,
     pad,
     reshape,
     shape_of,
@@ -23,7 +22,7 @@ from refquant_runtime.shapes_movement import (
 __all__ = ["OPERATORS", "Operator", "Shape", "Window", "window"]
 
 Shape = tuple[int, ...]
-Attributes = Mapping[str, Any]
+Rule = Callable[[Sequence[Shape | None], Attributes], list[Shape]]
 
 
 @dataclass(frozen=True)
@@ -32,8 +31,8 @@ class Operator:
 
     required: int
     most: int
-    attributes: frozenset[str]
-    shapes: Callable[[Sequence[Shape | None], Attributes], list[Shape]]
+    attributes: Mapping[str, Kind]
+    shapes: Rule
 
 
 @dataclass(frozen=True)
@@ -53,6 +52,7 @@ def window(x: Shape, kernel: Sequence[int], attributes: Attributes) -> Window:
     rank = len(kernel)
     need(rank in (1, 2) and len(x) == rank + 2, f"needs rank 3 or 4 input, got shape {list(x)}")
     need(all(k >= 1 for k in kernel), f"kernel {list(kernel)} has a size below 1")
+    need(all(size >= 1 for size in x[2:]), f"needs a pixel on every axis, got shape {list(x)}")
     strides = integers(attributes, "strides", [1] * rank, 1)
     dilations = integers(attributes, "dilations", [1] * rank, 1)
     pads = integers(attributes, "pads", [0] * (2 * rank), 0)
@@ -82,7 +82,7 @@ def _spatial(w: Window, rank: int) -> Shape:
 def _conv(inputs: Sequence[Shape | None], attributes: Attributes, bias: int | None) -> list[Shape]:
     x, w = shape_of(inputs, 0), shape_of(inputs, 1)
     group = attributes.get("group", 1)
-    need(type(group) is int and group >= 1, f"group must be an integer >= 1, got {group!r}")
+    need(group >= 1, f"group must be at least 1, got {group}")
     need(len(w) == len(x) >= 3, f"weights {list(w)} do not fit input {list(x)}")
     need(x[1] == w[1] * group, f"{x[1]} channels are not {group} groups of {w[1]}")
     need(w[0] % group == 0 and w[0] > 0, f"{w[0]} outputs are not a multiple of group {group}")
@@ -104,9 +104,6 @@ def _matmul(inputs: Sequence[Shape | None], bias: int | None) -> list[Shape]:
 
 def _gemm(inputs: Sequence[Shape | None], attributes: Attributes) -> list[Shape]:
     a, b = shape_of(inputs, 0), shape_of(inputs, 1)
-    for key, value in (("alpha", 1), ("beta", 1), ("transA", 0)):
-        need(attributes.get(key, value) == value, f"attribute {key} must be {value}")
-    need(attributes.get("transB", 0) in (0, 1), "attribute transB must be 0 or 1")
     need(len(a) == 2 and len(b) == 2, f"needs matrices, got {list(a)} and {list(b)}")
     return _matmul([a, b[::-1] if attributes.get("transB", 0) else b, *inputs[2:]], 2)
 
@@ -124,11 +121,10 @@ def _broadcast(shapes: Sequence[Shape]) -> Shape:
 
 def _pool(inputs: Sequence[Shape | None], attributes: Attributes) -> list[Shape]:
     x = shape_of(inputs, 0)
-    need(attributes.get("ceil_mode", 0) == 0, "attribute ceil_mode must be 0")
-    kernel = attributes.get("kernel_shape")
-    need(isinstance(kernel, list) and all(type(k) is int for k in kernel), "needs kernel_shape")
-    assert isinstance(kernel, list)
-    w = window(x, kernel, attributes)
+    need("kernel_shape" in attributes, "needs the attribute kernel_shape")
+    need(set(attributes.get("dilations", [1])) == {1}, "dilations of a pool are 1")
+    w = window(x, attributes["kernel_shape"], attributes)
+    need(x[1] > 0, f"pools no channel: {list(x)}")
     for d in range(2):
         before, after = w.pads[d], w.pads[d + 2]
         need(max(before, after) < w.kernel[d], "padding is not smaller than the kernel")
@@ -138,14 +134,20 @@ def _pool(inputs: Sequence[Shape | None], attributes: Attributes) -> list[Shape]
 def _global_pool(inputs: Sequence[Shape | None], attributes: Attributes) -> list[Shape]:
     x = shape_of(inputs, 0)
     need(len(x) in (3, 4), f"needs rank 3 or 4, got {list(x)}")
-    need(all(size > 0 for size in x[2:]), f"pools an empty plane {list(x)}")
+    need(all(size > 0 for size in x[1:]), f"pools nothing: {list(x)}")
     return [(x[0], x[1], *(1 for _ in x[2:]))]
 
 
 def _softmax(inputs: Sequence[Shape | None], attributes: Attributes) -> list[Shape]:
     x = shape_of(inputs, 0)
-    axis_of(attributes, len(x), -1)
+    need(x[axis_of(attributes, len(x), -1)] > 0, f"sums an empty axis of {list(x)}")
     return [x]
+
+
+def _unary(inputs: Sequence[Shape | None], attributes: Attributes) -> list[Shape]:
+    table = inputs[1] if len(inputs) > 1 else None
+    need(table is None or table == (256,), f"its table has shape (256,), got {table}")
+    return [shape_of(inputs, 0)]
 
 
 def _same(inputs: Sequence[Shape | None], attributes: Attributes) -> list[Shape]:
@@ -160,62 +162,44 @@ def _binary(inputs: Sequence[Shape | None], attributes: Attributes) -> list[Shap
     return [_broadcast([shape_of(inputs, 0), shape_of(inputs, 1)])]
 
 
-_CLAMP = {"clamp_min", "clamp_max"}
-_WINDOW = {"kernel_shape", "strides", "pads", "dilations"}
-
-
-def _operator(required: int, most: int, attributes: set[str], shapes: Any) -> Operator:
-    return Operator(required, most, frozenset(attributes), shapes)
-
-
-_UNARY = _operator(1, 2, set(), _same)
+_Kinds = Mapping[str, Kind]
+_CLAMP: _Kinds = {"clamp_min": "int", "clamp_max": "int"}
+_WINDOW: _Kinds = dict.fromkeys(("kernel_shape", "strides", "pads", "dilations"), "ints")
+_CONV: _Kinds = {**_WINDOW, "group": "int"}
+_POOL: _Kinds = {**_WINDOW, "ceil_mode": (0,)}
+_GEMM: _Kinds = {"alpha": (1,), "beta": (1,), "transA": (0,), "transB": (0, 1), **_CLAMP}
+_UNARY: Mapping[str, _Kinds] = {
+    **{op: {} for op in ("Relu", "Abs", "Neg", "Sqrt", "Exp", "Log", "Sigmoid", "Tanh", "Erf")},
+    **{op: {} for op in ("Gelu", "Swish", "Softplus", "HardSwish", "Requantize")},
+    **{op: {"alpha": "float"} for op in ("LeakyRelu", "Elu")},
+    "Clip": {"min": "float", "max": "float", **_CLAMP},
+    "HardSigmoid": {"alpha": "float", "beta": "float"},
+}
 OPERATORS: Mapping[str, Operator] = {
-    "Conv": _operator(2, 3, _WINDOW | _CLAMP | {"group"}, lambda i, a: _conv(i, a, 2)),
-    "ConvInteger": _operator(2, 4, _WINDOW | {"group"}, lambda i, a: _conv(i, a, None)),
-    "ConvIntegerToFloat": _operator(4, 5, _WINDOW | {"group"}, lambda i, a: _conv(i, a, 4)),
-    "Gemm": _operator(2, 3, {"alpha", "beta", "transA", "transB"} | _CLAMP, _gemm),
-    "MatMul": _operator(2, 3, _CLAMP, lambda i, a: _matmul(i, 2)),
-    "MatMulInteger": _operator(2, 4, set(), lambda i, a: _matmul(i, None)),
-    "MatMulIntegerToFloat": _operator(4, 5, set(), lambda i, a: _matmul(i, 4)),
-    "Add": _operator(2, 2, _CLAMP, _binary),
-    "Mul": _operator(2, 2, _CLAMP, _binary),
-    "Sub": _operator(2, 2, set(), _binary),
-    "Div": _operator(2, 2, set(), _binary),
-    "MaxPool": _operator(1, 1, _WINDOW | {"ceil_mode"}, _pool),
-    "AveragePool": _operator(1, 1, _WINDOW | {"ceil_mode", "count_include_pad"}, _pool),
-    "GlobalAveragePool": _operator(1, 1, set(), _global_pool),
-    "GlobalMaxPool": _operator(1, 1, set(), _global_pool),
-    "Reshape": _operator(1, 1, {"shape"}, reshape),
-    "Flatten": _operator(1, 1, {"axis"}, flatten),
-    "Transpose": _operator(1, 1, {"perm"}, transpose),
-    "Concat": _operator(1, 2**16, {"axis"}, concat),
-    "Pad": _operator(1, 1, {"pads", "value", "mode"}, pad),
-    "Identity": _operator(1, 1, set(), _same),
-    "Softmax": _operator(1, 1, {"axis"}, _softmax),
-    "QuantizeLinear": _operator(1, 1, set(), _same),
-    "DequantizeLinear": _operator(1, 1, set(), _same),
-    "DynamicQuantizeLinear": _operator(1, 1, set(), _dynamic),
-    "Relu": _UNARY,
-    "Clip": _operator(1, 2, {"min", "max"} | _CLAMP, _same),
-    "LeakyRelu": _operator(1, 2, {"alpha"}, _same),
-    "Elu": _operator(1, 2, {"alpha"}, _same),
-    "HardSigmoid": _operator(1, 2, {"alpha", "beta"}, _same),
-    "Requantize": _operator(2, 2, set(), _same),
-    **{
-        name: _UNARY
-        for name in (
-            "Abs",
-            "Neg",
-            "Sqrt",
-            "Exp",
-            "Log",
-            "Sigmoid",
-            "Tanh",
-            "Erf",
-            "Gelu",
-            "Swish",
-            "Softplus",
-            "HardSwish",
-        )
-    },
+    "Conv": Operator(2, 3, {**_CONV, **_CLAMP}, lambda i, a: _conv(i, a, 2)),
+    "ConvInteger": Operator(2, 4, _CONV, lambda i, a: _conv(i, a, None)),
+    "ConvIntegerToFloat": Operator(4, 5, _CONV, lambda i, a: _conv(i, a, 4)),
+    "Gemm": Operator(2, 3, _GEMM, _gemm),
+    "MatMul": Operator(2, 3, _CLAMP, lambda i, a: _matmul(i, 2)),
+    "MatMulInteger": Operator(2, 4, {}, lambda i, a: _matmul(i, None)),
+    "MatMulIntegerToFloat": Operator(4, 5, {}, lambda i, a: _matmul(i, 4)),
+    "Add": Operator(2, 2, _CLAMP, _binary),
+    "Mul": Operator(2, 2, _CLAMP, _binary),
+    "Sub": Operator(2, 2, {}, _binary),
+    "Div": Operator(2, 2, {}, _binary),
+    "MaxPool": Operator(1, 1, _POOL, _pool),
+    "AveragePool": Operator(1, 1, {**_POOL, **_CLAMP, "count_include_pad": (0, 1)}, _pool),
+    "GlobalAveragePool": Operator(1, 1, _CLAMP, _global_pool),
+    "GlobalMaxPool": Operator(1, 1, {}, _global_pool),
+    "Reshape": Operator(1, 1, {"shape": "ints"}, reshape),
+    "Flatten": Operator(1, 1, {"axis": (1,)}, flatten),
+    "Transpose": Operator(1, 1, {"perm": "ints"}, transpose),
+    "Concat": Operator(1, 2**31, {"axis": "int"}, concat),
+    "Pad": Operator(1, 1, {"pads": "ints", "value": "float", "mode": ("constant",)}, pad),
+    "Identity": Operator(1, 1, {}, _same),
+    "Softmax": Operator(1, 1, {"axis": "int"}, _softmax),
+    "QuantizeLinear": Operator(1, 1, {}, _same),
+    "DequantizeLinear": Operator(1, 1, {}, _same),
+    "DynamicQuantizeLinear": Operator(1, 1, {}, _dynamic),
+    **{op: Operator(1, 2, kinds, _unary) for op, kinds in _UNARY.items()},
 }

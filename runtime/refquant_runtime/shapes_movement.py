@@ -1,29 +1,24 @@
 """Shapes of the operators that only move elements, and the checks that all shape rules share."""
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+
+from refquant_runtime.rules import Attributes, can, need
 
 __all__ = [
-    "axis_of", "concat", "flatten", "integers", "need", "pad", "reshape", "shape_of", "transpose",
+    "axis_of", "concat", "flatten", "integers", "pad", "reshape", "shape_of", "transpose",
 ]  # fmt: skip
 
 Shape = tuple[int, ...]
-Attributes = Mapping[str, Any]
-
-
-def need(condition: bool, rule: str) -> None:
-    """Raise ``ValueError`` with the rule unless it holds."""
-    if not condition:
-        raise ValueError(rule)
+MOST = 2**31  # of an attribute: more than any size, and kernels multiply it by sizes in int64
 
 
 def integers(attributes: Attributes, key: str, default: list[int], minimum: int) -> list[int]:
     """Return a list attribute of as many integers as its default has."""
-    value = attributes.get(key, default)
-    ok = isinstance(value, list) and len(value) == len(default)
-    ok = ok and all(type(v) is int and minimum <= v < 2**20 for v in value)
-    need(ok, f"attribute {key} must be {len(default)} integers >= {minimum}, got {value!r}")
+    value: list[int] = attributes.get(key, default)
+    ok = len(value) == len(default) and all(v >= minimum for v in value)
+    need(ok, f"attribute {key} must be {len(default)} integers >= {minimum}, got {value!r:.60}")
+    can(all(v < MOST for v in value), f"attribute {key} is {value!r:.60}, from 2**31 on")
     return list(value)
 
 
@@ -37,11 +32,11 @@ def shape_of(inputs: Sequence[Shape | None], index: int) -> Shape:
 
 def reshape(inputs: Sequence[Shape | None], attributes: Attributes) -> list[Shape]:
     """Reshape: 0 copies a dimension, -1 takes what is left."""
-    x, target = shape_of(inputs, 0), attributes.get("shape")
-    ok = isinstance(target, list) and all(type(v) is int and -1 <= v < 2**31 for v in target)
-    need(ok, f"attribute shape is {target!r}")
-    assert isinstance(target, list)
-    need(target.count(-1) <= 1, f"attribute shape is {target!r}")
+    x = shape_of(inputs, 0)
+    need("shape" in attributes, "needs the attribute shape")
+    target: list[int] = attributes["shape"]
+    ok = all(v >= -1 for v in target) and target.count(-1) <= 1 and len(target) <= 6
+    need(ok, f"attribute shape is {target!r:.60}: at most 6 sizes, at most one of them -1")
     need(all(v != 0 or i < len(x) for i, v in enumerate(target)), "a 0 copies no dimension")
     sizes = [x[i] if v == 0 else v for i, v in enumerate(target)]
     if -1 in sizes:
@@ -56,15 +51,15 @@ def transpose(inputs: Sequence[Shape | None], attributes: Attributes) -> list[Sh
     """Transpose: the dimensions in the order of perm."""
     x = shape_of(inputs, 0)
     perm = attributes.get("perm", list(range(len(x)))[::-1])
-    need(isinstance(perm, list) and sorted(perm) == list(range(len(x))), f"perm is {perm!r}")
+    need(sorted(perm) == list(range(len(x))), f"perm {perm!r:.60} does not fit rank {len(x)}")
     return [tuple(x[axis] for axis in perm)]
 
 
 def axis_of(attributes: Attributes, rank: int, default: int | None = None) -> int:
     """Return the attribute axis, counted from the front."""
-    axis = attributes.get("axis", default)
-    need(type(axis) is int and -rank <= axis < rank, f"axis {axis!r} is outside rank {rank}")
-    assert isinstance(axis, int)
+    need("axis" in attributes or default is not None, "needs the attribute axis")
+    axis: int = attributes.get("axis", default)
+    need(-rank <= axis < rank, f"axis {axis} is outside rank {rank}")
     return axis % rank
 
 
@@ -81,7 +76,7 @@ def concat(inputs: Sequence[Shape | None], attributes: Attributes) -> list[Shape
 def pad(inputs: Sequence[Shape | None], attributes: Attributes) -> list[Shape]:
     """Pad: every dimension grows by its two pads."""
     x = shape_of(inputs, 0)
-    need(attributes.get("mode", "constant") == "constant", "mode must be constant")
+    need("pads" in attributes, "needs the attribute pads")
     pads = integers(attributes, "pads", [0] * (2 * len(x)), 0)
     return [tuple(s + a + b for s, a, b in zip(x, pads, pads[len(x) :], strict=False))]
 
@@ -89,5 +84,5 @@ def pad(inputs: Sequence[Shape | None], attributes: Attributes) -> list[Shape]:
 def flatten(inputs: Sequence[Shape | None], attributes: Attributes) -> list[Shape]:
     """Flatten: all but the first dimension become one."""
     x = shape_of(inputs, 0)
-    need(attributes.get("axis", 1) == 1 and len(x) >= 1, "axis must be 1")
+    need(len(x) >= 1, "needs rank 1 or more, got a scalar")
     return [(x[0], math.prod(x[1:]))]

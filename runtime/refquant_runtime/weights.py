@@ -9,18 +9,41 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from refquant_runtime.graph import SUBBYTE, Node, Quant, Value
+from refquant_runtime.graph import DTYPE_RANGE, SUBBYTE, Node, Quant, Value
+from refquant_runtime.rules import can
 
 __all__ = [
+    "EIGHT",
     "as_matrix",
     "block_parameters",
+    "codes_of",
     "column_scales",
     "integer_weights",
     "prove_accumulator",
+    "reach_of",
     "unpack",
 ]
 
 Array = NDArray[Any]
+EIGHT = ("int8", "uint8")
+
+
+def codes_of(value: Value) -> Quant:
+    """Return the parameters of a value of 8-bit codes with one scale; refuse any other."""
+    quant = value.quant
+    if quant is None or value.dtype == "int32":
+        raise ValueError(f"{value.name!r} must be codes with quant, got {value.dtype}")
+    if quant.block_shape is not None:
+        raise ValueError(f"{value.name!r} must have one scale, got blocks")
+    can(value.dtype in EIGHT, f"{value.name!r} of {value.dtype}")
+    return quant
+
+
+def reach_of(value: Value) -> int:
+    """Return the largest distance of a code from its zero point."""
+    low, high = DTYPE_RANGE[value.dtype]
+    zero = int(codes_of(value).zero_point)
+    return max(high - zero, zero - low)
 
 
 def unpack(value: Value) -> Array:
@@ -57,18 +80,19 @@ def _expand(parameters: Array, quant: Quant, shape: tuple[int, ...]) -> Array:
     """Repeat block parameters until there is one an element."""
     if quant.block_shape is None or parameters.ndim == 0:
         return np.broadcast_to(parameters, shape)
-    for axis, size in enumerate(quant.block_shape):
-        parameters = np.repeat(parameters, size, axis)
-    return parameters[tuple(slice(0, size) for size in shape)]
+    for axis, (block, size) in enumerate(zip(quant.block_shape, shape, strict=True)):
+        # A block may be larger than its axis, by any amount: repeat no more than is used.
+        parameters = np.repeat(parameters, min(block, max(size, 1)), axis)
+        parameters = parameters[(slice(None),) * axis + (slice(0, size),)]
+    return parameters
 
 
 def integer_weights(node: Node, w: Value, zero: Value | None = None) -> tuple[Array, Array]:
     """Return ``code - zero_point`` as an int32 matrix (K, N), and the scale of each column."""
-    if len(w.shape) != 2 and not node.op.startswith("Conv"):
-        raise ValueError(f"integer weights must be a matrix, got shape {list(w.shape)}")
     codes = unpack(w).astype(np.int32)
     scales = np.ones(1, np.float32)
     if w.quant is not None:
+        _need_channels(node, w, w.quant)
         codes = codes - _expand(w.quant.zero_point, w.quant, w.shape)
         scales = column_scales(node, w)
     matrix = as_matrix(node, codes)
@@ -78,16 +102,26 @@ def integer_weights(node: Node, w: Value, zero: Value | None = None) -> tuple[Ar
     return np.ascontiguousarray(matrix, np.int32), np.broadcast_to(scales, (matrix.shape[1],))
 
 
+def _need_channels(node: Node, w: Value, quant: Quant) -> None:
+    """Refuse parameters that vary along anything but the output channels."""
+    rows = node.op.startswith("Conv") or bool(node.attributes.get("transB", 0))
+    channel = 0 if rows else len(w.shape) - 1
+    one_each = tuple(size if axis == channel else 1 for axis, size in enumerate(w.shape))
+    for name, array in (("scale", quant.scale), ("zero point", quant.zero_point)):
+        if array.size != 1 and array.shape != one_each:
+            raise ValueError(
+                f"integer weights of shape {list(w.shape)} need one {name}, or one for each output "
+                f"channel, shape {list(one_each)}; got shape {list(array.shape)}"
+            )
+
+
 def column_scales(node: Node, w: Value) -> Array:
-    """Return the scale of each output column; one for all, or one each, and nothing finer."""
+    """Return the scale of each output column: one for all, or one each."""
     quant = w.quant
     assert quant is not None
     if quant.scale.size == 1:
         return quant.scale.reshape(1)
-    matrix = as_matrix(node, _expand(quant.scale, quant, w.shape))
-    if matrix.size and not (matrix == matrix[0]).all():
-        raise ValueError("integer weights need one scale for each output channel, not finer blocks")
-    return np.ascontiguousarray(matrix[0])
+    return np.ascontiguousarray(as_matrix(node, _expand(quant.scale, quant, w.shape))[0])
 
 
 def block_parameters(node: Node, w: Value) -> tuple[Array, Array, Array]:

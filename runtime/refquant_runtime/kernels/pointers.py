@@ -35,6 +35,7 @@ __all__ = [
     "F32_TILE",
     "INT8_TILE",
     "aligned_empty",
+    "aligned_zeros",
     "as_f32",
     "as_i8",
     "as_i32",
@@ -64,7 +65,15 @@ def aligned_empty(nbytes: int) -> NDArray[np.uint8]:
     """
     if nbytes < 0:
         raise ValueError(f"nbytes must be at least 0, got {nbytes}")
-    raw = np.empty(nbytes + ALIGNMENT, np.uint8)
+    return _aligned(np.empty(nbytes + ALIGNMENT, np.uint8), nbytes)
+
+
+def aligned_zeros(nbytes: int) -> NDArray[np.uint8]:
+    """Return ``nbytes`` zeros that start on a 64-byte boundary; untouched pages cost nothing."""
+    return _aligned(np.zeros(nbytes + ALIGNMENT, np.uint8), nbytes)
+
+
+def _aligned(raw: NDArray[np.uint8], nbytes: int) -> NDArray[np.uint8]:
     start = -raw.ctypes.data % ALIGNMENT
     return raw[start : start + nbytes]
 

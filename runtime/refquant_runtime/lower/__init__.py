@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 
 from refquant_runtime.contracts import Arithmetic
+from refquant_runtime.errors import UnsupportedError
 from refquant_runtime.graph import Graph, Node
 from refquant_runtime.kernels.elementary import FUNCTIONS
 from refquant_runtime.lower.binary import lower_binary
@@ -72,5 +73,9 @@ def lower(
     inputs = {name: ctx.places[name, FIRST] for name in graph.inputs}
     for buffer in outputs.values():
         buffer.pinned = True
-    plan = finish(ctx.steps, ctx.constants, [*inputs.values(), *outputs.values()])
+    try:
+        plan = finish(ctx.steps, ctx.constants, [*inputs.values(), *outputs.values()])
+    except (MemoryError, UnsupportedError) as error:
+        problem = str(error) or "not enough memory"
+        raise UnsupportedError(f"{graph.path}: {problem}; use a smaller model") from error
     return plan, inputs, outputs

@@ -23,12 +23,12 @@ from refquant_runtime.lower.context import (
     strides_of,
 )
 from refquant_runtime.lower.fixedpoint import (
+    float_multiplier,
     need_int32_when_shifted,
     quantize_multiplier,
-    reach_of,
 )
 from refquant_runtime.plan import Buffer
-from refquant_runtime.weights import unpack
+from refquant_runtime.weights import reach_of, unpack
 
 __all__ = ["lower_binary"]
 
@@ -121,7 +121,7 @@ def _integer_binary(ctx: Lowering, node: Node, a: Value, b: Value, y: Value) -> 
     }  # fmt: skip
     sa, sb, sy = (np.float64(q.scale) for q in (aq, bq, yq))
     if mode == "float_rne":
-        params["y_scale"] = f32_bits(np.float32(np.float32(aq.scale * bq.scale) / yq.scale))
+        params["y_scale"] = f32_bits(float_multiplier(ctx, node, aq.scale, bq.scale, yq.scale))
     elif mode == "tflite_shift20":
         twice = 2 * max(sa, sb)
         real = np.array([sa / twice, sb / twice, twice / (2.0**20 * sy)])
@@ -135,8 +135,9 @@ def _integer_binary(ctx: Lowering, node: Node, a: Value, b: Value, y: Value) -> 
         params |= {"m1": int(m[0]), "s1": int(s[0])}
         need_int32_when_shifted(ctx, node, np.array(reach_of(a) * reach_of(b)), s)
     elif mode == "xnnpack_shift20":
-        ra, rb = np.float32(aq.scale / yq.scale), np.float32(bq.scale / yq.scale)
-        shift = 20 - (int(np.frexp(max(ra, rb))[1]) - 1)
+        with np.errstate(over="ignore", under="ignore"):
+            ra, rb = np.float32(aq.scale / yq.scale), np.float32(bq.scale / yq.scale)
+        shift = 0 if np.isinf(max(ra, rb)) else 20 - (int(np.frexp(max(ra, rb))[1]) - 1)
         if not 1 <= shift <= 30:
             raise UnsupportedError(f"{ctx.graph.path}: node {node.name!r}: scales are too far "
                                    f"apart for contract {arithmetic.name!r}")  # fmt: skip

@@ -109,7 +109,7 @@ class Lowering:
     @staticmethod
     def itemsize(value: Value) -> int:
         """Return the bytes of one element as it lies in the arena."""
-        return 4 if value.dtype in ("float32", "int32") else 1
+        return {"float32": 4, "int32": 4, "int16": 2, "uint16": 2}.get(value.dtype, 1)
 
     def nbytes(self, value: Value) -> int:
         """Return the bytes of a value in the arena."""
@@ -171,6 +171,8 @@ class Lowering:
     ) -> None:
         """Append one kernel call; ``scratch`` bytes are set aside for every thread."""
         assert self.node is not None
+        if not any(buffer.nbytes for buffer in writes):
+            return  # nothing to compute: kernels need not know of empty tensors
         unknown = params.keys() - set(fields)
         assert not unknown, f"{kernel.__name__} has no fields {unknown}"
         numbers = dict(params)
@@ -189,6 +191,8 @@ class Lowering:
         to_strides: Shape, from_offset: int = 0, to_offset: int = 0,
     ) -> None:  # fmt: skip
         """Append a strided copy; offsets and strides in elements."""
+        if 0 in dims:
+            return
         pad = 6 - len(dims)
         params: dict[str, int | Buffer | At] = {
             "x": At(source, from_offset * itemsize),

@@ -58,7 +58,7 @@ def lower_unary(ctx: Lowering, node: Node) -> None:
         own |= dict(zip(("a", "b"), numbers, strict=False))
         _pointwise(ctx, node, elementwise.unary_f32, elementwise.UNARY, own)
         return
-    if len(node.inputs) > 1:
+    if len(node.inputs) > 1 and node.inputs[1]:
         table = unpack(ctx.value(node.inputs[1]))
     else:
         low, high = clamp_of(node, y)

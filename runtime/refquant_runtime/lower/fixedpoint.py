@@ -6,10 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from refquant_runtime.errors import UnsupportedError
-from refquant_runtime.graph import DTYPE_RANGE, Node, Value
-from refquant_runtime.lower.context import Lowering, quant_of
+from refquant_runtime.graph import Node
+from refquant_runtime.lower.context import Lowering
 
-__all__ = ["need_int32_when_shifted", "quantize_multiplier", "reach_of"]
+__all__ = ["float_multiplier", "need_int32_when_shifted", "quantize_multiplier"]
 
 Array = NDArray[Any]
 
@@ -31,11 +31,16 @@ def quantize_multiplier(real: Array) -> tuple[Array, Array]:
     )
 
 
-def reach_of(value: Value) -> int:
-    """Return the largest distance of a code from its zero point."""
-    low, high = DTYPE_RANGE[value.dtype]
-    zero = int(quant_of(value).zero_point)
-    return max(high - zero, zero - low)
+def float_multiplier(ctx: Lowering, node: Node, sx: Array, sw: Array, sy: Array) -> Array:
+    """Return ``f32(f32(sx * sw) / sy)``; refuse an infinite one."""
+    with np.errstate(over="ignore", under="ignore"):
+        multiplier = np.asarray(np.asarray(sx * sw, np.float32) / sy, np.float32)
+    if not np.isfinite(multiplier).all():
+        raise UnsupportedError(
+            f"{ctx.graph.path}: node {node.name!r}: its multiplier sx * sw / sy is infinite; "
+            "give the output a larger scale"
+        )
+    return multiplier
 
 
 def need_int32_when_shifted(ctx: Lowering, node: Node, bound: Array, shift: Array) -> None:

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from refquant_runtime.errors import UnsupportedError
 from refquant_runtime.graph import Node
 from refquant_runtime.kernels import depthwise, gemm_i8
 from refquant_runtime.kernels.packing import pack_int8_weights
@@ -26,13 +25,13 @@ from refquant_runtime.lower.context import (
     quant_of,
 )
 from refquant_runtime.lower.fixedpoint import (
+    float_multiplier,
     need_int32_when_shifted,
     quantize_multiplier,
-    reach_of,
 )
 from refquant_runtime.lower.windows import conv_window, is_depthwise, rows_of
 from refquant_runtime.plan import At, Buffer
-from refquant_runtime.weights import integer_weights
+from refquant_runtime.weights import integer_weights, reach_of
 
 __all__ = ["lower_integer"]
 
@@ -77,13 +76,7 @@ def _static(ctx: Lowering, node: Node, matrix: Array, scales: Array) -> Params:
         "high": high,
     }
     if arithmetic.requantize == "float_rne":
-        with np.errstate(over="ignore"):
-            multiplier = ((xq.scale * scales).astype(np.float32) / yq.scale).astype(np.float32)
-        if not np.isfinite(multiplier).all():
-            raise UnsupportedError(
-                f"{ctx.graph.path}: node {node.name!r}: its multiplier sx * sw / sy is infinite; "
-                "give the output a larger scale"
-            )
+        multiplier = float_multiplier(ctx, node, xq.scale, scales, yq.scale)
         return params | {"multiplier": ctx.constants.add(multiplier)}
     real = np.float64(xq.scale) * scales.astype(np.float64) / np.float64(yq.scale)
     m, shift = quantize_multiplier(real)

@@ -4,13 +4,14 @@ import math
 
 import numpy as np
 
-from refquant_runtime.graph import DTYPE_RANGE, Node, Value
+from refquant_runtime.graph import Node, Value
 from refquant_runtime.kernels import pool
 from refquant_runtime.lower.context import (
     FIRST,
     LAST,
     Lowering,
     Params,
+    clamp_of,
     f32_bits,
     permuted,
     strides_of,
@@ -39,7 +40,7 @@ def lower_pool(ctx: Lowering, node: Node) -> None:
     if integer and average:
         assert x.quant is not None
         assert y.quant is not None
-        low, high = DTYPE_RANGE[y.dtype]
+        low, high = clamp_of(node, y)
         params |= {
             "half_away": int(ctx.arithmetic(node).average_pool == "half_away"),
             "x_scale": f32_bits(float(x.quant.scale)), "y_scale": f32_bits(float(y.quant.scale)),

@@ -10,10 +10,11 @@ from refquant_runtime.kernels import reduce
 from refquant_runtime.kernels.requantize import MODES
 from refquant_runtime.lower.context import FIRST, Lowering, Params, clamp_of, quant_of
 from refquant_runtime.lower.fixedpoint import (
+    float_multiplier,
     need_int32_when_shifted,
     quantize_multiplier,
-    reach_of,
 )
+from refquant_runtime.weights import reach_of
 
 __all__ = ["lower_matmul_codes", "lower_matmul_float"]
 
@@ -46,7 +47,7 @@ def lower_matmul_codes(ctx: Lowering, node: Node) -> None:
         "zero_point": int(yq.zero_point), "low": low, "high": high,
     }  # fmt: skip
     if arithmetic.requantize == "float_rne":
-        m32 = np.float32(np.float32(aq.scale * bq.scale) / yq.scale)
+        m32 = float_multiplier(ctx, node, aq.scale, bq.scale, yq.scale)
         params["multiplier"] = ctx.constants.add(np.full(n, m32, np.float32))
     else:
         real = np.float64(aq.scale) * np.float64(bq.scale) / np.float64(yq.scale)

@@ -56,5 +56,7 @@ def test_an_infinite_real_multiplier_is_refused() -> None:
     scales = np.array([1.0, 3e38], np.float32)
     exact = float_multiplier(ctx, NODE, np.float32(0.5), scales, np.float32(2))  # type: ignore[arg-type]
     assert exact.tolist() == [0.25, float(np.float32(3e38)) / 4], "f32(f32(sx * sw) / sy)"
-    with pytest.raises(UnsupportedError, match=r"m\.rq: node 'conv': its multiplier .* is infinite"):
+    with pytest.raises(
+        UnsupportedError, match=r"m\.rq: node 'conv': its multiplier .* is infinite"
+    ):
         float_multiplier(ctx, NODE, np.float32(0.5), scales, np.float32(0.01))  # type: ignore[arg-type]
