@@ -64,16 +64,16 @@ def print_rows(rows: Sequence[Row]) -> None:
                 decimals(row.top1_drop, 2),
                 decimals(row.sqnr_db, 1),
                 "yes" if row.bit_exact else "NO",
-                decimals(row.latency_ms, 3),
+                _three_digits(row.latency_ms),
                 "-" if row.speedup is None else f"{decimals(row.speedup, 2)}x",
             )
             for row in rows
         ],
     )
     sys.stdout.write(
-        f"\nsize, speed: times smaller, faster than {BASELINE}. drop: of top-1, in points. "
-        f"SQNR: of the scores.\nms: median latency of one image, {_threads(rows[0].threads[:1])}, "
-        f"{rows[0].isa}. bit exact: runtime = reference, every byte.\n\n"
+        f"\nsize, speed: times smaller and faster than {BASELINE}; drop: points of top-1\n"
+        f"SQNR: of the scores; bit exact: runtime = reference, every byte of each image\n"
+        f"ms: median latency of one image, {_threads(rows[0].threads[:1])}, {rows[0].isa}\n\n"
     )
 
 
@@ -87,6 +87,10 @@ def verdict(rows: Sequence[Row]) -> str:
     said = f"{count} bit-exact on {images} with {_threads(rows[0].threads)}"
     best = next((row for row in rows if row.scheme == HEADLINE), None)
     return f"{said}." if best is None else f"{said}; {_praise(best)}."
+
+
+def _three_digits(value: float) -> str:
+    return decimals(value, 3 if value < 1 else 2 if value < 10 else 1)
 
 
 def _fault(row: Row) -> str:
