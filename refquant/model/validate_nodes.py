@@ -32,8 +32,7 @@ def check_node(graph: Graph, node: Node) -> None:
     outputs = [graph.values[name] for name in node.outputs]
     _check_shapes(node, inputs, outputs)
     _check_contract(graph, node, [*inputs, *outputs])
-    quantized = any(v is not None and v.quant is not None for v in (*inputs, *outputs))
-    if not quantized:
+    if outputs[0].quant is None:
         for name in ("clamp_min", "clamp_max"):
             if name in node.attributes:
                 raise ValueError(f"attribute {name} is for a quantized output; remove it")

@@ -138,7 +138,8 @@ class ValueReader(Fields):
             self.fail(where, f"{key} {value!r:.40} is neither a number nor a tensor's name")
         # The range first: an integer out of it raises, a float overflows.
         fits = abs(value) <= LARGEST if dtype is np.float32 else -(2**31) <= value < 2**31
-        number = np.array(value if fits else 0, dtype)
-        if not fits or number != value:
+        number: Array = np.array(value if fits else 0, dtype)
+        # item(): a Python number, or NumPy would round ``value`` before comparing.
+        if not fits or number.item() != value:
             self.fail(where, f"{key} {value!r} is not exactly a {np.dtype(dtype).name}")
         return number
