@@ -87,7 +87,7 @@ def fold_batch_normalization(graph: Graph) -> Graph:
     >>> folded = fold_batch_normalization(b.graph([y]))
     >>> [node.op for node in folded.nodes]
     ['Conv']
-    >>> [float(folded.constants[f"conv.{part}"].item()) for part in ("weight", "bias")]
+    >>> [float(folded.constants[part].item()) for part in ("conv.weight", "conv.bias")]
     [2.0, 0.0]
     """
     for name in [node.name for node in graph.nodes if node.op == "BatchNormalization"]:
@@ -152,8 +152,8 @@ def _folded(graph: Graph, linear: Node, norm: Node) -> Graph:
     along = (-1, *(1,) * (w.ndim - 1)) if rows else (1, -1)
     has_bias = len(linear.inputs) > 2 and linear.inputs[2] != ""
     b = graph.constants[linear.inputs[2]].astype(np.float64) if has_bias else np.zeros(1)
-    weight = _new_name(graph, f"{linear.name}.weight")
-    bias = _new_name(graph, f"{linear.name}.bias")
+    weight = _constant_name(graph, linear, 1, "weight")
+    bias = _constant_name(graph, linear, 2, "bias")
     constants = {
         weight: _to_float32(norm, w * gain.reshape(along)),
         bias: _to_float32(norm, (b - mean) * gain + offset),
@@ -211,7 +211,12 @@ def _replaced(
     )
 
 
-def _new_name(graph: Graph, name: str) -> str:
-    while name in graph.values:
+def _constant_name(graph: Graph, linear: Node, index: int, suffix: str) -> str:
+    """Return a name for the operand's successor, which may be that of the operand it replaces."""
+    old = linear.inputs[index] if len(linear.inputs) > index else ""
+    readers = [node for node in graph.nodes for name in node.inputs if name == old]
+    taken = graph.values.keys() - ({old} if len(readers) == 1 else set())
+    name = f"{linear.name}.{suffix}"
+    while name in taken:
         name += "_"
     return name

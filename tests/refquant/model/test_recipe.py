@@ -61,7 +61,10 @@ def test_the_shipped_recipes() -> None:
         assert r.name == name, f"{name} is called {r.name}"
         assert r.contract in {None, *PRESETS}, f"{name}: {r.contract}"
     tflite = shipped["w8a8_tflite"]
-    assert (tflite.contract, tflite.activations) == ("tflite_reference", Activations("int8"))
+    assert (tflite.contract, tflite.activations) == (
+        "tflite_reference",
+        Activations("int8", observer="percentile"),
+    ), "TFLite's contract and signed codes"
 
 
 def test_json_says_every_default_and_parses_back() -> None:
