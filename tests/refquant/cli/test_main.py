@@ -27,6 +27,8 @@ def start(*arguments: object, stdout: Any = subprocess.PIPE) -> "subprocess.Pope
         stdout=stdout,
         stderr=subprocess.PIPE,
         text=True,
+        # Background jobs inherit an interrupt that is ignored; this process is to hear it.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
     )
 
