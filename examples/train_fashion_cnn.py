@@ -5,8 +5,9 @@ this file and nowhere else in the project.
 
 The recipe is fixed beforehand (seed, number of epochs, one-cycle learning rate, AdamW, smoothed
 labels) and the last epoch is kept: the test images are looked at once, after training. All 60,000
-training images are used, shifted by up to two pixels and mirrored at random. The result repeats on
-one machine; another CPU or PyTorch sums in another order and finds slightly other weights.
+training images are used, shifted by up to two pixels and mirrored at random. The result repeats
+with the same CPU, thread count and PyTorch; others sum in another order and find slightly other
+weights.
 
 Example: ``PYTHONPATH=. python examples/train_fashion_cnn.py --out refquant/cli/assets``
 """
