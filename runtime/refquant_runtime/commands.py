@@ -74,7 +74,8 @@ def run_run(arguments: Namespace) -> None:
     outputs = session.run(feeds)
     if arguments.output:
         write_npz(arguments.output, outputs)
-    samples = len(next(iter(feeds.values()))) if feeds else 1
+    batched = [name for name in feeds if session.graph.values[name].batched]
+    samples = len(feeds[batched[0]]) if batched else 1
     result = {
         "model": str(session.path),
         "samples": samples,
@@ -192,21 +193,34 @@ def run_batch(arguments: Namespace) -> None:
 
 def _jobs(source: str) -> Iterator[Mapping[str, Any]]:
     if source == "-":
-        for line in sys.stdin:
+        for number, line in enumerate(sys.stdin, 1):
             if line.strip():
-                yield _checked(json.loads(line))
+                yield _checked(_parsed(f"line {number}", line))
         return
     with open(source, encoding="utf-8") as file:
-        jobs = json.load(file)
+        jobs = _parsed(source, file.read())
     if not isinstance(jobs, list):
         raise InputError(f"{source}: is not a JSON list of jobs")
     yield from map(_checked, jobs)
+
+
+def _parsed(where: str, text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{where}: not JSON ({error}); write one object a job") from error
 
 
 def _checked(job: Any) -> Mapping[str, Any]:
     known = {"model", "input", "output", "threads", "isa", "bench"}
     if not isinstance(job, dict) or not {"model", "input", "output"} <= job.keys() <= known:
         raise InputError(f"a job needs model, input and output, and knows only {sorted(known)}")
+    for key in ("model", "input", "output", "isa"):
+        if not isinstance(job.get(key, ""), str):
+            raise InputError(f"a job's {key} is a string, got {job[key]!r:.60}")
+    threads = job.get("threads", [1])
+    if not isinstance(threads, list) or not threads:
+        raise InputError(f"a job's threads is a list of numbers of threads, got {threads!r:.60}")
     return job
 
 
@@ -218,7 +232,7 @@ def _job(job: Mapping[str, Any]) -> dict[str, Any]:
     digests: dict[str, str] = {}
     median = None
     try:
-        for threads in job.get("threads") or [1]:
+        for threads in job.get("threads", [1]):
             session = Session(job["model"], threads=threads)
             outputs = session.run(_feeds(session, job["input"]))
             digests[str(threads)] = hashlib.sha256(

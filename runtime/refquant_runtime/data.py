@@ -1,7 +1,7 @@
 """Arrays in and out of ``.npz`` files: nothing pickled, nothing half written."""
 
 import os
-import tempfile
+import secrets
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -31,29 +31,28 @@ def read_npz(path: str | os.PathLike[str]) -> dict[str, NDArray[Any]]:
             return {name: archive_arrays[name] for name in archive_arrays.files}
     except InputError:
         raise
-    except (zipfile.BadZipFile, ValueError, OSError, EOFError, KeyError, NotImplementedError,
-            RuntimeError, MemoryError) as error:  # fmt: skip
+    except Exception as error:  # zipfile, zlib and NumPy's parser raise what they like
+        problem = " ".join(str(error).split()) or type(error).__name__
         raise InputError(
-            f"{where}: not a readable .npz file ({error}); write it with numpy.savez"
+            f"{where}: not a readable .npz file ({problem:.200}); write it with numpy.savez"
         ) from error
 
 
 def write_npz(path: str | os.PathLike[str], arrays: Mapping[str, NDArray[Any]]) -> int:
     """Write arrays to an archive, whole or not at all; return its size."""
     where = Path(path)
+    # Beside the target: a rename within one file system is atomic. The mode is the user's default.
+    temporary = where.with_name(f".{secrets.token_hex(8)}.npz.tmp")
     try:
-        handle, name = tempfile.mkstemp(dir=where.parent, prefix=f".{where.name}.", suffix=".npz")
-    except OSError as error:
-        raise InputError(f"{where}: cannot be written ({error.strerror})") from error
-    try:
-        with os.fdopen(handle, "wb") as file:
-            # numpy's own keyword is called "file": names go through a dict that cannot clash.
+        with temporary.open("xb") as file:
             _savez(file, arrays)
-        os.replace(name, where)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-    return where.stat().st_size
+        temporary.replace(where)
+        return where.stat().st_size
+    except (OSError, ValueError) as error:  # ValueError: no name, or one with a NUL
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"{where}: cannot be written ({reason}); choose another place") from error
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def _savez(file: Any, arrays: Mapping[str, NDArray[Any]]) -> None:

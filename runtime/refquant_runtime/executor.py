@@ -23,7 +23,7 @@ from numba.extending import intrinsic
 
 from refquant_runtime.errors import InputError
 from refquant_runtime.kernels.abi import call_kernel
-from refquant_runtime.kernels.cache import cached_njit
+from refquant_runtime.kernels.cache import cached_njit, unless_damaged
 from refquant_runtime.kernels.pointers import aligned_empty, offset, pointer
 from refquant_runtime.plan import Plan
 
@@ -157,14 +157,19 @@ class _Crew:
         self.asleep = 0
         self.args = (plan.codes, plan.params, plan.arena, plan.consts, self.control)
         self.threads: list[threading.Thread] = []
-        if nthreads > 1:
-            self.start()
+        unless_damaged(self.compile)
+        self.control[:] = 0
+        self.start()
+
+    def compile(self) -> None:
+        """Call every function once to no effect: here an error reaches the caller."""
+        lead(*self.args, 0, 0, 0, self.nthreads)
+        if self.nthreads > 1:
+            announce(self.control, 0, 0)
+            self.control[STOP] = 1
+            follow(*self.args, 1, self.nthreads, 0)
 
     def start(self) -> None:
-        # Compile here, where an error reaches the caller: with the wish to stop it returns at once.
-        self.control[STOP] = 1
-        follow(*self.args, 1, self.nthreads, 0)
-        self.control[STOP] = 0
         for tid in range(1, self.nthreads):
             name = f"refquant-{tid}"
             thread = threading.Thread(target=self.work, args=(tid,), daemon=True, name=name)

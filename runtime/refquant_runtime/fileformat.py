@@ -113,7 +113,7 @@ def _metadata(path: Path, metadata: Any) -> dict[str, str]:
     if not isinstance(metadata, dict) or not all(isinstance(v, str) for v in metadata.values()):
         _fail(path, "__metadata__", "is missing or not a map of strings", "this is not a .rq file")
     if (version := metadata.get("format")) != FORMAT:
-        _fail(path, "format", f"{version!r} is not {FORMAT!r}", "use a runtime that reads it")
+        _fail(path, "format", f"{version!r:.60} is not {FORMAT!r}", "use a runtime that reads it")
     if set(metadata) != expected:
         odd = sorted(set(metadata) ^ expected)
         _fail(path, "__metadata__", f"unknown or missing keys {odd}", REWRITE)

@@ -10,7 +10,7 @@ import hashlib
 import logging
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -19,7 +19,7 @@ from typing import Any
 from numba import cfunc, njit
 from numba.core import config
 
-__all__ = ["cache_folder", "cached_cfunc", "cached_njit", "notice_compilation"]
+__all__ = ["cache_folder", "cached_cfunc", "cached_njit", "notice_compilation", "unless_damaged"]
 
 _LOG = logging.getLogger("refquant_runtime")
 
@@ -67,10 +67,26 @@ def cached_njit(function: Any) -> Any:
 def cached_cfunc(signature: Any, function: Any) -> Any:
     """Compile a function with a C interface now, or take it from the folder."""
     with _our_folder() as possible:
-        compiled = cfunc(signature, cache=possible, error_model="numpy")(function)
+        compiled = unless_damaged(
+            lambda: cfunc(signature, cache=possible, error_model="numpy")(function)
+        )
     if not compiled.cache_hits:
         notice_compilation()
     return compiled
+
+
+def unless_damaged(compile_now: Callable[[], Any]) -> Any:
+    """Return what ``compile_now`` gives; if that fails, once more with an empty folder.
+
+    Files cut short by a loss of power make numba raise whatever its pickles do.
+    """
+    try:
+        return compile_now()
+    except Exception:
+        folder = cache_folder()
+        for file in [] if folder is None else [*folder.rglob("*.nbi"), *folder.rglob("*.nbc")]:
+            file.unlink(missing_ok=True)
+        return compile_now()
 
 
 @cache
