@@ -1,26 +1,20 @@
-"""What the commands do: info, run, bench, profile, doctor and batch."""
+"""What the commands do: info, run, bench, profile, doctor; :mod:`refquant_runtime.jobs` has batch."""
 
-import hashlib
-import json
 import os
 import platform
 import resource
 import statistics
-import sys
 import time
 from argparse import Namespace
-from collections.abc import Iterator, Mapping
 from importlib.metadata import version
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from refquant_runtime import isa
 from refquant_runtime.cli import pairs, show
 from refquant_runtime.contracts import EXECUTED
-from refquant_runtime.data import read_npz, write_npz
-from refquant_runtime.errors import InputError
+from refquant_runtime.data import write_npz
+from refquant_runtime.jobs import digest_of, feeds_of, latencies, run_batch
 from refquant_runtime.kernels.cache import cache_folder
 from refquant_runtime.session import Session
 from refquant_runtime.version import __version__
@@ -68,7 +62,7 @@ def run_run(arguments: Namespace) -> None:
     begin = time.perf_counter()
     session = Session(arguments.model, threads=arguments.threads)
     if arguments.input:
-        feeds = _feeds(session, arguments.input)
+        feeds = feeds_of(session, arguments.input)
     else:
         feeds = {name: np.zeros_like(view) for name, view in session.inputs.items()}
     outputs = session.run(feeds)
@@ -83,36 +77,16 @@ def run_run(arguments: Namespace) -> None:
         "isa": session.isa,
         "seconds": time.perf_counter() - begin,
         "outputs": {
-            name: {"dtype": array.dtype.name, "shape": list(array.shape), "sha256": _digest(array)}
+            name: {
+                "dtype": array.dtype.name,
+                "shape": list(array.shape),
+                "sha256": digest_of(array),
+            }
             for name, array in outputs.items()
         },
         "written": arguments.output,
     }
     show(result, arguments.json, pairs(result))
-
-
-def _feeds(session: Session, path: str) -> dict[str, NDArray[Any]]:
-    """Return the arrays that the model takes; labels and the like may lie beside them."""
-    arrays = read_npz(path)
-    if missing := sorted(set(session.inputs) - set(arrays)):
-        raise InputError(f"{path}: has no array {missing[0]!r}; it has {sorted(arrays)}")
-    return {name: arrays[name] for name in session.inputs}
-
-
-def _digest(array: NDArray[Any]) -> str:
-    return hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest()
-
-
-def _latencies(session: Session, runs: int) -> list[float]:
-    """Return the milliseconds of ``runs`` invocations, after a tenth as many to warm up."""
-    for _ in range(max(3, runs // 10)):
-        session.invoke()
-    times = []
-    for _ in range(runs):
-        begin = time.perf_counter()
-        session.invoke()
-        times.append((time.perf_counter() - begin) * 1e3)
-    return times
 
 
 def run_bench(arguments: Namespace) -> None:
@@ -121,7 +95,7 @@ def run_bench(arguments: Namespace) -> None:
     begin = time.perf_counter()
     session.invoke()
     first = (time.perf_counter() - begin) * 1e3
-    times = _latencies(session, arguments.runs)
+    times = latencies(session, arguments.runs)
     median = statistics.median(times)
     macs = sum(step.macs for step in session.plan.steps)
     result = {
@@ -183,76 +157,3 @@ def run_doctor(arguments: Namespace) -> None:
         lines.append("problem: no folder for compiled kernels; set NUMBA_CACHE_DIR to one that "
                      "can be written, or every start compiles")  # fmt: skip
     show(result, arguments.json, lines)
-
-
-def run_batch(arguments: Namespace) -> None:
-    """Run jobs one after the other in one process; print one JSON line a job."""
-    for job in _jobs(arguments.jobs):
-        print(json.dumps(_job(job)), flush=True)
-
-
-def _jobs(source: str) -> Iterator[Mapping[str, Any]]:
-    if source == "-":
-        for number, line in enumerate(sys.stdin, 1):
-            if line.strip():
-                yield _checked(_parsed(f"line {number}", line))
-        return
-    with open(source, encoding="utf-8") as file:
-        jobs = _parsed(source, file.read())
-    if not isinstance(jobs, list):
-        raise InputError(f"{source}: is not a JSON list of jobs")
-    yield from map(_checked, jobs)
-
-
-def _parsed(where: str, text: str) -> Any:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{where}: not JSON ({error}); write one object a job") from error
-
-
-def _checked(job: Any) -> Mapping[str, Any]:
-    known = {"model", "input", "output", "threads", "isa", "bench"}
-    if not isinstance(job, dict) or not {"model", "input", "output"} <= job.keys() <= known:
-        raise InputError(f"a job needs model, input and output, and knows only {sorted(known)}")
-    for key in ("model", "input", "output", "isa"):
-        if not isinstance(job.get(key, ""), str):
-            raise InputError(f"a job's {key} is a string, got {job[key]!r:.60}")
-    threads = job.get("threads", [1])
-    if not isinstance(threads, list) or not threads:
-        raise InputError(f"a job's threads is a list of numbers of threads, got {threads!r:.60}")
-    return job
-
-
-def _job(job: Mapping[str, Any]) -> dict[str, Any]:
-    """Run one job for each thread count; outputs are those of the first."""
-    before = os.environ.get("REFQUANT_ISA")
-    if job.get("isa"):
-        os.environ["REFQUANT_ISA"] = job["isa"]
-    digests: dict[str, str] = {}
-    median = None
-    try:
-        for threads in job.get("threads", [1]):
-            session = Session(job["model"], threads=threads)
-            outputs = session.run(_feeds(session, job["input"]))
-            digests[str(threads)] = hashlib.sha256(
-                b"".join(_digest(outputs[name]).encode() for name in sorted(outputs))
-            ).hexdigest()
-            if len(digests) == 1:
-                write_npz(job["output"], outputs)
-                if job.get("bench"):
-                    median = statistics.median(_latencies(session, 200))
-            session.close()
-        chosen = isa.chosen()
-    finally:
-        if job.get("isa"):
-            os.environ.pop("REFQUANT_ISA")
-            if before is not None:
-                os.environ["REFQUANT_ISA"] = before
-    return {
-        "model": job["model"],
-        "outputs_sha256": digests,
-        "identical": len(set(digests.values())) == 1,
-        "median_ms": median,
-        "isa": chosen,
-    }
