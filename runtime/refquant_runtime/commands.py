@@ -1,4 +1,4 @@
-"""What the commands do: info, run, bench, profile, doctor; :mod:`refquant_runtime.jobs` has batch."""
+"""What the commands do; ``batch`` is in :mod:`refquant_runtime.jobs`."""
 
 import os
 import platform
