@@ -136,6 +136,8 @@ class ValueReader(Fields):
         kinds = (int, float) if dtype is np.float32 else (int,)
         if type(value) not in kinds:
             self.fail(where, f"{key} {value!r:.40} is neither a number nor a tensor's name")
+        if dtype is np.float32:
+            value = float(value)  # what the text says of a number is said of its float64
         # The range first: an integer out of it raises, a float overflows.
         fits = abs(value) <= LARGEST if dtype is np.float32 else -(2**31) <= value < 2**31
         number: Array = np.array(value if fits else 0, dtype)
