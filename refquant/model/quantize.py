@@ -120,7 +120,10 @@ def _rules(graph: Graph, recipe: Recipe) -> tuple[set[str], dict[str, Weights]]:
             shape = graph.constants[node.inputs[1]].shape
             rules = recipe.weights
             if is_depthwise(node, shape) and rules.bits < 8:
-                rules = Weights(observer=rules.observer)
+                # A group's size may be all that an override says: then there are groups.
+                sized = any("group_size" in override.weights for override in matching)
+                kept = (rules.granularity, rules.group_size) if sized else ("per_channel", None)
+                rules = Weights(8, True, *kept, rules.observer)
             for override in matching:
                 rules = override.applied_to(rules)
             weights[node.name] = rules

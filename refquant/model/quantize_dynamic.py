@@ -71,7 +71,11 @@ def _integer(
     attributes = {k: v for k, v in node.attributes.items() if k not in _GEMM_ONLY}
     turned = Node(node.name, node.op, node.inputs, node.outputs, attributes)
     qparams = weight_qparams(
-        w, rules, block=weight_block(turned, w.shape, rules), contract=contract
+        w,
+        rules,
+        block=weight_block(turned, w.shape, rules),
+        contract=contract,
+        name=weight,
     )
     codes = quantize(w, qparams, contract=contract)
     operands = [shared[x][0], add_codes(b, weight, codes, qparams, suffix=node.name)]

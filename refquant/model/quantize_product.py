@@ -66,7 +66,7 @@ def add_product(
     w = graph.constants[weight]
     axis = channel_axis(node, w.ndim)
     block = weight_block(node, w.shape, rules)
-    qparams = weight_qparams(w, rules, block=block, contract=contract)
+    qparams = weight_qparams(w, rules, block=block, contract=contract, name=weight)
     if bias:
         qparams = fit_bias(qparams, graph.constants[bias], x_scale=x_qparams.scale, axis=axis)
     codes = quantize(w, qparams, contract=contract)

@@ -58,6 +58,6 @@ def _weight(b: Builder, graph: Graph, node: Node, rules: Weights, contract: Cont
     name = node.inputs[1]
     w = graph.constants[name]
     block = weight_block(node, w.shape, rules)
-    qparams = weight_qparams(w, rules, block=block, contract=contract)
+    qparams = weight_qparams(w, rules, block=block, contract=contract, name=name)
     codes = quantize(w, qparams, contract=contract)
     return add_codes(b, name, codes, qparams, suffix=node.name)

@@ -115,11 +115,16 @@ def weight_block(node: Node, shape: tuple[int, ...], rules: Weights) -> tuple[in
 
 
 def weight_qparams(
-    w: Float, rules: Weights, *, block: tuple[int, ...] | None, contract: Contract
+    w: Float,
+    rules: Weights,
+    *,
+    block: tuple[int, ...] | None,
+    contract: Contract,
+    name: str = "w",
 ) -> QParams:
     """Return the parameters of the weight ``w``, one scale for each ``block``.
 
-    ``w`` is float32, finite, not empty; `ValueError` otherwise.
+    ``w`` is float32, finite, not empty; `ValueError` with its ``name`` otherwise.
 
     >>> from refquant.contracts import preset
     >>> w = np.array([[1.0, -2.0], [0.5, 4.0]], np.float32)
@@ -128,7 +133,11 @@ def weight_qparams(
     ([[2.0], [4.0]], 'int8')
     """
     if w.size == 0 or not np.isfinite(w).all():
-        raise ValueError("weights must be finite and not empty; train or clean them first")
+        bad = int(np.count_nonzero(~np.isfinite(w)))
+        raise ValueError(
+            f"weight {name!r} must be finite and not empty, got {bad} NaN or infinity in {w.size} "
+            "elements; train or clean the model first"
+        )
     whole = per_tensor(w.shape) if block is None else block
     lo, hi = (reduce_blocks(w, whole, fn) for fn in ("min", "max"))
     if block is None:

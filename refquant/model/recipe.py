@@ -174,7 +174,7 @@ def _overrides(tables: object) -> tuple[Override, ...]:
     if not isinstance(tables, list):
         raise ValueError(f"override: a list of tables, [[override]], got {tables!r}")
     for table in tables:
-        if "nodes" not in table:
+        if isinstance(table, dict) and "nodes" not in table:
             raise ValueError(f"override: 'nodes' is missing in {table!r}; add a pattern")
     return tuple(_table(Override, "override", table) for table in tables)
 

@@ -9,7 +9,7 @@ with the bound of :mod:`refquant.ops.accumulate`, eq. (2).  Every other fixed-po
 
     bound[c] * m[c] + 1  <=  2**31 - 1                                                         (2)
 
-(the 1 is its rounding).  The float modes saturate and need nothing.
+(the 1 is its rounding).  The float modes saturate and need a finite multiplier only.
 
 A quantized ``Add`` grows with each of its two codes (or falls, or stays), so its extremes are at
 the four pairs of extreme codes: what is defined there is defined everywhere.
@@ -29,11 +29,12 @@ from refquant.numerics.fixedpoint import quantize_multiplier
 from refquant.numerics.ranges import dtype_range
 from refquant.ops.accumulate import AccumulatorOverflowError
 from refquant.ops.elementwise import add_quantized
-from refquant.ops.rescale import FLOAT_MODES, output_multiplier, scalar_parameters
+from refquant.ops.rescale import FLOAT_MODES, output_multiplier, rescale, scalar_parameters
 
 __all__ = ["prove_add", "prove_mul", "prove_rescale"]
 
 _INT32_MAX = 2**31 - 1
+_LARGEST_FLOAT32 = (2.0 - 2.0**-23) * 2.0**127
 _SHIFTED_FIRST = ("gemmlowp_double", "neon_double")
 
 
@@ -53,6 +54,12 @@ def prove_rescale(
     refquant.ops.accumulate.AccumulatorOverflowError: conv: the accumulator of output channel 0, \
 up to 1073741824, leaves int32 when multiplied by 1.5 (gemmlowp_double); use a larger output scale
     """
+    wide = np.asarray(multiplier, np.float64)
+    if not ((wide >= 0) & (wide <= _LARGEST_FLOAT32)).all():  # false for NaN
+        raise ValueError(
+            f"{name}: the multiplier sx * sw / sy is a finite float32 and not negative, got "
+            f"{wide.tolist()}; use positive scales, and a larger one for the output"
+        )
     if contract.requantize in FLOAT_MODES:
         return
     real = np.broadcast_to(np.asarray(multiplier, np.float64).reshape(-1), bound.shape)
@@ -89,6 +96,8 @@ def prove_mul(
         )
     multiplier = output_multiplier(sa, sb, sy, contract=contract)
     prove_rescale(bound, multiplier, contract=contract, name=name)
+    # What is defined for the extreme products is defined for those between them.
+    rescale("Mul", np.stack([-bound, bound]), multiplier, y_qparams=y_qparams, contract=contract)
 
 
 def prove_add(

@@ -55,6 +55,16 @@ def test_an_override_has_its_way_with_depthwise_weights() -> None:
     assert q.values["dw.w"].dtype == "int4", q.values["dw.w"]
 
 
+def test_another_size_of_groups_fits_depthwise_weights_too() -> None:
+    base = Weights(4, granularity="group", group_size=32)
+    q = quantize(small_cnn(), _recipe(base, Override("*", weights={"group_size": 8})))
+    kept = q.values["dw.w"]
+    assert kept.dtype == "int8", "8 bits, as nobody named others"
+    assert kept.quant is not None, "codes"
+    assert kept.quant.block_shape == (1, 1, 2, 3), "at most 8 of 9"
+    assert q.values["fc.w"].quant.block_shape == (8, 1), "the others"  # type: ignore[union-attr]
+
+
 def test_fewer_bits_take_fewer_bytes() -> None:
     sizes = [
         tensor_bytes(quantize(small_cnn(), _recipe(Weights(bits))))["fc.w"] for bits in (8, 4, 2)

@@ -13,6 +13,7 @@ from refquant.contracts import preset
 from refquant.formats.affine import QParams, dequantize, fake_quantize, quantize
 from refquant.model.build import Builder
 from refquant.model.graph import Node, Quant
+from refquant.model.quantize import quantize as quantize_graph
 from refquant.model.quantize_weights import (
     add_codes,
     add_float,
@@ -22,6 +23,7 @@ from refquant.model.quantize_weights import (
     weight_block,
     weight_qparams,
 )
+from refquant.model.recipe import recipe
 from refquant.model.recipe_rules import Weights
 from tests.refquant.model.literals import f32, i8, i32, u8
 
@@ -116,8 +118,17 @@ def test_the_grid_finds_the_outlier() -> None:
 
 @pytest.mark.parametrize("w", [np.zeros((0, 3), F32), np.array([[np.nan]], F32)])
 def test_weights_without_a_range(w: Any) -> None:
-    with pytest.raises(ValueError, match="weights must be finite and not empty"):
-        weight_qparams(w, Weights(), block=None, contract=preset("ort"))
+    with pytest.raises(ValueError, match="weight 'fc' must be finite and not empty"):
+        weight_qparams(w, Weights(), block=None, contract=preset("ort"), name="fc")
+
+
+@pytest.mark.parametrize("name", ["w8_weight_only", "w8a8_dynamic"])
+def test_the_weight_without_a_range_is_named(name: str) -> None:
+    b = Builder("g")
+    x = b.input("x", ("N", 2))
+    g = b.graph([b.node("MatMul", [x, b.constant("bad", f32([[np.inf], [1]]))], name="y")])
+    with pytest.raises(ValueError, match="weight 'bad' must be finite and not empty, got 1 NaN or"):
+        quantize_graph(g, recipe(name))
 
 
 def test_a_constant_weight_has_its_shape_and_its_bias() -> None:

@@ -135,6 +135,8 @@ ACTIVATIONS = [
     ("observer = 'max'", "activations.observer: unknown value 'max'; allowed: 'minmax'"),
     ("options = { bins = 3 }", "activations.options: observer 'minmax' has no option 'bins'"),
     ("observer = 'percentile'\noptions = { bins = 'x' }", "option 'bins' of 'percentile' must be"),
+    (f"observer = 'entropy'\noptions = {{ bins = 1{'0' * 400} }}", "bins must be an integer in"),
+    ("options = 3", "activations.options: options of 'minmax' must be a table"),
     ("[weights]\ngranularity = 'group'", "'group' needs scheme 'weight_only', got 'static'"),
 ]
 
@@ -172,6 +174,10 @@ def test_dynamic_weights_are_symmetric_and_8_bits(weights: str) -> None:
         f"weights.{weights}",
         "scheme 'dynamic' needs weights.bits 8 and weights.symmetric true",
     )
+
+
+def test_overrides_are_tables() -> None:
+    _refused("override = [1]\nscheme = 'static'", "override: a table, [override], got 1")
 
 
 def test_an_unknown_name_lists_the_names() -> None:
