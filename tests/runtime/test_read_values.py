@@ -5,12 +5,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from refquant_runtime import FormatError, UnsupportedError
 from refquant_runtime.graph import Value
 from refquant_runtime.read_values import ValueReader
 
-TENSORS = {
+TENSORS: dict[str, NDArray[Any]] = {
     "w": np.zeros((3, 4), np.int8),
     "packed": np.array([0x21, 0x0F], np.uint8),  # three codes of four bits
     "s31": np.full((3, 1), 0.5, np.float32),

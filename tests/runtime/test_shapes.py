@@ -36,7 +36,7 @@ def ours(op: str, shapes: list[Shape], attributes: dict[str, Any]) -> list[Shape
         return "refused"
 
 
-def theirs(op: str, shapes: list[Shape], attributes: dict[str, Any]) -> list[Shape] | str:
+def theirs(op: str, shapes: list[Shape], attributes: dict[str, Any]) -> list[Any] | str:
     frozen = {k: tuple(v) if isinstance(v, list) else v for k, v in attributes.items()}
     outputs = tuple(f"y{i}" for i in range(REFERENCE[op].outputs))
     try:
