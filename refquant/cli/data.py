@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from refquant.cli.common import whole_file
 from refquant.formats.affine import dequantize, quantize
+from refquant.model.ends import input_contract
 from refquant.model.graph import DTYPES, Graph, Value, has_batch
 from refquant.model.params import qparams_of
 from refquant.model.rq import read_rq
@@ -78,10 +79,9 @@ def encode(graph: Graph, arrays: Mapping[str, NDArray[Any]]) -> Arrays:
 
 
 def _encode(graph: Graph, name: str, array: NDArray[Any]) -> NDArray[Any]:
-    contracts = [node.contract for node in graph.nodes if node.contract and name in node.inputs]
-    if graph.values[name].quant is None or array.dtype != np.float32 or not contracts:
+    contract = input_contract(graph, name)
+    if graph.values[name].quant is None or array.dtype != np.float32 or contract is None:
         return array
-    contract = graph.contracts[contracts[0]]
     container = DTYPES[graph.values[name].dtype].container
     return quantize(array, qparams_of(graph, name), contract=contract).astype(container)
 

@@ -16,7 +16,7 @@ from refquant.formats.affine import dequantize, quantize
 from refquant.model.graph import Graph
 from refquant.model.params import qparams_of
 
-__all__ = ["from_outputs", "to_inputs"]
+__all__ = ["from_outputs", "input_contract", "to_inputs"]
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -38,7 +38,7 @@ def to_inputs(graph: Graph, reals: Mapping[str, NDArray[np.float32]]) -> Arrays:
     return {
         name: array
         if graph.values[name].quant is None
-        else quantize(array, qparams_of(graph, name), contract=_contract(graph, name))
+        else quantize(array, qparams_of(graph, name), contract=_needed(graph, name))
         for name, array in reals.items()
     }
 
@@ -60,12 +60,28 @@ def from_outputs(graph: Graph, outputs: Mapping[str, NDArray[Any]]) -> Arrays:
     }
 
 
-def _contract(graph: Graph, name: str) -> Contract:
-    """Return the contract of the first node behind the input ``name`` that has one."""
+def input_contract(graph: Graph, name: str) -> Contract | None:
+    """Return the contract of the first node behind the input ``name`` that has one.
+
+    Movement has none: it is looked through, and a graph of nothing else gives None.
+
+    >>> from refquant.model.build import Builder
+    >>> b = Builder("g")
+    >>> g = b.graph([b.node("Flatten", [b.input("x", ("N", 2, 2))])])
+    >>> input_contract(g, "x") is None
+    True
+    """
     reached = {name}
     for node in graph.nodes:
         if reached.intersection(node.inputs):
             if node.contract is not None:
                 return graph.contracts[node.contract]
             reached.update(node.outputs)  # movement: the same codes, elsewhere
-    raise ValueError(f"no node that reads input {name!r} has a contract; pass codes")
+    return None
+
+
+def _needed(graph: Graph, name: str) -> Contract:
+    contract = input_contract(graph, name)
+    if contract is None:
+        raise ValueError(f"no node that reads input {name!r} has a contract; pass codes")
+    return contract
