@@ -19,6 +19,8 @@ myst_heading_anchors = 3
 exclude_patterns = ["_build", "lessons", "**/README.md"]
 autodoc_typehints = "signature"
 html_theme = "furo"
+html_static_path = ["_static"]
+html_css_files = ["wide.css"]
 
 sphinx_gallery_conf = {
     "examples_dirs": "lessons",

@@ -9,8 +9,9 @@ With b bits the codes are
 
 and a *narrow* range gives up one code at the bottom of a signed range, so that it becomes
 symmetric (int8: -127..127), or at the top of an unsigned one (QONNX: 0..2**b - 2).
-Narrow weights cannot make the pair sum of ``vpmaddubsw`` or a negation overflow: that is what
-the lost code buys. A narrow range needs two bits, otherwise nothing is left.
+What the lost code buys: -q exists for every q, and the sum of two products of int8 codes stays
+in int16 (2 * 128 * 127 = 32 512, where 2 * 128 * 128 = 32 768 does not).
+A narrow range needs two bits, otherwise nothing is left.
 
 References
 ----------
