@@ -136,10 +136,10 @@ ODD = (KeyError, TypeError, AttributeError, IndexError, ValueError)  # of edits 
 def edited_graph(name: str, random: Random) -> bytes:
     tree = graph_of(file_of(name))
     for _ in range(random.choice([1, 1, 2, 3])):
-        with suppress(ODD):
+        with suppress(*ODD):
             random.choice([edit_anything, edit_number, edit_meaning, edit_meaning])(tree, random)
     if random.random() < 0.8:
-        with suppress(ODD):
+        with suppress(*ODD):
             mend_shapes(tree)
     return with_graph(file_of(name), tree)
 
