@@ -84,7 +84,7 @@ def _check_inputs(graph: Graph, inputs: Mapping[str, NDArray[Any]]) -> int | Non
         value, array = graph.values[name], inputs[name]
         container = DTYPES[value.dtype].container
         if not isinstance(array, np.ndarray) or array.dtype != container:
-            got = array.dtype if isinstance(array, np.ndarray) else type(array).__name__
+            got = array.dtype if isinstance(array, np.ndarray) else f"a {type(array).__name__}"
             raise ValueError(
                 f"input {name!r} must be an array of {container}, got {got}; convert it"
             )

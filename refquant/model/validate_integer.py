@@ -144,8 +144,12 @@ def _check_average(graph: Graph, node: Node) -> None:
         _need_equal(graph, node, "average_pool half_away")
     y_scale = np.float32(qparams_of(graph, node.outputs[0]).scale)
     with np.errstate(over="ignore"):
-        if not np.isfinite(np.float32(x_qparams.scale) / y_scale):
-            raise ValueError("the multiplier sx / sy is finite; use a larger output scale")
+        ratio = np.float32(x_qparams.scale) / y_scale
+    if not (np.isfinite(ratio) and ratio >= 0):
+        raise ValueError(
+            f"the multiplier sx / sy is finite and not negative, got {ratio}; use positive scales, "
+            "and a larger one for the output"
+        )
 
 
 def _check_softmax(graph: Graph, node: Node) -> None:

@@ -144,7 +144,7 @@ def test_no_samples_give_no_results(zoo: Mapping[str, Graph], name: str) -> None
     [
         ({}, r"inputs must be exactly \['x'\], got \[\]"),
         ({"x": f32(1), "z": f32(1)}, r"exactly \['x'\], got \['x', 'z'\]"),
-        ({"x": [[1.0] * 4]}, "'x' must be an array of float32, got list"),
+        ({"x": [[1.0] * 4]}, "'x' must be an array of float32, got a list"),
         ({"x": np.zeros((1, 4))}, "'x' must be an array of float32, got float64; convert it"),
         ({"x": np.zeros((1, 5), F32)}, r"shape \['N', 4\] with N = 1, got \[1, 5\]"),
         ({"x": np.zeros(4, F32)}, r"shape \['N', 4\]"),

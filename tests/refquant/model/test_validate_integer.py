@@ -153,6 +153,8 @@ def test_a_product_of_two_computed_values_is_proved_by_their_ranges() -> None:
          "half_away needs equal dtype and quant"),
         (lambda: simple("GlobalAveragePool", ONNX, Quant(2.0**100, 0), Quant(2.0**-100, 0),
                         shape=("N", 2, 4)), "multiplier sx / sy is finite"),
+        (lambda: simple("GlobalAveragePool", NEGATIVE, Quant(-0.5, 0), Q, shape=("N", 2, 4)),
+         "multiplier sx / sy is finite and not negative, got -1"),
         (lambda: simple("GlobalAveragePool", ONNX, Q, Q, dtype="uint16", shape=("N", 1, 2**16)),
          "the int32 sum can reach"),
         (lambda: simple("Softmax", replace(ONNX, name="s", softmax="unspecified"), Q, Q),
