@@ -1,0 +1,138 @@
+"""What the commands print: keys that scripts rely on, numbers that add up, files as they were."""
+
+import json
+import os
+from argparse import Namespace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from refquant.model.execute import run
+from refquant_runtime import Session, __version__, isa
+from refquant_runtime.commands import run_bench, run_doctor, run_info, run_profile, run_run
+from refquant_runtime.data import read_npz, write_npz
+from refquant_runtime.jobs import digest_of
+from tests.runtime.test_equivalence import same_bits
+from tests.runtime.zoo import ZOO, feeds_of, file_of
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> str:
+    (tmp_path / "m.rq").write_bytes(file_of("movement"))
+    return str(tmp_path / "m.rq")
+
+
+def printed(capsys: pytest.CaptureFixture[str]) -> Any:
+    streams = capsys.readouterr()
+    assert not streams.err, "nothing on stderr"
+    return json.loads(streams.out)
+
+
+def test_info_describes_the_file(model: str, capsys: pytest.CaptureFixture[str]) -> None:
+    run_info(Namespace(model=model, json=True))
+    told = printed(capsys)
+    assert told["bytes"] == len(file_of("movement")), "its size"
+    assert told["inputs"] == {
+        "a": "int8[N, 2, 3, 2] scale 0.5 zero_point -3", "c": "float32[N, 3, 4]",
+    }, "its inputs"  # fmt: skip
+    assert told["outputs"]["m"] == "float32[N, 3, 6]", "its outputs"
+    assert told["operators"] == {
+        "Transpose": 1, "Pad": 1, "Concat": 1, "Reshape": 1, "DequantizeLinear": 1, "MatMul": 1,
+        "Conv": 1, "Identity": 1,
+    }, "its operators"  # fmt: skip
+    assert told["contracts"] == ["ort"], "its arithmetic"
+    assert told["weight_bytes"] == 6, "24 codes of two bits"
+    assert told["macs"] == 3 * 4 * 6 + 4 * 2 * 4 * 3, "products and convolution"
+
+
+def test_run_writes_what_the_reference_computes(
+    model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    feeds = feeds_of("movement", 3)
+    write_npz(tmp_path / "x.npz", feeds | {"labels": np.arange(3)})  # more may lie beside them
+    target = str(tmp_path / "y.npz")
+    run_run(
+        Namespace(model=model, input=str(tmp_path / "x.npz"), output=target, threads=2, json=True)
+    )
+    told, outputs, expected = printed(capsys), read_npz(target), run(ZOO["movement"](), feeds)
+    assert (told["samples"], told["threads"], told["written"]) == (3, 2, target), "what was done"
+    assert told["isa"] == isa.chosen(), "and with what"
+    for name, array in expected.items():
+        assert same_bits(array, outputs[name]), f"{name} differs"
+        described = told["outputs"][name]
+        assert described == {
+            "dtype": array.dtype.name, "shape": list(array.shape), "sha256": digest_of(array),
+        }, name  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["weight_only", "passing", "dynamic"])
+def test_run_without_input_runs_on_zeros(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "m.rq").write_bytes(file_of(name))
+    run_run(Namespace(model=str(tmp_path / "m.rq"), input=None, output=None, threads=1, json=True))
+    told = printed(capsys)
+    assert told["samples"] == 1, "one, or a graph without samples"
+    assert told["written"] is None, "no file"
+    assert os.listdir(tmp_path) == ["m.rq"], "really none"
+
+
+def test_bench_has_the_keys_of_the_benchmarks(
+    model: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_bench(Namespace(model=model, threads=2, runs=7, json=True))
+    told = printed(capsys)
+    assert {"model", "engine", "threads", "median_ms", "version"} <= told.keys(), "never renamed"
+    assert (told["engine"], told["version"]) == ("refquant-runtime", __version__), "who"
+    assert (told["model"], told["threads"], told["runs"]) == (model, 2, 7), "what"
+    assert 0 < told["min_ms"] <= told["median_ms"] <= told["p90_ms"], "in order"
+
+
+def test_profile_has_a_line_a_step(model: str, capsys: pytest.CaptureFixture[str]) -> None:
+    run_profile(Namespace(model=model, threads=1, runs=3, json=True))
+    rows = printed(capsys)
+    steps = Session(model, threads=1).plan.steps
+    assert [row["node"] for row in rows] == [step.node for step in steps], "every step, in order"
+    run_profile(Namespace(model=model, threads=1, runs=3, json=False))
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == len(rows) + 2, "a head, a line a step, and the sum"
+
+
+def test_profile_of_nothing_is_empty(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "m.rq").write_bytes(file_of("passing"))
+    for as_json in (True, False):
+        run_profile(Namespace(model=str(tmp_path / "m.rq"), threads=1, runs=3, json=as_json))
+    assert capsys.readouterr().out.startswith("[]\n"), "no steps"
+
+
+def test_doctor_says_what_this_machine_has(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REFQUANT_ISA", "portable")
+    run_doctor(Namespace(json=True))
+    told = printed(capsys)
+    assert told["refquant-runtime"] == __version__, "the version"
+    assert told["isa"] == told["REFQUANT_ISA"] == "portable", "what was asked for"
+    assert told["isa_available"] == list(isa.available()), "what there is"
+    assert told["contracts"] == ["ort", "xnnpack", "tflite_reference"], "what runs"
+    assert {"numpy", "numba", "llvmlite", "kernel_cache", "cores"} <= told.keys(), "what one asks"
+
+
+def test_doctor_names_a_problem(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from refquant_runtime import commands
+
+    monkeypatch.setattr(commands, "cache_folder", lambda: None)
+    run_doctor(Namespace(json=False))
+    assert "problem: no folder for compiled kernels; set NUMBA_CACHE_DIR" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", [run_info, run_bench, run_run, run_doctor])
+def test_people_get_lines(command: Any, model: str, capsys: pytest.CaptureFixture[str]) -> None:
+    command(Namespace(model=model, threads=1, runs=3, input=None, output=None, json=False))
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) > 5, "a line a fact"
+    assert all("  " in line for line in lines), "key and value"
