@@ -26,7 +26,7 @@ from refquant.cli.data import encode, in_reals, read_npz, write_npz
 from refquant.cli.demo_data import TEST_IMAGES, DemoData, load_demo
 from refquant.cli.demo_runtime import digest, runtime
 from refquant.cli.demo_table import BASELINE, Row, print_rows, verdict
-from refquant.cli.reference import execute
+from refquant.cli.reference import execute_all
 from refquant.model.graph import Graph
 from refquant.model.metrics import accuracy, sqnr_db
 from refquant.model.quantize import quantize
@@ -149,10 +149,13 @@ def _rows(work: _Work, bar: Progress) -> list[Row]:
             if name in work.schemes:
                 device.submit(_job(work, name, graphs[name]))
             bars["quantize"](1)
-        expected = {
-            name: execute(graph, encode(graph, {data.input: data.x}), bars["reference"])
-            for name, graph in graphs.items()
-        }
+        inputs = {name: encode(graph, {data.input: data.x}) for name, graph in graphs.items()}
+
+        def advance(count: int) -> None:
+            device.check()  # why finish what will not be compared?
+            bars["reference"](count)
+
+        expected = execute_all(graphs, inputs, advance)
         answers = {name: device.result() for name in work.schemes}
         for name in work.schemes:  # now that this process has nothing else to do
             device.submit(_job(work, name, graphs[name], bench=True))

@@ -44,6 +44,11 @@ class Runtime:
         except OSError as error:
             raise self._dead() from error
 
+    def check(self) -> None:
+        """Raise `ValueError` if the process has ended: no result will come any more."""
+        if self.process.poll() is not None:
+            raise self._dead()
+
     def result(self) -> Mapping[str, Any]:
         """Wait for the next answer, in the order of the jobs; `ValueError` says why none comes."""
         line = self.answers.get()

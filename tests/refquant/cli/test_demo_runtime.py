@@ -63,6 +63,10 @@ def test_a_job_for_a_dead_process_is_a_sentence(pretend: Pretend) -> None:
         device.process.wait()
         with pytest.raises(ValueError, match="the runtime failed: gone"):
             device.submit({})
+        with pytest.raises(ValueError, match="the runtime failed: gone"):
+            device.check()
+        with pytest.raises(ValueError, match="the runtime failed: gone"):
+            device.result()
 
 
 def test_an_answer_that_is_none_is_a_sentence(pretend: Pretend) -> None:

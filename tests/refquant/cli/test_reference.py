@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from refquant.cli import reference
-from refquant.cli.reference import execute
+from refquant.cli.reference import execute, execute_all
 from refquant.contracts import preset
 from refquant.model.build import Builder
 from refquant.model.execute import run
@@ -55,3 +55,25 @@ def test_a_value_that_depends_on_no_sample_is_given_once(monkeypatch: pytest.Mon
     got = execute(g, {"x": np.zeros((3, 2), np.float32)}, lambda count: None, keep=["c"])
     assert got["c"].tolist() == [0.0, 2.0], f"{got['c']}"
     assert got["y"].shape == (3, 2), f"{got['y'].shape}"
+
+
+def test_all_graphs_at_once_are_each_graph_by_itself() -> None:
+    x = {"x": np.random.default_rng(0).standard_normal((9, 2)).astype(np.float32)}
+    names = ("a", "b", "c")
+    done: list[int] = []
+    got = execute_all(dict.fromkeys(names, dynamic()), dict.fromkeys(names, x), done.append)
+    assert tuple(got) == names, f"the order of the graphs: {tuple(got)}"
+    expected = run(dynamic(), x)
+    for name in names:
+        assert got[name]["q"].tobytes() == expected["q"].tobytes(), f"{name} differs"
+    assert sum(done) == 27, f"told of {done}"
+
+
+def test_an_error_in_one_graph_stops_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reference, "CHUNK", 1)
+    x = {"x": np.zeros((50, 2), np.float32)}
+    graphs = dict.fromkeys(map(str, range(20)), dynamic())
+    done: list[int] = []
+    with pytest.raises(ValueError, match="inputs must be exactly"):
+        execute_all(graphs, dict.fromkeys(graphs, x) | {"0": x | {"z": x["x"]}}, done.append)
+    assert sum(done) < 20 * 50, "the others went on to their end"
