@@ -36,6 +36,7 @@ from refquant.model.recipe import Weights
 __all__ = ["add_product", "bias_codes", "fit_bias"]
 
 _SMALLEST_NORMAL = 2.0**-126
+_LARGEST_FLOAT32 = (2.0 - 2.0**-23) * 2.0**127
 
 
 def add_product(
@@ -68,7 +69,10 @@ def add_product(
     block = weight_block(node, w.shape, rules)
     qparams = weight_qparams(w, rules, block=block, contract=contract, name=weight)
     if bias:
-        qparams = fit_bias(qparams, graph.constants[bias], x_scale=x_qparams.scale, axis=axis)
+        try:
+            qparams = fit_bias(qparams, graph.constants[bias], x_scale=x_qparams.scale, axis=axis)
+        except ValueError as error:
+            raise ValueError(f"node {node.name!r}, bias {bias!r}: {error}") from error
     codes = quantize(w, qparams, contract=contract)
     operands = [x, add_codes(b, weight, codes, qparams, suffix=node.name)]
     if bias:
@@ -83,6 +87,7 @@ def fit_bias(qparams: QParams, bias: NDArray[np.float32], *, x_scale: Any, axis:
     """Return ``qparams`` of the weight with scales large enough for ``bias``: eq. (2).
 
     ``axis`` is that of the output channels. A zero point stays: the range grows about zero.
+    `ValueError` for a bias that is not finite, or so large that the scale would leave float32.
 
     >>> p = QParams(np.float32([[1e-9], [1]]), np.int32([[0], [0]]), (1, 2), "int8")
     >>> fitted = fit_bias(p, np.float32([4, 4]), x_scale=np.float32(1), axis=0)
@@ -91,6 +96,11 @@ def fit_bias(qparams: QParams, bias: NDArray[np.float32], *, x_scale: Any, axis:
     """
     least = np.abs(bias.astype(np.float64)) / (np.float64(x_scale) * 2.0**30)
     least = np.maximum(least, _SMALLEST_NORMAL / np.float64(x_scale))  # the bias has a scale, too
+    if not (least <= _LARGEST_FLOAT32).all():  # false for NaN
+        raise ValueError(
+            f"the bias must be finite and fit the scale {float(x_scale)} of the input, got "
+            f"{float(np.abs(bias).max())}; exclude the node, or train the model to a smaller bias"
+        )
     if qparams.block_shape is None:
         scale: Any = np.maximum(qparams.scale, np.float32(least.max(initial=0)))
     else:

@@ -13,7 +13,7 @@ from refquant.formats.affine import QParams
 from refquant.model.build import Builder
 from refquant.model.graph import Graph
 from refquant.model.quantize import quantize
-from refquant.model.quantize_product import bias_codes, fit_bias
+from refquant.model.quantize_product import add_product, bias_codes, fit_bias
 from refquant.model.recipe import Activations, Recipe, Weights
 from refquant.model.validate import GraphError
 from tests.refquant.model.literals import f32, f64, i32
@@ -42,6 +42,18 @@ def test_a_bias_beyond_int32_is_refused() -> None:
     assert bias_codes(f32([1.0]), f64(1 / (2**31 - 1))).tolist() == [2**31 - 1]
     with pytest.raises(ValueError, match=r"at most 2\^31 - 1 units of .*coarser scale"):
         bias_codes(f32([1.0]), f64(2.0**-31))
+
+
+@pytest.mark.parametrize("bias", [3e38, np.nan, np.inf])
+def test_a_bias_that_no_scale_holds_is_refused_by_name(bias: float) -> None:
+    b = Builder("g")
+    names = [b.constant("w", f32([[1], [1]])), b.constant("offset", f32([bias]))]
+    g = b.graph([b.node("Gemm", [b.input("x", ("N", 2)), *names], name="fc")])
+    x = QParams(F32(2.0**-60), np.int32(0), None, "int8")
+    with pytest.raises(ValueError, match="node 'fc', bias 'offset': the bias must be finite and"):
+        add_product(
+            Builder("h"), g, g.nodes[0], x="x", x_qparams=x, rules=Weights(), contract=preset("ort")
+        )
 
 
 @given(st.lists(st.floats(-100, 100, width=32), min_size=1, max_size=5), scales, st.booleans())
