@@ -25,6 +25,7 @@ Frantar et al., "GPTQ", arXiv:2210.17323: the quantizer of the published code.
 """
 
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import ClassVar, Self
 
 import numpy as np
@@ -101,7 +102,8 @@ class MseGrid:
             return expected_error(held, grid, norm=self.norm)
 
         lo, hi = min(held.lo, 0.0), max(held.hi, 0.0)
-        factors = [1 - i / self.grid for i in range(int(self.grid * self.max_shrink) + 1)]
+        last = int(self.grid * Fraction(str(self.max_shrink)))  # 100 * 0.29 is 29: as written
+        factors = [1 - i / self.grid for i in range(last + 1)]
         # Rounded to float32 before they are judged: the range returned is the one tried.
         return min(((np.float32(f * lo), np.float32(f * hi)) for f in factors), key=cost)
 

@@ -142,6 +142,8 @@ def round_stochastic(x: FloatT, *, bits: NDArray[np.unsignedinteger[Any]], num_b
     """
     if not 1 <= num_bits <= 32:
         raise ValueError(f"num_bits must be in 1..32, got {num_bits}")
+    if bits.dtype.kind != "u":
+        raise ValueError(f"bits must be unsigned integers, got {bits.dtype}")
     if bits.size and int(bits.max()) >> num_bits:
         raise ValueError(f"bits must be below 2**{num_bits}, got {int(bits.max())}")
     u = bits / np.float64(2.0**num_bits)  # exact in float64

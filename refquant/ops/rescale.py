@@ -19,6 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from refquant.contracts import Contract
 from refquant.formats.affine import QParams
+from refquant.numerics.casts import wrap
 from refquant.numerics.ranges import dtype_range
 from refquant.numerics.requantize import requantize
 from refquant.ops.accumulate import int32_accumulator
@@ -171,6 +172,8 @@ def rescale(
     _, zero_point = scalar_parameters(op, "y", y_qparams)
     # Only the mode that adds the zero point too early wants to know it.
     early = zero_point if contract.requantize == "float_zp_before_round" else None
+    if contract.accumulator == "int32_wrap":
+        acc = wrap(acc, num_bits=32, signed=True)  # of the exact sum: wrapping early is the same
     acc = int32_accumulator(acc, op=op)
     codes = requantize(acc, multiplier, mode=contract.requantize, zero_point=early) + zero_point
     return clamp_codes(op, codes, y_qparams.dtype, clamp_min, clamp_max)

@@ -167,6 +167,8 @@ def test_stochastic_passes_infinities_and_nan_and_refuses_bad_bits() -> None:
     assert np.isnan(y[2]), f"got {y}"
     with pytest.raises(ValueError, match=r"bits must be below 2\*\*2, got 4"):
         round_stochastic(x, bits=np.array([0, 4, 1], np.uint8), num_bits=2)
+    with pytest.raises(ValueError, match="bits must be unsigned integers, got int8"):
+        round_stochastic(x, bits=np.array([-1, 3, 1], np.int8), num_bits=2)
     with pytest.raises(ValueError, match=r"num_bits must be in 1\.\.32, got 33"):
         round_stochastic(x, bits=np.array([0, 4, 1], np.uint8), num_bits=33)
     empty = round_stochastic(np.zeros((0,), np.float32), bits=np.zeros((0,), np.uint8), num_bits=8)

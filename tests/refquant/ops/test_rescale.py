@@ -166,6 +166,13 @@ def test_a_float32_accumulator_is_refused() -> None:
         rescale("Conv", INT32, ONE, y_qparams=qparams(1), contract=contract)
 
 
+def test_an_accumulator_that_wraps_is_modulo_2_to_the_32() -> None:
+    contract = Contract.from_json("w", {**preset("onnx").to_json(), "accumulator": "int32_wrap"})
+    acc = np.array([2**31 - 1, 2**31, -(2**31) - 1, 2**32 + 5, 5])
+    got = rescale("Conv", acc, ONE, y_qparams=qparams(1.0), contract=contract)
+    assert got.tolist() == [127, -128, 127, 5, 5], f"{got}"
+
+
 def test_an_accumulator_outside_int32_is_refused() -> None:
     for name in ("onnx", "tflite_reference"):
         with pytest.raises(AccumulatorOverflowError, match=r"Gemm: .*outside int32"):
