@@ -1,26 +1,28 @@
-"""One jitted call runs a whole plan, on one thread or on several that meet at a barrier.
+"""One jitted call runs a whole plan, on one thread or on several that share every step.
 
 The caller is thread 0. The others are Python threads parked in machine code, without the GIL:
 they watch a counter for the next run, spin for a bounded time, then sleep until they are woken.
-Between two steps all threads meet: each adds one to an atomic counter and spins until everybody
-has; after a bounded spin it gives its core away at every turn, so a busy machine makes progress.
 
-``control`` (int64, one cache line apart): arrivals at the barrier, the run's number, the number of
-arrivals before this run, the first and the last step to run, and a wish to stop.
+A step has as many shares as there are threads. Each thread takes its own; whoever is done first
+waits a moment, then takes the shares that nobody has begun: a thread whose core is busy elsewhere
+holds up the others only if it was interrupted within a share. The step is over when all its shares
+are done, and only then does anybody begin the next. Which thread computes a share does not change
+a bit of the result.
+
+``control`` (int64, one cache line apart): shares done so far; the run's number, odd while it is
+being written; the number of steps before this run, its first and its last step; a wish to stop;
+then for each share the number of steps in which it was taken.
 """
 
 import os
-import platform
 import threading
 import weakref
 from typing import Any
 
 import numpy as np
-from llvmlite import binding, ir
-from numba import njit, types
-from numba.core import cgutils
-from numba.extending import intrinsic
+from numba import njit
 
+from refquant_runtime.atomics import atomic_add, atomic_load, claim, give_way, relax
 from refquant_runtime.errors import InputError
 from refquant_runtime.kernels.abi import call_kernel
 from refquant_runtime.kernels.cache import cached_njit, unless_damaged
@@ -29,120 +31,94 @@ from refquant_runtime.plan import Plan
 
 __all__ = ["Executor"]
 
-ARRIVED, RUN, BASE, BEGIN, END, STOP = (8 * i for i in range(6))
-SPIN_BARRIER = 1 << 12  # turns before a waiting thread yields: about 0.2 ms
+DONE, RUN, BASE, BEGIN, END, STOP, TAKEN = (8 * i for i in range(7))
+SPIN_GRACE = 1 << 6  # turns before the shares of a late thread are taken: about 2 us
+SPIN_STEP = 1 << 12  # turns before a waiting thread yields its core: about 0.2 ms
 SPIN_IDLE = 1 << 14  # turns before an idle thread sleeps: about 1 ms
-_X86 = platform.machine().lower() in ("x86_64", "amd64", "i686")
-_HAS_YIELD = binding.address_of_symbol("sched_yield") is not None
-_WORD = ir.IntType(64)
-
-
-@intrinsic
-def atomic_add(context: Any, place: Any, value: Any) -> Any:
-    """Add to ``*place`` and publish everything written before; return the old value."""
-
-    def codegen(ctx: Any, builder: Any, sig: Any, args: Any) -> Any:
-        return builder.atomic_rmw("add", args[0], args[1], "acq_rel")
-
-    return types.int64(types.CPointer(types.int64), types.int64), codegen
-
-
-@intrinsic
-def atomic_load(context: Any, place: Any) -> Any:
-    """Read ``*place`` and see everything published before it was written."""
-
-    def codegen(ctx: Any, builder: Any, sig: Any, args: Any) -> Any:
-        return builder.load_atomic(args[0], "acquire", 8)
-
-    return types.int64(types.CPointer(types.int64)), codegen
-
-
-@intrinsic
-def relax(context: Any) -> Any:
-    """Tell the core that this is a waiting loop."""
-
-    def codegen(ctx: Any, builder: Any, sig: Any, args: Any) -> Any:
-        void = ir.VoidType()
-        if _X86:
-            pause = cgutils.get_or_insert_function(
-                builder.module, ir.FunctionType(void, []), "llvm.x86.sse2.pause"
-            )
-            builder.call(pause, [])
-        return ctx.get_dummy_value()
-
-    return types.void(), codegen
-
-
-@intrinsic
-def give_way(context: Any) -> Any:
-    """Let another thread have the core."""
-
-    def codegen(ctx: Any, builder: Any, sig: Any, args: Any) -> Any:
-        if _HAS_YIELD:
-            function = cgutils.get_or_insert_function(
-                builder.module, ir.FunctionType(ir.IntType(32), []), "sched_yield"
-            )
-            builder.call(function, [])
-        return ctx.get_dummy_value()
-
-    return types.void(), codegen
 
 
 @njit(nogil=True)
 def run_steps(codes: Any, params: Any, arena: Any, consts: Any, control: Any, begin: int,
               end: int, base: int, tid: int, nthreads: int) -> None:  # fmt: skip
-    """Run the steps ``begin`` to ``end`` as thread ``tid``, meeting the others after each."""
+    """Run the steps ``begin`` to ``end`` as thread ``tid``; ``base``: steps in all runs before."""
     width = params.shape[1]
     table, memory, weights = pointer(params), pointer(arena), pointer(consts)
-    arrived = pointer(control)
-    goal = base
+    if nthreads == 1:
+        for step in range(begin, end):
+            call_kernel(codes[step], memory, weights, offset(table, step * width), 0, 1)
+        return
+    done = offset(pointer(control), DONE)
+    taken = offset(pointer(control), TAKEN)
+    patience = SPIN_GRACE
     for step in range(begin, end):
-        call_kernel(codes[step], memory, weights, offset(table, step * width), tid, nthreads)
-        if nthreads > 1:
-            goal += nthreads
-            atomic_add(arrived, 1)
-            turns = 0
-            while atomic_load(arrived) < goal:
-                relax()
-                turns += 1
-                if turns > SPIN_BARRIER:
-                    give_way()
+        number = base + step - begin
+        goal = (number + 1) * nthreads
+        turns = 0
+        shares, late = 1, False  # our own, then everybody's
+        while atomic_load(done) < goal:
+            if shares > 0:
+                for i in range(shares):
+                    share = (tid + i) % nthreads
+                    place = offset(taken, 8 * share)
+                    if atomic_load(place) == number and claim(place, number):
+                        late = share != tid
+                        row = offset(table, step * width)
+                        call_kernel(codes[step], memory, weights, row, share, nthreads)
+                        atomic_add(done, 1)
+                shares = 0
+                continue
+            relax()
+            turns += 1
+            if turns == patience:
+                shares = nthreads
+            elif turns > SPIN_STEP:
+                give_way()
+        patience = 1 if late else SPIN_GRACE  # who was late will hardly be back by now
 
 
 @cached_njit
 def lead(codes: Any, params: Any, arena: Any, consts: Any, control: Any, begin: int, end: int,
          base: int, nthreads: int) -> None:  # fmt: skip
-    """Take part in a run as thread 0; on return every thread has finished it."""
+    """Take part in a run as thread 0; on return it is finished."""
     run_steps(codes, params, arena, consts, control, begin, end, base, 0, nthreads)
 
 
 @cached_njit
 def announce(control: Any, begin: int, end: int) -> int:
-    """Publish a run to the other threads and return the barrier's count before it."""
-    base: int = control[ARRIVED]  # everybody is idle: nobody writes
+    """Publish a run to the other threads and return the number of steps before it."""
+    number = offset(pointer(control), RUN)
+    base: int = control[TAKEN]  # the last run is finished: all shares were taken equally often
+    atomic_add(number, 1)  # odd: whoever reads now reads again
     control[BASE] = base
     control[BEGIN] = begin
     control[END] = end
-    atomic_add(offset(pointer(control), RUN), 1)
+    atomic_add(number, 1)
     return base
 
 
 @cached_njit
 def follow(codes: Any, params: Any, arena: Any, consts: Any, control: Any, tid: int,
            nthreads: int, seen: int) -> int:  # fmt: skip
-    """Take part in every run after number ``seen``; return the last number when idle too long."""
+    """Take part in every run after number ``seen``; return the last number when idle too long.
+
+    A run may be over before we see it, or while we take part: its shares are taken, its steps done,
+    and we pass through it without a kernel.
+    """
     place = pointer(control)
     turns = 0
     while turns < SPIN_IDLE and atomic_load(offset(place, STOP)) == 0:
         number = atomic_load(offset(place, RUN))
-        if number == seen:
+        if number == seen or number % 2 == 1:
             relax()
             turns += 1
             continue
+        base = atomic_load(offset(place, BASE))
+        begin, end = atomic_load(offset(place, BEGIN)), atomic_load(offset(place, END))
+        if atomic_load(offset(place, RUN)) != number:
+            continue  # the next run was announced meanwhile: these may be parts of both
         seen = number
         turns = 0
-        run_steps(codes, params, arena, consts, control, control[BEGIN], control[END],
-                  control[BASE], tid, nthreads)  # fmt: skip
+        run_steps(codes, params, arena, consts, control, begin, end, base, tid, nthreads)
     return seen
 
 
@@ -151,7 +127,7 @@ class _Crew:
 
     def __init__(self, plan: Plan, nthreads: int) -> None:
         self.plan, self.nthreads, self.process = plan, nthreads, os.getpid()
-        self.control = aligned_empty(64 * 8).view(np.int64)
+        self.control = aligned_empty((TAKEN + 8 * nthreads) * 8).view(np.int64)
         self.control[:] = 0
         self.awake = threading.Condition()
         self.asleep = 0
@@ -225,7 +201,7 @@ class Executor:
                 self._finalizer = weakref.finalize(self, self.crew.stop)
             crew = self.crew
             if begin >= last:
-                return  # no step, no barrier: the others could miss such a run
+                return
             if self.nthreads == 1:
                 lead(*crew.args, begin, last, 0, 1)
                 return
