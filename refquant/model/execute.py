@@ -78,7 +78,9 @@ def _walk(graph: Graph, inputs: Mapping[str, NDArray[Any]], names: list[str]) ->
 def _check_inputs(graph: Graph, inputs: Mapping[str, NDArray[Any]]) -> int | None:
     """Return the number of samples, None for a graph without a batch."""
     if inputs.keys() != set(graph.inputs):
-        raise ValueError(f"inputs must be exactly {sorted(graph.inputs)}, got {sorted(inputs)}")
+        raise ValueError(
+            f"inputs must be exactly {sorted(graph.inputs)}, got {sorted(inputs)}; rename them"
+        )
     samples: int | None = None
     for name in graph.inputs:
         value, array = graph.values[name], inputs[name]
@@ -95,7 +97,7 @@ def _check_inputs(graph: Graph, inputs: Mapping[str, NDArray[Any]]) -> int | Non
         if array.shape != expected:
             raise ValueError(
                 f"input {name!r} must have shape {list(value.shape)}"
-                f"{f' with N = {samples}' if batched else ''}, got {list(array.shape)}"
+                f"{f' with N = {samples}' if batched else ''}, got {list(array.shape)}; reshape it"
             )
     return samples if has_batch(graph) else None
 

@@ -72,11 +72,13 @@ def read_rq(path: str | os.PathLike[str]) -> Graph:
     """
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):  # a pipe would block, a device never end
-            raise OSError("not a regular file; give the path of a .rq file")
+            raise OSError("not a regular file")
         data = Path(path).read_bytes()
     except (OSError, ValueError) as error:  # ValueError: a path with a NUL
         reason = getattr(error, "strerror", None) or error
-        raise RqFormatError(f"{path}: cannot read: {reason}") from error
+        raise RqFormatError(
+            f"{path}: cannot read: {reason}; give the path of a .rq file that this user may read"
+        ) from error
     return parse_rq(data, name=str(path))
 
 
@@ -91,7 +93,9 @@ def parse_rq(data: bytes, *, name: str) -> Graph:
         graph = replace(described, constants=constants)
         validate(graph)
     except ValueError as error:  # all of ours are; `from error` keeps the layer that refused
-        raise RqFormatError(f"{name}: {error}") from error
+        # Rules are checked for graphs made by hand, too; of a file, the remedy is its writer's.
+        remedy = "" if "; " in str(error) else "; correct what wrote the file, and write it again"
+        raise RqFormatError(f"{name}: {error}{remedy}") from error
     return graph
 
 
@@ -160,7 +164,7 @@ def _check_digests(digests: Any, tensors: Mapping[str, NDArray[Any]]) -> None:
     for name, array in tensors.items():
         if digests[name] != _digest(array):
             raise RqFormatError(
-                f"tensor {name!r}: its SHA-256 is not the recorded one: "
+                f"tensor {name!r}: its SHA-256 is not the recorded one; "
                 "the file is damaged, copy it again"
             )
 

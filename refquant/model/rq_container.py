@@ -119,7 +119,7 @@ def _header(data: bytes) -> tuple[int, dict[str, Any]]:
         )
     length = int.from_bytes(data[:8], "little")
     if not 2 <= length <= MAX_HEADER:
-        raise ContainerError(f"header length is 2 to {MAX_HEADER}, got {length}: not a .rq file")
+        raise ContainerError(f"header length is 2 to {MAX_HEADER}, got {length}; give a .rq file")
     start = 8 + length
     if start > len(data):
         raise ContainerError(

@@ -31,6 +31,7 @@ def check(data: bytes, original: Graph | None = None) -> Graph | None:
         graph = None
     if graph is None:
         assert message.startswith("f.rq: "), f"the message names the file: {message}"
+        assert "; " in message, f"the message ends in a remedy: {message}"
         return None
     if original is not None:
         assert graph == original, "an accepted file says what the original says"
