@@ -17,7 +17,7 @@ from refquant.model.execute import run
 from refquant.model.rq import write_rq
 from refquant_runtime import FormatError, InputError, Session, isa
 from tests.runtime.test_equivalence import same_bits
-from tests.runtime.zoo import ZOO, feeds_of, file_of
+from tests.runtime.zoo import ZOO, environment, feeds_of, file_of
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -261,7 +261,8 @@ import refquant_runtime, refquant_runtime.cli, refquant_runtime.commands
 names = {name.partition(".")[0] for name in set(sys.modules) - before}
 print(sorted(names - {"refquant_runtime", "numpy", "numba", "llvmlite"} - sys.stdlib_module_names))
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment())
     assert done.stdout.strip() == "[]", f"imported {done.stdout}{done.stderr}"
 
 
@@ -285,5 +286,5 @@ def test_sessions_work_in_spawned_processes(tmp_path: Path) -> None:
     (tmp_path / "m.rq").write_bytes(file_of("weight_only"))
     (tmp_path / "work.py").write_text(SPAWNED)
     command = [sys.executable, str(tmp_path / "work.py"), str(tmp_path / "m.rq")]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment())
     assert done.returncode == 0, done.stderr

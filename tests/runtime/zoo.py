@@ -2,13 +2,16 @@
 
 import hashlib
 import json
+import os
 from collections.abc import Callable, Mapping
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+import refquant_runtime
 from refquant.contracts import preset
 from refquant.model.build import Builder
 from refquant.model.graph import Graph, Quant
@@ -196,3 +199,9 @@ def edited(name: str, edit: Callable[[dict[str, Any]], Any]) -> bytes:
     tree = graph_of(data)
     edit(tree)
     return with_graph(data, tree)
+
+
+def environment(**changes: str) -> dict[str, str]:
+    """The environment of a process that finds this runtime, installed or not, and no ISA set."""
+    kept = {key: value for key, value in os.environ.items() if key != "REFQUANT_ISA"}
+    return kept | {"PYTHONPATH": str(Path(refquant_runtime.__file__).parents[1])} | changes
