@@ -37,7 +37,7 @@ RUNTIME_VERSION = "runtime/refquant_runtime/version.py"
 LONG_FILES: dict[str, str] = {}
 LONG_FUNCTIONS: dict[str, str] = {}
 WITHOUT_MIRRORED_TEST: dict[str, str] = {
-    "refquant/model/shapes_*.py": "inside of `infer_shapes`: test_shapes.py breaks their every rule",
+    "refquant/model/shapes_*.py": "inside of `infer_shapes`: test_shapes.py breaks every rule",
 }
 WITHOUT_DOCTEST: dict[str, str] = {
     "refquant/numerics/requantize.py:*": "the modes are shown side by side, in `requantize`",
