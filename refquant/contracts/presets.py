@@ -41,7 +41,8 @@ _ONNX = Contract(
 
 # onnxruntime 1.32, CPU: QuantizeLinear measured (tests/refquant/contracts/test_ort.py). Parameters
 # as its quantizer chooses them (onnxruntime/quantization/quant_utils.py, compute_scale_zp): in
-# float64, 2*amax / (qmax - qmin), int8 weights in [-127, 127], scale 1 for a range too small.
+# float64 (since 1.31; before, the range was subtracted in float32), 2*amax / (qmax - qmin), int8
+# weights in [-127, 127], scale 1 for a range too small.
 # Its int4 weights use the full range [-8, 7]: for them say weight_range "full".
 _ORT = Contract(
     name="ort",
