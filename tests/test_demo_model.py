@@ -6,19 +6,32 @@ The only test that sees reference, file format and runtime at once on a real mod
 from functools import cache
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from refquant.model.ends import to_inputs
 from refquant.model.execute import run
 from refquant.model.quantize import quantize
 from refquant.model.recipe import recipe
 from refquant.model.rq import read_rq, rq_bytes, write_rq
 from refquant_runtime import Session, isa
 
-INTEGER_SCHEMES = ("w8a8_static_per_channel", "w8a8_static_per_tensor", "w8a8_tflite")
-OTHER_SCHEMES = ("float32", "w8a8_dynamic", "w8_weight_only", "w4_group32_weight_only")
+INTEGER_SCHEMES = (
+    "w8a8_static_per_channel",
+    "w8a8_static_per_tensor",
+    "w8a8_tflite",
+    "w8a8_full_integer",
+)
+OTHER_SCHEMES = (
+    "float32",
+    "w8a8_dynamic",
+    "w8_weight_only",
+    "w4_group32_weight_only",
+    "w2_group16_weight_only",
+)
 ASSETS = resources.files("refquant.cli") / "assets"
 
 
@@ -31,12 +44,12 @@ def images(kind: str) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
 
 
 @cache
-def reference(scheme: str, samples: int) -> tuple[bytes, NDArray[np.float32]]:
-    """The quantized file's bytes and the golden outputs."""
+def reference(scheme: str, samples: int) -> tuple[bytes, NDArray[Any]]:
+    """The quantized file's bytes and the golden outputs: reals, or the codes of full_integer."""
     with resources.as_file(ASSETS / "fashion_cnn.rq") as path:
         model = read_rq(path)
     graph = quantize(model, recipe(scheme), {"x": images("calibration")[0]})
-    outputs = run(graph, {"x": images("test")[0][:samples]})
+    outputs = run(graph, to_inputs(graph, {"x": images("test")[0][:samples]}))
     return rq_bytes(graph), outputs[graph.outputs[0]]
 
 
@@ -59,12 +72,14 @@ def compare(scheme: str, samples: int, folder: Path) -> None:
     data, expected = reference(scheme, samples)
     file = folder / f"{scheme}.rq"
     file.write_bytes(data)
-    x = images("test")[0][:samples]
+    feeds = to_inputs(read_rq(file), {"x": images("test")[0][:samples]})
     for threads in (1, 2):
         session = Session(file, threads=threads)
         for repeat in range(2):
-            actual = next(iter(session.run({"x": x}).values()))
-            different = np.count_nonzero(actual.view(np.int32) != expected.view(np.int32))
+            actual = next(iter(session.run(feeds).values()))
+            assert (actual.dtype, actual.shape) == (expected.dtype, expected.shape), f"{scheme}"
+            bits = np.dtype(f"i{expected.itemsize}")
+            different = np.count_nonzero(actual.view(bits) != expected.view(bits))
             assert different == 0, (
                 f"{scheme}, {session.isa}, {threads} threads, run {repeat}: "
                 f"{different} of {expected.size} outputs differ from the reference"
