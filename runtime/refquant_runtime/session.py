@@ -4,6 +4,7 @@ import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -50,8 +51,9 @@ class Session:
         loaded = time.perf_counter()
         self.plan, inputs, outputs = lower(self._bound, arithmetics, isa=self.isa, nthreads=count)
         self._executor = Executor(self.plan, count)
-        self.inputs: Mapping[str, Array] = {k: self._view(k, b) for k, b in inputs.items()}
-        self.outputs: Mapping[str, Array] = {k: self._view(k, b) for k, b in outputs.items()}
+        # Read-only: `inputs["x"] = x` would leave the plan's memory as it was; `[...] = x` fills it.
+        self.inputs = MappingProxyType({k: self._view(k, b) for k, b in inputs.items()})
+        self.outputs = MappingProxyType({k: self._view(k, b) for k, b in outputs.items()})
         planned = time.perf_counter()
         self.startup_seconds = {"load": loaded - start, "plan": planned - loaded}
 

@@ -75,6 +75,15 @@ def test_bound_buffers_need_no_copies(file: Path) -> None:
         assert np.shares_memory(array, session.plan.arena), "the plan's own memory"
 
 
+def test_bound_buffers_cannot_be_swapped_for_others(file: Path) -> None:
+    session = Session(file, threads=1)
+    name = next(iter(session.inputs))
+    with pytest.raises(TypeError, match="does not support item assignment"):
+        session.inputs[name] = np.zeros(1)  # type: ignore[index] # forgets [...]
+    with pytest.raises(TypeError, match="does not support item assignment"):
+        session.outputs["y"] = np.zeros(1)  # type: ignore[index]
+
+
 def test_results_are_copies(file: Path) -> None:
     session, feeds = Session(file, threads=1), feeds_of("movement", 2)
     first = session.run(feeds)
