@@ -49,12 +49,16 @@ def sqnr_db(reference: Array, test: Array) -> float:
 def cosine(reference: Array, test: Array) -> float:
     """Return the cosine of the angle between both arrays: eq. (2); NaN if one is all zeros.
 
+    Rounding may carry the quotient beyond 1; what is returned is in [-1, 1].
+
     >>> cosine(np.float32([1.0, 0.0]), np.float32([3.0, 4.0]))
     0.6
     """
     r, t = _pair(reference, test, "float")
     lengths = math.sqrt(float((r * r).sum())) * math.sqrt(float((t * t).sum()))
-    return float((r * t).sum()) / lengths if lengths > 0 else math.nan
+    if not lengths > 0:
+        return math.nan
+    return min(max(float((r * t).sum()) / lengths, -1.0), 1.0)
 
 
 def max_code_difference(reference: Array, test: Array) -> int:

@@ -91,3 +91,11 @@ def test_bytes_are_those_of_the_file(dtype: str, size: int) -> None:
     x, w = Value("float32", ("N",)), Value(dtype, (5,), Quant(0.5, 0))
     g = Graph("g", ("x",), ("x",), {"x": x, "w": w}, (), {"w": np.zeros(5)}, {}, {})
     assert tensor_bytes(g) == {"w": size}, dtype
+
+
+def test_cosine_never_passes_one() -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(200):
+        x = rng.standard_normal(7).astype(np.float32)
+        assert abs(cosine(x, x)) <= 1.0, f"{x} with itself"
+        assert abs(cosine(x, -x)) <= 1.0, f"{x} with its negative"
