@@ -140,6 +140,10 @@ def theirs(a: Matrix, b: Matrix, c: Matrix, threads: int) -> Callable[[], None]:
     return partial(session.run_with_iobinding, binding)
 
 
+REST = 0.1
+"""Seconds between engines: idle threads of the one before spin for a while, on cores we measure."""
+
+
 def best_time(call: Callable[[], object], seconds: float) -> float:
     """Return the shortest of the calls that fit into ``seconds``, at least three."""
     best, until, calls = float("inf"), time.perf_counter() + seconds, 0
@@ -168,10 +172,14 @@ def measure(m: int, k: int, n: int, threads: int, rounds: int, seconds: float) -
             raise SystemExit(f"{m}x{k}x{n}: the two engines disagree")
         times, other_times, peaks = [], [], []
         for _ in range(rounds):
-            times.append(best_time(call, seconds))
-            other_times.append(best_time(other, seconds))
-            if peak_work:
-                peaks.append(best_time(bare, seconds / 4))
+            for calls, found, share in (
+                (call, times, 1),
+                (other, other_times, 1),
+                (bare, peaks, 4),
+            ):
+                if calls is not bare or peak_work:
+                    time.sleep(REST)
+                    found.append(best_time(calls, seconds / share))
     gops = 2 * m * k * n / 1e9
     ratios = [theirs_ / ours_ for ours_, theirs_ in zip(times, other_times, strict=True)]
     return {
