@@ -63,6 +63,8 @@ AXES: Mapping[str, tuple[str | bool, ...]] = MappingProxyType(
             "scale16",
             "tflite_int64",
             "rndnu",
+            "rndnu16",
+            "emulate_float",
             "dyadic",
             "pow2",
             "float_zp_before_round",

@@ -1,4 +1,4 @@
-r"""Requantization: from the accumulator's scale to the output's, in thirteen arithmetics.
+r"""Requantization: from the accumulator's scale to the output's, in fourteen arithmetics.
 
 An int32 accumulator a counts in steps of :math:`s_x s_w`, the output in steps of :math:`s_y`, so
 
@@ -22,14 +22,11 @@ With ``(M, s) = quantize_multiplier(m)``, :math:`p = a M` and :math:`n = 31 - s`
 
 (3) and (4) are one function, written twice; ``docs/concepts/requantization.md`` has the proof.
 The fixed-point modes refuse a result, or a shifted accumulator, that leaves int32: there the
-originals are undefined, assert, or wrap. The float modes saturate to int32 instead.
+originals are undefined, assert, or wrap. The float modes saturate to int32 instead, and
+``rndnu16`` to int16 (`refquant.numerics.rndnu16`).
 
-Left out: XNNPACK's ``rndnu16``; modes whose result depends on the zero point, but for the one bug
-that is too common to leave out (``float_zp_before_round``).
-
-References
-----------
-The source of each mode is in the docstring of its function.
+Left out: modes whose result depends on the zero point, but for the one bug that is too common to
+leave out (``float_zp_before_round``). The source of a mode is in the docstring of its function.
 """
 
 from collections.abc import Callable
@@ -46,6 +43,7 @@ from refquant.numerics.fixedpoint import (
     rounding_shift_right,
     srdhm,
 )
+from refquant.numerics.rndnu16 import rndnu16
 
 __all__ = ["REQUANTIZE_MODES", "requantize"]
 
@@ -60,8 +58,8 @@ def requantize(
     """Return ``acc * multiplier``, eq. (1), rounded as ``mode`` says, before zero point and clamp.
 
     ``acc`` holds int32 values (int48 for ``scale16`` and ``tflite_int64``). Multipliers are reals,
-    finite and not negative, and broadcast (one a channel); ``float_rne``, ``rndnu`` and
-    ``float_zp_before_round`` round them to float32 first. Only the last one needs ``zero_point``.
+    finite and not negative, and broadcast (one a channel); ``float_rne``, ``rndnu``, ``rndnu16``
+    and ``float_zp_before_round`` round them to float32 first. Only the last needs ``zero_point``.
 
     >>> [int(requantize(-6, 0.25, mode=m)) for m in ("gemmlowp_double", "neon_double", "float_rne")]
     [-2, -1, -2]
@@ -195,6 +193,7 @@ _FUNCTIONS: tuple[Callable[[Int64, Float64], Int64], ...] = (
     scale16,
     tflite_int64,
     rndnu,
+    rndnu16,
     emulate_float,
     dyadic,
     pow2,

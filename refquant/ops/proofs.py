@@ -1,7 +1,8 @@
 """Proofs: what a loader checks of an integer node, so that its kernel need not.
 
-A multiplier in fixed point is M * 2**(shift - 31) with M < 2**31.  ``gemmlowp_double`` and
-``neon_double`` shift the accumulator left first when shift > 0, which stays in int32 if
+A multiplier in fixed point is M * 2**(shift - 31) with M < 2**31.  ``gemmlowp_double``,
+``neon_double`` and ``emulate_float`` shift the accumulator left first when shift > 0, which stays
+in int32 if
 
     bound[c] * 2**max(shift[c], 0)  <=  2**31 - 1,                                             (1)
 
@@ -9,7 +10,8 @@ with the bound of :mod:`refquant.ops.accumulate`, eq. (2).  Every other fixed-po
 
     bound[c] * m[c] + 1  <=  2**31 - 1                                                         (2)
 
-(the 1 is its rounding).  The float modes saturate and need a finite multiplier only.
+(the 1 is its rounding).  ``rndnu16`` saturates to int16; the float modes saturate, too, and need
+a finite multiplier only.
 
 A quantized ``Add`` grows with each of its two codes (or falls, or stays), so its extremes are at
 the four pairs of extreme codes: what is defined there is defined everywhere.
@@ -27,6 +29,7 @@ from refquant.contracts import Contract
 from refquant.formats.affine import QParams
 from refquant.numerics.fixedpoint import quantize_multiplier
 from refquant.numerics.ranges import dtype_range
+from refquant.numerics.requantize import requantize
 from refquant.ops.accumulate import AccumulatorOverflowError
 from refquant.ops.elementwise import add_quantized
 from refquant.ops.rescale import FLOAT_MODES, output_multiplier, rescale, scalar_parameters
@@ -35,7 +38,7 @@ __all__ = ["prove_add", "prove_mul", "prove_rescale"]
 
 _INT32_MAX = 2**31 - 1
 _LARGEST_FLOAT32 = (2.0 - 2.0**-23) * 2.0**127
-_SHIFTED_FIRST = ("gemmlowp_double", "neon_double")
+_SHIFTED_FIRST = ("gemmlowp_double", "neon_double", "emulate_float")
 
 
 def prove_rescale(
@@ -43,6 +46,7 @@ def prove_rescale(
 ) -> None:
     """Raise if the rescaling of node ``name`` can leave int32: eq. (1) or (2).
 
+    So does a multiplier that the contract's mode does not take.
     ``bound`` has one number a channel; ``multiplier`` one, or one a channel.
 
     >>> from refquant.contracts import preset
@@ -62,7 +66,13 @@ up to 1073741824, leaves int32 when multiplied by 1.5 (gemmlowp_double); use a l
         )
     if contract.requantize in FLOAT_MODES:
         return
-    real = np.broadcast_to(np.asarray(multiplier, np.float64).reshape(-1), bound.shape)
+    real = np.broadcast_to(wide.reshape(-1), bound.shape)
+    try:
+        requantize(np.zeros_like(bound), real, mode=contract.requantize)
+    except ValueError as error:  # each mode says which multipliers it takes
+        raise ValueError(f"{name}: {error}; choose other scales, or another contract") from error
+    if contract.requantize == "rndnu16":
+        return
     _, shifts = quantize_multiplier(real)
     for channel, (size, m, shift) in enumerate(
         zip(bound.tolist(), real.tolist(), shifts.tolist(), strict=True)

@@ -45,7 +45,8 @@ AXES: Mapping[str, Choices] = {  # and the number zero_range_scale
     "accumulator": ("int32_exact", "int32_wrap", "float32"),
     "requantize": (
         *("float_rne", "gemmlowp_double", "neon_double", "single", "tosa_double", "tosa_single"),
-        *("scale16", "tflite_int64", "rndnu", "dyadic", "pow2", "float_zp_before_round"),
+        *("scale16", "tflite_int64", "rndnu", "rndnu16", "emulate_float", "dyadic", "pow2"),
+        "float_zp_before_round",
     ),
     "add": ("dequantize", "tflite_shift20", "xnnpack_shift20"),
     "average_pool": ("float_multiplier", "half_away"),

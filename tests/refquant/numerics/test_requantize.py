@@ -16,7 +16,9 @@ from refquant.numerics import REQUANTIZE_MODES, requantize
 INT32_MIN, INT32_MAX = -(2**31), 2**31 - 1
 HALF = Fraction(1, 2)
 NEEDS = {"float_zp_before_round": 3}  # the zero point for the mode that takes one
-ZERO_MODES = [m for m in REQUANTIZE_MODES if m not in ("rndnu", "pow2")]  # these refuse 0.0
+ZERO_MODES = [
+    m for m in REQUANTIZE_MODES if m not in ("rndnu", "rndnu16", "pow2")
+]  # these refuse 0.0
 every_mode = pytest.mark.parametrize("mode", REQUANTIZE_MODES)
 
 accumulators = st.integers(-(2**20), 2**20) | st.integers(INT32_MIN, INT32_MAX)
@@ -82,6 +84,10 @@ def exact(a: int, real: float, mode: str) -> int:
         return half_up(Fraction(a * m16) * Fraction(2) ** (s - 15))
     if mode == "rndnu":
         return half_up(a * Fraction(to_f32(real)))
+    if mode == "rndnu16":
+        m15, s15 = multiplier(to_f32(real), 15, half_up)
+        x = max(-(2**15), min(2**15 - 1, half_up(a * Fraction(2) ** s15)))
+        return half_up(Fraction(x * m15, 2**15))
     if mode == "pow2":
         return half_up(a * Fraction(real))
     if mode == "dyadic":
@@ -137,6 +143,7 @@ TIE_OF_MODE = {
     "scale16": "up",
     "tflite_int64": "up",
     "rndnu": "up",
+    "rndnu16": "up",
     "emulate_float": "away",
     "dyadic": "even",
     "pow2": "up",
@@ -341,6 +348,9 @@ def test_mistakes_are_refused() -> None:
         ("pow2", 0.0, "must be a power of two"),
         ("rndnu", 2.0**-33, r"must be in \[2\*\*-32, 256\)"),
         ("rndnu", 256.0, r"must be in \[2\*\*-32, 256\)"),
+        ("rndnu16", 0.0, r"must be in \[2\*\*-32, 256\)"),
+        ("rndnu16", 2.0**-33, r"must be in \[2\*\*-32, 256\)"),
+        ("rndnu16", 256.0 - 2.0**-40, r"must be in \[2\*\*-32, 256\)"),  # 256 as float32
         ("tosa_single", 2.0**29, r"must be below 2\*\*29"),
         ("tosa_double", 2.0**29, r"must be below 2\*\*29"),
         ("scale16", 2.0**13, r"must be below 2\*\*13"),

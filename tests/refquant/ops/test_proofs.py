@@ -78,3 +78,26 @@ def test_add_is_proved_exactly_when_every_pair_of_codes_computes(add: str, expon
             prove_add(**parameters, name="add1")
     else:
         prove_add(**parameters, name="add1")
+
+
+def test_emulate_float_shifts_first_and_rndnu16_saturates() -> None:
+    emulated, sixteen = with_axes(requantize="emulate_float"), with_axes(requantize="rndnu16")
+    m, y = np.array([3.9]), qparams(1)
+    prove_rescale(np.array([2**29 - 1]), m, contract=emulated, name="conv")
+    rescale("Conv", np.array([2**29 - 1]), m, y_qparams=y, contract=emulated)
+    with pytest.raises(AccumulatorOverflowError, match="emulate_float"):
+        prove_rescale(np.array([2**29]), m, contract=emulated, name="conv")
+    prove_rescale(np.array([2**31 - 1]), m, contract=sixteen, name="conv")
+    ends = np.array([1 - 2**31, 2**31 - 1])
+    codes = rescale("Conv", ends, m, y_qparams=y, contract=sixteen)
+    assert codes.tolist() == [-128, 127], "saturated on the way, and by int8 at the end"
+
+
+@pytest.mark.parametrize(
+    ("mode", "multiplier"), [("rndnu", 2.0**-33), ("rndnu16", 256.0), ("pow2", 0.3)]
+)
+def test_a_multiplier_that_the_mode_does_not_take_is_refused(mode: str, multiplier: float) -> None:
+    with pytest.raises(ValueError, match=f"conv: multiplier .*'{mode}', got .*; choose other"):
+        prove_rescale(
+            np.array([1]), np.array([multiplier]), contract=with_axes(requantize=mode), name="conv"
+        )
