@@ -36,13 +36,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the last flush
         return 0
     except (ValueError, OSError, MemoryError) as error:
-        message = " ".join(str(error).split()) or type(error).__name__
-        print(f"refquant-runtime {arguments.command}: {message}", file=sys.stderr)
+        print(f"refquant-runtime {arguments.command}: {_sentence(error)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("refquant-runtime: interrupted", file=sys.stderr)
         return 130
     return 0
+
+
+def _sentence(error: Exception) -> str:
+    if isinstance(error, MemoryError):
+        return "not enough memory; pass fewer samples, or use a smaller model"
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}; give a path that this user may use"
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -92,17 +99,22 @@ def _options(
         parser.add_argument("model", metavar="MODEL.rq", help="the model")
     if threads:
         cores = min(os.cpu_count() or 1, 4)
-        parser.add_argument("--threads", type=_positive, default=cores,
+        parser.add_argument("--threads", type=_threads, default=cores,
                             help=f"threads to use (default {cores})")  # fmt: skip
     if json:
         parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"must be at least 1, got {value}")
-    return value
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"must be a whole number, at least 1, got {text!r}")
+    return int(text)
+
+
+def _threads(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 256:
+        raise argparse.ArgumentTypeError(f"must be a whole number from 1 to 256, got {text!r}")
+    return int(text)
 
 
 def show(result: Any, as_json: bool, lines: Sequence[str]) -> None:

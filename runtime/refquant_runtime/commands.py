@@ -13,7 +13,7 @@ import numpy as np
 from refquant_runtime import isa
 from refquant_runtime.cli import pairs, show
 from refquant_runtime.contracts import EXECUTED
-from refquant_runtime.data import write_npz
+from refquant_runtime.data import check_writable, write_npz
 from refquant_runtime.jobs import digest_of, feeds_of, latencies, run_batch
 from refquant_runtime.kernels.cache import cache_folder
 from refquant_runtime.session import Session
@@ -60,13 +60,15 @@ def _signature(session: Session, name: str) -> str:
 def run_run(arguments: Namespace) -> None:
     """Run a model on an archive of arrays."""
     begin = time.perf_counter()
+    if arguments.output is not None:
+        check_writable(arguments.output)
     session = Session(arguments.model, threads=arguments.threads)
-    if arguments.input:
+    if arguments.input is not None:
         feeds = feeds_of(session, arguments.input)
     else:
         feeds = {name: np.zeros_like(view) for name, view in session.inputs.items()}
     outputs = session.run(feeds)
-    if arguments.output:
+    if arguments.output is not None:
         write_npz(arguments.output, outputs)
     batched = [name for name in feeds if session.graph.values[name].batched]
     samples = len(feeds[batched[0]]) if batched else 1

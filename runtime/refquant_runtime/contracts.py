@@ -142,7 +142,7 @@ runtime; quantize with one of ort, xnnpack, tflite_reference
                 f"{name!r} has {value!r}; {remedy}"
             )
     if axes.get("negative_scale") is not False:
-        raise UnsupportedError(f"{path}: contract {name!r}: negative scales; {remedy}")
+        raise UnsupportedError(f"{path}: contract {name!r}: allows negative scales; {remedy}")
     return Arithmetic(
         name, _RULES[name], known["nan"], known["requantize"], known["add"],
         known["average_pool"], known["softmax"],

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from refquant_runtime import isa
-from refquant_runtime.data import read_npz, write_npz
+from refquant_runtime.data import check_writable, read_npz, write_npz
 from refquant_runtime.errors import InputError
 from refquant_runtime.session import Session
 
@@ -26,7 +26,12 @@ def feeds_of(session: Session, path: str) -> dict[str, NDArray[Any]]:
     """Return the arrays that the model takes; labels and the like may lie beside them."""
     arrays = read_npz(path)
     if missing := sorted(set(session.inputs) - set(arrays)):
-        raise InputError(f"{path}: has no array {missing[0]!r}; it has {sorted(arrays)}")
+        raise InputError(
+            f"{path}: has no array {missing[0]!r}; it has {sorted(arrays)}; rename one"
+        )
+    for name in session.inputs:
+        if session.graph.values[name].batched and arrays[name].shape[:1] == (0,):
+            raise InputError(f"{path}: array {name!r} holds no samples; give at least one")
     return {name: arrays[name] for name in session.inputs}
 
 
@@ -69,7 +74,7 @@ def _jobs(source: str) -> Iterator[Mapping[str, Any]]:
         raise InputError(f"{source}: cannot be read ({error}); give a JSON list of jobs") from error
     jobs = _parsed(source, text)
     if not isinstance(jobs, list):
-        raise InputError(f"{source}: is not a JSON list of jobs")
+        raise InputError(f"{source}: is not a JSON list of jobs; put the jobs in brackets")
     yield from map(_checked, jobs)
 
 
@@ -83,18 +88,24 @@ def _parsed(where: str, text: str) -> Any:
 def _checked(job: Any) -> Mapping[str, Any]:
     known = {"model", "input", "output", "threads", "isa", "bench"}
     if not isinstance(job, dict) or not {"model", "input", "output"} <= job.keys() <= known:
-        raise InputError(f"a job needs model, input and output, and knows only {sorted(known)}")
+        raise InputError(
+            f"a job needs model, input and output, and knows only {sorted(known)}; got "
+            f"{job!r:.200}; write an object of these keys"
+        )
     for key in ("model", "input", "output", "isa"):
         if not isinstance(job.get(key, ""), str):
-            raise InputError(f"a job's {key} is a string, got {job[key]!r:.60}")
+            raise InputError(f"a job's {key} is a string, got {job[key]!r:.60}; put it in quotes")
     threads = job.get("threads", [1])
     if not isinstance(threads, list) or not threads:
-        raise InputError(f"a job's threads is a list of numbers of threads, got {threads!r:.60}")
+        raise InputError(
+            f"a job's threads is a list of numbers of threads, got {threads!r:.60}; write [1, 2]"
+        )
     return job
 
 
 def _job(job: Mapping[str, Any]) -> dict[str, Any]:
     """Run one job for each thread count; outputs are those of the first."""
+    check_writable(job["output"])
     before = os.environ.get("REFQUANT_ISA")
     if job.get("isa"):
         os.environ["REFQUANT_ISA"] = job["isa"]

@@ -101,7 +101,9 @@ def finish(steps: Sequence[Step], constants: Constants, keep: Sequence[Buffer]) 
     buffers = _lifetimes(steps, keep)
     size = _place(buffers)
     if size > LIMIT:
-        raise UnsupportedError(f"the plan needs {size} bytes of memory, more than {LIMIT}")
+        raise UnsupportedError(
+            f"the plan needs {size} bytes of memory, more than {LIMIT}; use a smaller model"
+        )
     arena = aligned_zeros(size + SLACK)
     for buffer, _ in buffers:
         if buffer.data is not None:

@@ -113,7 +113,7 @@ class _Reader(Fields):
             try:
                 check_axes(axes)
             except ValueError as error:
-                self.fail(where, str(error), "use a runtime that knows it")
+                self.fail(where, str(error), "write the file again, or use a runtime that knows it")
         return contracts
 
     def reachable(

@@ -14,6 +14,7 @@ from refquant_runtime import isa
 from refquant_runtime.check import bind
 from refquant_runtime.errors import InputError
 from refquant_runtime.executor import Executor
+from refquant_runtime.feeds import check_feeds
 from refquant_runtime.graph import Value
 from refquant_runtime.lower import lower
 from refquant_runtime.passes.fuse import fuse_bounds
@@ -40,18 +41,21 @@ class Session:
         cores = os.cpu_count() or 1
         count = min(cores, 4) if threads is None else threads
         if type(count) is not int or not 1 <= count <= 256:
-            raise InputError(f"threads must be an integer from 1 to 256, got {threads!r}")
+            raise InputError(
+                f"threads must be an integer from 1 to 256, got {threads!r}; "
+                f"pass threads={min(cores, 4)}"
+            )
         start = time.perf_counter()
-        self.path = Path(path)
+        self.path = _path_of(path)
         self.threads = count
         self.isa = isa.chosen()
-        self.graph = read_graph(path)
+        self.graph = read_graph(self.path)
         bound, arithmetics = bind(self.graph, 1)
         self._bound = fuse_bounds(bound)
         loaded = time.perf_counter()
         self.plan, inputs, outputs = lower(self._bound, arithmetics, isa=self.isa, nthreads=count)
         self._executor = Executor(self.plan, count)
-        # Read-only: `inputs["x"] = x` would leave the plan's memory as it was; `[...] = x` fills it.
+        # Read-only: `inputs["x"] = x` would leave the plan's memory alone; `[...] = x` fills it.
         self.inputs = MappingProxyType({k: self._view(k, b) for k, b in inputs.items()})
         self.outputs = MappingProxyType({k: self._view(k, b) for k, b in outputs.items()})
         planned = time.perf_counter()
@@ -68,7 +72,7 @@ class Session:
         input; each sample is computed by itself.
         """
         with self._executor.lock:
-            count = self._check(feeds)
+            count = check_feeds(self.path, self.graph.values, self.inputs, feeds)
             batched = self._batched(self.graph.outputs)
             results = {
                 name: np.empty((count if batched else 1, *view.shape[batched:]), view.dtype)
@@ -119,31 +123,12 @@ class Session:
     def _batched(self, names: tuple[str, ...]) -> bool:
         return any(self.graph.values[name].batched for name in names)
 
-    def _check(self, feeds: Mapping[str, Any]) -> int:
-        """Check names, dtypes and shapes; return the number of samples."""
-        where = self.path
-        expected = list(self.inputs)
-        if not isinstance(feeds, Mapping):
-            raise InputError(f"{where}: feeds must map names to arrays, got {type(feeds).__name__}")
-        if set(feeds) != set(expected):
-            raise InputError(f"{where}: inputs are {expected}, got {sorted(map(str, feeds))}")
-        counts = set()
-        for name, view in self.inputs.items():
-            value = self.graph.values[name]
-            array = feeds[name]
-            if not isinstance(array, np.ndarray) or array.dtype != view.dtype:
-                kind = getattr(array, "dtype", type(array).__name__)
-                raise InputError(f"{where}: input {name!r} must be {view.dtype} array, got {kind}")
-            if value.batched:
-                fits = array.ndim == view.ndim and array.shape[1:] == view.shape[1:]
-                counts.add(array.shape[0] if array.ndim else 0)
-            else:
-                fits = array.shape == view.shape
-            if not fits:
-                shape = ["N", *view.shape[1:]] if value.batched else list(view.shape)
-                raise InputError(
-                    f"{where}: input {name!r} must have shape {shape}, got {list(array.shape)}"
-                )
-        if len(counts) > 1:
-            raise InputError(f"{where}: inputs have different numbers of samples {sorted(counts)}")
-        return counts.pop() if counts else 1
+
+def _path_of(path: Any) -> Path:
+    try:
+        return Path(path)
+    except TypeError:  # a number, None, bytes
+        raise InputError(
+            f"path must be a str or a pathlib.Path, got {type(path).__name__}; pass the path of "
+            "an .rq file"
+        ) from None

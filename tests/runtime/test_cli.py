@@ -49,6 +49,7 @@ def test_the_command_itself_has_help(capsys: pytest.CaptureFixture[str]) -> None
     "argv",
     [
         [], ["sing"], ["run"], ["run", "m.rq", "--threads", "0"], ["run", "m.rq", "--threads", "x"],
+        ["run", "m.rq", "--threads", "999"], ["bench", "m.rq", "--threads", "257"],
         ["bench", "m.rq", "--runs", "-1"], ["info", "m.rq", "n.rq"], ["doctor", "m.rq"], ["batch"],
         ["info", "m.rq", "--loud"],
     ],
@@ -102,14 +103,13 @@ def test_bad_inputs_outputs_and_surroundings_are_one_sentence(
     (tmp_path / "no.npz").write_text("no")
     cases = {
         "none.npz": "no such file", "other.npz": "has no array 'x'; it has ['z']",
-        "wide.npz": "input 'x' must be float32 array", "no.npz": "not a readable .npz file",
+        "wide.npz": "input 'x' must be an array of float32", "no.npz": "not a readable .npz file",
     }  # fmt: skip
     for name, problem in cases.items():
         said = failure(["run", model, "--input", str(tmp_path / name)], capsys)
         assert problem in said, f"{name}: {said}"
     target = str(tmp_path / "no" / "y.npz")
     assert "cannot be written" in failure(["run", model, "--output", target], capsys), "no folder"
-    assert "threads must be" in failure(["run", model, "--threads", "999"], capsys), "too many"
     monkeypatch.setenv("REFQUANT_ISA", "mmx")
     for command in (["run", model], ["doctor"]):
         assert "REFQUANT_ISA is 'mmx'" in failure(command, capsys), "an unknown instruction set"
@@ -166,6 +166,20 @@ def test_an_interrupt_is_no_traceback(
 def test_results_for_people_are_aligned() -> None:
     assert pairs({"a": 1, "long": "x"}) == ["a     1", "long  x"], "keys of one width"
     assert cli._positive("3") == 3, "a count"
+    assert cli._threads("256") == 256, "the most"
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (MemoryError("unable to allocate"), "not enough memory; pass fewer samples"),
+        (PermissionError(13, "Permission denied", "m.rq"), "m.rq: Permission denied; give a path"),
+        (ValueError("a\nb; do c"), "a b; do c"),
+        (OSError(), "OSError"),
+    ],
+)
+def test_what_goes_wrong_is_one_sentence(error: Exception, said: str) -> None:
+    assert cli._sentence(error).startswith(said), cli._sentence(error)
 
 
 def test_the_command_is_installed_and_is_the_module(model: str) -> None:

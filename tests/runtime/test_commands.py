@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from refquant.model.execute import run
-from refquant_runtime import Session, __version__, isa
+from refquant_runtime import InputError, Session, __version__, isa
 from refquant_runtime.commands import run_bench, run_doctor, run_info, run_profile, run_run
 from refquant_runtime.data import read_npz, write_npz
 from refquant_runtime.jobs import digest_of
@@ -77,6 +77,19 @@ def test_run_without_input_runs_on_zeros(
     assert told["samples"] == 1, "one, or a graph without samples"
     assert told["written"] is None, "no file"
     assert os.listdir(tmp_path) == ["m.rq"], "really none"
+
+
+def test_run_refuses_a_bad_output_before_it_loads_the_model(tmp_path: Path) -> None:
+    for output in (str(tmp_path), "", ".", str(tmp_path / "no" / "y.npz")):
+        with pytest.raises(InputError, match=r"cannot be written \(.*\); (give|make) "):
+            run_run(Namespace(model="none.rq", input=None, output=output, threads=1, json=True))
+
+
+def test_run_of_no_samples_is_refused(model: str, tmp_path: Path) -> None:
+    write_npz(tmp_path / "x.npz", feeds_of("movement", 0))
+    data = str(tmp_path / "x.npz")
+    with pytest.raises(InputError, match=r"x\.npz: .* holds no samples; give at least one"):
+        run_run(Namespace(model=model, input=data, output=None, threads=1, json=True))
 
 
 def test_bench_has_the_keys_of_the_benchmarks(

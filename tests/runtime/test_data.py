@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from refquant_runtime import InputError, data
-from refquant_runtime.data import read_npz, write_npz
+from refquant_runtime.data import check_writable, read_npz, write_npz
 
 ARRAYS: dict[str, NDArray[Any]] = {
     "x": np.arange(6, dtype=np.float32).reshape(1, 2, 3),
@@ -66,6 +66,29 @@ def test_a_place_that_cannot_be_written_is_one_error(name: str, tmp_path: Path) 
     assert os.listdir(tmp_path) == [], "nothing appears"
 
 
+def test_a_place_is_refused_before_anything_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    check_writable(tmp_path / "y.npz")
+    os.mkfifo(tmp_path / "pipe")
+    problems = {
+        tmp_path: "it is a folder); give the path of a file",
+        Path(): "it is a folder); give the path of a file",
+        tmp_path / "pipe": "it is a device or a pipe); give the path of a file",
+        tmp_path / "no" / "y.npz": f"there is no folder {tmp_path / 'no'}); make it first",
+        tmp_path / ("y" * 300): "File name too long); choose another place",
+    }
+    for path, problem in problems.items():
+        for refuse in (check_writable, lambda place: write_npz(place, ARRAYS)):
+            with pytest.raises(InputError) as caught:
+                refuse(path)
+            assert str(caught.value) == f"{path}: cannot be written ({problem}", "what, and remedy"
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    with pytest.raises(InputError, match=r"this user may not write to .*\); choose another place"):
+        check_writable(tmp_path / "y.npz")
+    assert os.listdir(tmp_path) == ["pipe"], "nothing appears"
+
+
 def test_what_is_no_archive_is_one_error(tmp_path: Path) -> None:
     files: dict[str, bytes] = {"empty": b"", "text": b"hello", "zip": b"PK\3\4" + b"\0" * 50}
     for name, content in files.items():
@@ -76,9 +99,23 @@ def test_what_is_no_archive_is_one_error(tmp_path: Path) -> None:
     for name in (*files, "single.npy", "pickle.npz"):
         with pytest.raises(InputError, match=rf"{name}: not a readable .npz file \(.*; write it"):
             read_npz(tmp_path / name)
-    for path in (tmp_path, tmp_path / "none.npz", Path("a\0b")):
+    for path in (tmp_path / "none.npz", Path("a\0b")):
         with pytest.raises(InputError, match=r"no such file; give an \.npz file"):
             read_npz(path)
+    with pytest.raises(InputError, match=r"is not a file; give an \.npz file"):
+        read_npz(tmp_path)
+
+
+def test_an_archive_that_may_not_be_read_is_one_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def denied(*_: Any, **__: Any) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    write_npz(tmp_path / "x.npz", ARRAYS)
+    monkeypatch.setattr(zipfile, "ZipFile", denied)
+    with pytest.raises(InputError, match="this user may not read it; give a file that can be read"):
+        read_npz(tmp_path / "x.npz")
 
 
 def test_a_bomb_is_refused_before_it_is_unpacked(
@@ -88,7 +125,7 @@ def test_a_bomb_is_refused_before_it_is_unpacked(
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("x.npy", bytes(10**6))
     monkeypatch.setattr(data, "LIMIT", 10**5)
-    with pytest.raises(InputError, match="unpacks to 1000000 bytes, more than 100000"):
+    with pytest.raises(InputError, match="unpacks to 1000000 bytes, more than 100000; split it"):
         read_npz(file)
 
 

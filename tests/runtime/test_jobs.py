@@ -77,6 +77,18 @@ def test_feeds_are_the_arrays_that_the_model_takes(job: dict[str, Any], tmp_path
     write_npz(tmp_path / "less.npz", {"a": np.zeros(1)})
     with pytest.raises(InputError, match=r"less\.npz: has no array 'c'; it has \['a'\]"):
         feeds_of(session, str(tmp_path / "less.npz"))
+    write_npz(tmp_path / "none.npz", zoo.feeds_of("movement", 0))
+    with pytest.raises(InputError, match=r"none\.npz: array 'a' holds no samples; give at least"):
+        feeds_of(session, str(tmp_path / "none.npz"))
+
+
+def test_a_bad_output_is_found_before_the_model_is_loaded(
+    job: dict[str, Any], tmp_path: Path
+) -> None:
+    bad = job | {"model": "none.rq", "output": str(tmp_path)}
+    (tmp_path / "jobs.json").write_text(json.dumps([bad]))
+    with pytest.raises(InputError, match=r"it is a folder\); give the path of a file"):
+        run_batch(Namespace(jobs=str(tmp_path / "jobs.json")))
 
 
 def test_latencies_and_digests(job: dict[str, Any]) -> None:

@@ -109,10 +109,19 @@ WRONG: dict[str, tuple[Any, str]] = {
     "none": ({}, r"inputs are \['a', 'c'\], got \[\]"),
     "one": ({"a": 0}, r"inputs are \['a', 'c'\], got \['a'\]"),
     "another": ({"a": 0, "c": 0, "d": 0}, r"got \['a', 'c', 'd'\]"),
-    "dtype": ({"a": np.zeros((1, 2, 3, 2), np.uint8)}, "input 'a' must be int8 array, got uint8"),
-    "list": ({"a": [0]}, "input 'a' must be int8 array, got list"),
-    "float64": ({"c": np.zeros((1, 3, 4))}, "input 'c' must be float32 array, got float64"),
-    "bytes": ({"c": np.zeros((1, 3, 4), ">f4")}, "input 'c' must be float32 array, got >f4"),
+    "dtype": (
+        {"a": np.zeros((1, 2, 3, 2), np.uint8)},
+        "input 'a' must be an array of int8, got an array of uint8",
+    ),
+    "list": ({"a": [0]}, "input 'a' must be an array of int8, got list"),
+    "float64": (
+        {"c": np.zeros((1, 3, 4))},
+        "input 'c' must be an array of float32, got an array of float64",
+    ),
+    "bytes": (
+        {"c": np.zeros((1, 3, 4), ">f4")},
+        "input 'c' must be an array of float32, got an array of >f4",
+    ),
     "rank": ({"c": np.zeros((3, 4), np.float32)}, r"'c' must have shape \['N', 3, 4\], got \[3, 4"),
     "shape": ({"c": np.zeros((1, 3, 5), np.float32)}, r"must have shape .*, got \[1, 3, 5\]"),
     "scalar": ({"c": np.zeros((), np.float32)}, r"must have shape \['N', 3, 4\], got \[\]"),
@@ -137,6 +146,12 @@ def test_wrong_inputs_are_one_error_that_names_file_and_input(name: str, file: P
 def test_a_number_of_threads_that_is_none_is_refused(threads: Any, file: Path) -> None:
     with pytest.raises(InputError, match="threads must be an integer from 1 to 256, got"):
         Session(file, threads=threads)
+
+
+@pytest.mark.parametrize("path", [3, None, 1.5, b"m.rq", ["m.rq"]])
+def test_a_path_that_is_none_is_refused(path: Any) -> None:
+    with pytest.raises(InputError, match=r"path must be a str or a pathlib.Path, got .*; pass the"):
+        Session(path, threads=1)
 
 
 def test_a_model_without_inputs_has_outputs(tmp_path: Path) -> None:

@@ -75,7 +75,8 @@ def lower(
         buffer.pinned = True
     try:
         plan = finish(ctx.steps, ctx.constants, [*inputs.values(), *outputs.values()])
-    except (MemoryError, UnsupportedError) as error:
-        problem = str(error) or "not enough memory"
-        raise UnsupportedError(f"{graph.path}: {problem}; use a smaller model") from error
+    except MemoryError as error:
+        raise UnsupportedError(f"{graph.path}: not enough memory; use a smaller model") from error
+    except UnsupportedError as error:
+        raise UnsupportedError(f"{graph.path}: {error}") from error
     return plan, inputs, outputs

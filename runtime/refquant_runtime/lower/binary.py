@@ -90,8 +90,10 @@ def lower_binary(ctx: Lowering, node: Node) -> None:
     target = ctx.write(y.name, layout)
     dims, steps = _folded(permuted(y.shape, layout), [shape for _, shape in places])
     if len(dims) > 4:
-        raise UnsupportedError(f"{ctx.graph.path}: node {node.name!r}: this broadcast needs "
-                               f"{len(dims)} dimensions, at most 4 are executed")  # fmt: skip
+        raise UnsupportedError(
+            f"{ctx.graph.path}: node {node.name!r}: this broadcast needs {len(dims)} dimensions, "
+            "at most 4 are executed; reshape its operands to fewer"
+        )
     params: Params = {"a": places[0][0], "b": places[1][0], "y": target}
     for axis in range(4):
         params |= {f"d{axis}": dims[axis], f"a{axis}": steps[0][axis], f"b{axis}": steps[1][axis]}
@@ -139,8 +141,8 @@ def _integer_binary(ctx: Lowering, node: Node, a: Value, b: Value, y: Value) -> 
             ra, rb = np.float32(aq.scale / yq.scale), np.float32(bq.scale / yq.scale)
         shift = 0 if np.isinf(max(ra, rb)) else 20 - (int(np.frexp(max(ra, rb))[1]) - 1)
         if not 1 <= shift <= 30:
-            raise UnsupportedError(f"{ctx.graph.path}: node {node.name!r}: scales are too far "
-                                   f"apart for contract {arithmetic.name!r}")  # fmt: skip
+            raise UnsupportedError(f"{ctx.graph.path}: node {node.name!r}: scales are too far apart"
+                                   f" for {arithmetic.name!r}; use another contract")  # fmt: skip
         params |= {
             "m1": int(np.rint(np.float64(ra) * 2.0**shift)),
             "m2": int(np.rint(np.float64(rb) * 2.0**shift)), "s1": shift,

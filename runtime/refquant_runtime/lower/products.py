@@ -70,7 +70,7 @@ def batches(ctx: Lowering, node: Node, a: Value, b: Value, itemsize: int) -> Par
     if math.prod(b.shape[:-2]) != 1 and a.shape[:-2] != b.shape[:-2]:
         raise UnsupportedError(
             f"{ctx.graph.path}: node {node.name!r}: MatMul of {list(a.shape)} and "
-            f"{list(b.shape)} needs equal leading dimensions"
+            f"{list(b.shape)} needs equal leading dimensions; reshape or tile one of them"
         )
     rows, k, n = a.shape[-2], a.shape[-1], b.shape[-1]
     single = math.prod(b.shape[:-2]) == 1
