@@ -55,7 +55,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="refquant-conformance",
-        description="Say which arithmetic a quantized backend implements, and prove it.",
+        description="The exact oracle of quantized arithmetic, and inputs that find rounding bugs. "
+        "This version lists them; naming a backend's arithmetic comes with a later one.",
         epilog=_EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

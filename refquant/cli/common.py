@@ -101,7 +101,7 @@ def need_tables() -> None:
         import rich  # noqa: F401  # only whether it is there
     except ImportError as error:
         raise ValueError(
-            "tables need rich; install it with: pip install 'refquant[cli]', or say --json"
+            "tables need rich; in a clone of refquant: pip install '.[cli]', or say --json"
         ) from error
 
 
@@ -182,6 +182,8 @@ def check_writable(path: str | os.PathLike[str]) -> None:
     target = Path(path)
     if target.is_dir():
         raise ValueError(f"{target}: is a folder; give the path of a file")
+    if target.exists() and not target.is_file():
+        raise ValueError(f"{target}: is a device or a pipe; give the path of a file")
     if not target.parent.is_dir():
         raise ValueError(f"{target}: there is no folder {target.parent}; make it first")
     if not os.access(target.parent, os.W_OK):

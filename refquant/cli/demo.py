@@ -110,7 +110,7 @@ def _run(arguments: argparse.Namespace) -> int:
         bar = stack.enter_context(progress())
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="refquant-demo-")))
         if arguments.output is not None:
-            arguments.output.mkdir(parents=True, exist_ok=True)
+            _make_folder(arguments.output)
         work = _Work(
             data=load_demo(arguments.samples),
             schemes=arguments.schemes,
@@ -127,6 +127,16 @@ def _run(arguments: argparse.Namespace) -> int:
     if arguments.output is not None:
         sys.stderr.write(f"the files are in {plain(arguments.output)}\n")
     return 0 if all(row.bit_exact for row in rows) else 1
+
+
+def _make_folder(path: Path) -> None:
+    if path.exists() and not path.is_dir():
+        raise ValueError(f"{path}: is not a folder; give the path of one, new or old")
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise ValueError(f"{path}: cannot be made a folder: {reason}; give another path") from error
 
 
 def _rows(work: _Work, bar: Progress) -> list[Row]:

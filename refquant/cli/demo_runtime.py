@@ -82,7 +82,7 @@ def runtime(on_answer: Callable[[], None]) -> Iterator[Runtime]:
     if find_spec(MODULE) is None:
         raise ValueError(
             f"{MODULE} is not installed, and the demo runs every file in it; "
-            "pip install refquant-runtime"
+            "install it, in a clone of refquant, with: pip install ./runtime"
         )
     # -P: a file of the current folder that is called like a module of ours is not ours.
     process = subprocess.Popen(

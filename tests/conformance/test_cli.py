@@ -32,6 +32,8 @@ def test_commands_of_later_versions_say_so(
 
 
 def test_wrong_usage_is_two_and_help_is_zero(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--help"]) == 0, "help"
+    assert "comes with a later one" in capsys.readouterr().out, "it promises more than there is"
     assert main([]) == 2, "no command"
     assert main(["lsit"]) == 2, "an unknown command"
     assert main(["list", "--jsn"]) == 2, "an unknown option"

@@ -1,6 +1,7 @@
 """What the commands share."""
 
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -65,7 +66,7 @@ def test_without_rich_a_table_names_the_extra_and_progress_is_silent(
 ) -> None:
     for name in ("rich", "rich.console", "rich.progress"):
         monkeypatch.setitem(sys.modules, name, None)
-    with pytest.raises(ValueError, match=r"pip install 'refquant\[cli\]', or say --json"):
+    with pytest.raises(ValueError, match=r"pip install '\.\[cli\]', or say --json"):
         need_tables()
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     with progress() as bar:
@@ -105,6 +106,9 @@ def test_a_path_that_cannot_be_written_is_refused_before_the_work(tmp_path: Path
     check_writable(tmp_path / "new.rq")
     with pytest.raises(ValueError, match="is a folder; give the path of a file"):
         check_writable(tmp_path)
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(ValueError, match="is a device or a pipe; give the path of a file"):
+        check_writable(tmp_path / "pipe")
     with pytest.raises(ValueError, match="there is no folder"):
         check_writable(tmp_path / "no" / "new.rq")
     with pytest.raises(ValueError, match="cannot be written"), whole_file(tmp_path / "no" / "x"):

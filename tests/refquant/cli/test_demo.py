@@ -130,14 +130,20 @@ def test_a_runtime_that_is_missing_is_one_sentence(
     monkeypatch.setattr(demo_runtime, "MODULE", "refquant_runtime_of_nobody")
     done = refquant("demo", *FEW, "--json")
     assert done.code == 1, f"exit code {done.code}"
-    assert "pip install refquant-runtime" in done.err, done.err
+    assert "pip install ./runtime" in done.err, done.err
 
 
 def test_an_output_that_is_a_file_is_one_sentence(refquant: Refquant, model: Path) -> None:
     done = refquant("demo", *FEW, "--output", model)
     assert done.code == 1, f"exit code {done.code}"
-    assert str(model) in done.err, done.err
+    assert f"{model}: is not a folder; give the path of one" in done.err, done.err
     assert read_rq(model).name == "classifier", "the file was touched"
+
+
+def test_an_output_below_a_file_is_one_sentence(refquant: Refquant, model: Path) -> None:
+    done = refquant("demo", *FEW, "--output", model / "files")
+    assert done.code == 1, f"exit code {done.code}"
+    assert "cannot be made a folder: not a directory; give another path" in done.err, done.err
 
 
 def test_samples_differ_by_any_byte() -> None:

@@ -88,7 +88,7 @@ def test_an_error_of_ours_ends_the_process(pretend: Pretend) -> None:
 def test_a_runtime_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(demo_runtime, "MODULE", "refquant_runtime_of_nobody")
     with (
-        pytest.raises(ValueError, match=r"is not installed, .* pip install refquant-runtime"),
+        pytest.raises(ValueError, match=r"is not installed, .* pip install \./runtime"),
         runtime(lambda: None),
     ):
         pass

@@ -99,4 +99,4 @@ def test_json_needs_no_rich(
     assert refquant("inspect", model, "--json").code == 0, "JSON needs no tables"
     done = refquant("inspect", model)
     assert done.code == 1, f"exit code {done.code}"
-    assert "pip install 'refquant[cli]'" in done.err, done.err
+    assert "pip install '.[cli]'" in done.err, done.err
