@@ -16,15 +16,25 @@ for each output channel, :math:`(w x + b - \text{mean})\, g + \text{bias} = w' x
 half an ulp, or next to it, of the exact one. The result is another float32 program for the same
 real function; it agrees with the unfolded one within the rounding of both, not bit for bit.
 
-**Identity** copies; what reads it can read its input.
+One that cannot disappear, for it stands behind a `Relu` or at an input, or its product has another
+reader, is **lowered** to a `Mul` and an `Add`, which every runtime executes:
 
-Left out: normalization before a linear operator, and after one whose channels are not at axis 1.
+.. math::
+
+    y = f_{32}(g)\, x + f_{32}(\text{bias} - \text{mean}\, g)                           \tag{3}
+
+with constants of shape (C, 1, ..., 1), a number for each channel of axis 1. Each float32 result is
+within :math:`\gamma_3 (|x| + |\text{mean}|)\,|g| + \gamma_2 |\text{bias}|` of the real function,
+but for underflow: three roundings on the way of x, two on that of the rest.
+
+Left out: normalization before a linear operator; it is lowered. A scheme with codes quantizes (3)
+like any other `Mul` and `Add`: per tensor, so that gains of very different size lose bits.
 
 Source: Jacob et al., "Quantization and Training of Neural Networks for Efficient
 Integer-Arithmetic-Only Inference", CVPR 2018, section 3.2, eq. (14).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import replace
 from typing import Any
 
@@ -32,8 +42,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from refquant.model.graph import Graph, Node, Value
+from refquant.model.identity import remove_identity
 
-__all__ = ["fold", "fold_batch_normalization", "remove_identity"]
+__all__ = ["fold", "fold_batch_normalization", "lower_batch_normalization"]
 
 Float = NDArray[np.float32]
 Wide = NDArray[np.float64]
@@ -42,7 +53,7 @@ _LINEAR = ("Conv", "Gemm", "MatMul")
 
 
 def fold(graph: Graph) -> Graph:
-    """Return ``graph`` without `Identity` and without foldable `BatchNormalization`.
+    """Return ``graph`` without `Identity` and `BatchNormalization`, folded or else lowered.
 
     >>> from refquant.model.build import Builder
     >>> b = Builder("tiny")
@@ -50,23 +61,7 @@ def fold(graph: Graph) -> Graph:
     >>> [node.op for node in fold(b.graph([y])).nodes]
     ['Relu']
     """
-    return fold_batch_normalization(remove_identity(graph))
-
-
-def remove_identity(graph: Graph) -> Graph:
-    """Return ``graph`` without its `Identity` nodes, bit for bit the same function.
-
-    One stays: between an output of the graph and an input, a constant or another output.
-
-    >>> from refquant.model.build import Builder
-    >>> b = Builder("tiny")
-    >>> y = b.node("Identity", [b.input("x", ("N", 2))], name="y")
-    >>> [node.op for node in remove_identity(b.graph([y])).nodes]
-    ['Identity']
-    """
-    for name in [node.name for node in graph.nodes if node.op == "Identity"]:
-        graph = _without_identity(graph, _node(graph, name))
-    return graph
+    return lower_batch_normalization(fold_batch_normalization(remove_identity(graph)))
 
 
 def fold_batch_normalization(graph: Graph) -> Graph:
@@ -98,30 +93,34 @@ def fold_batch_normalization(graph: Graph) -> Graph:
     return graph
 
 
+def lower_batch_normalization(graph: Graph) -> Graph:
+    """Return ``graph`` with each `BatchNormalization` as a `Mul` and an `Add`: eq. (3).
+
+    The `Add` has the node's name, the `Mul` is called ``<node>.mul``; the constants are called
+    ``<node>.weight`` and ``<node>.bias``. One whose parameters are not float32 constants stays as
+    it is. `ValueError` as in `fold_batch_normalization`.
+
+    >>> from refquant.model.build import Builder
+    >>> b = Builder("tiny")
+    >>> h = b.node("Relu", [b.input("x", ("N", 1, 2))])
+    >>> numbers = {"gain": 2.0, "shift": 1.0, "mean": 0.5, "var": 1.0}
+    >>> names = [b.constant(k, np.array([v], np.float32)) for k, v in numbers.items()]
+    >>> y = b.node("BatchNormalization", [h, *names], name="y", attributes={"epsilon": 0.0})
+    >>> lowered = lower_batch_normalization(b.graph([y]))
+    >>> [(node.op, node.name) for node in lowered.nodes]
+    [('Relu', 'relu_0'), ('Mul', 'y.mul'), ('Add', 'y')]
+    >>> [lowered.constants[name].tolist() for name in ("y.weight", "y.bias")]
+    [[[2.0]], [[0.0]]]
+    """
+    for norm in graph.nodes:  # none of them reads what another one's lowering renames
+        if norm.op == "BatchNormalization" and _constant(graph, norm.inputs[1:]):
+            graph = _lowered(graph, norm)
+    return graph
+
+
 def _node(graph: Graph, name: str) -> Node:
     """Return the node as it is now: an earlier step may have renamed its inputs."""
     return next(node for node in graph.nodes if node.name == name)
-
-
-def _without_identity(graph: Graph, node: Node) -> Graph:
-    source, target = node.inputs[0], node.outputs[0]
-    others = tuple(n for n in graph.nodes if n.name != node.name)
-    if target not in graph.outputs:
-        removed, kept = target, source
-    elif source in graph.inputs or source in graph.constants or source in graph.outputs:
-        return graph
-    else:
-        removed, kept = source, target
-    renamed = tuple(
-        replace(
-            n,
-            inputs=tuple(kept if name == removed else name for name in n.inputs),
-            outputs=tuple(kept if name == removed else name for name in n.outputs),
-        )
-        for n in others
-    )
-    values = {name: value for name, value in graph.values.items() if name != removed}
-    return replace(graph, nodes=renamed, values=values)
 
 
 def _foldable(graph: Graph, norm: Node) -> Node | None:
@@ -131,18 +130,33 @@ def _foldable(graph: Graph, norm: Node) -> Node | None:
     producer = next((n for n in graph.nodes if name in n.outputs), None)
     if producer is None or producer.op not in _LINEAR or len(readers) != 1:
         return None
-    constants = [*producer.inputs[1:], *norm.inputs[1:]]
-    plain = all(
-        item in graph.constants and graph.values[item].dtype == "float32"
-        for item in constants
-        if item
-    )
+    plain = _constant(graph, [*producer.inputs[1:], *norm.inputs[1:]])
     # The channels of a product are its last axis, those of a normalization are axis 1.
     two_axes = (
         len(graph.values[name].shape) == 2 and len(graph.values[producer.inputs[1]].shape) == 2
     )
     channels = producer.op == "Conv" or two_axes
     return producer if plain and channels and name not in graph.outputs else None
+
+
+def _constant(graph: Graph, names: Sequence[str]) -> bool:
+    """Say whether all ``names``, but those of omitted inputs, are float32 constants."""
+    return all(n in graph.constants and graph.values[n].dtype == "float32" for n in names if n)
+
+
+def _lowered(graph: Graph, norm: Node) -> Graph:
+    gain, mean, offset = _affine(graph, norm)
+    x = graph.values[norm.inputs[0]]
+    along = (-1, *(1,) * (len(x.shape) - 2))
+    names = {part: _free(graph, f"{norm.name}.{part}") for part in ("weight", "bias", "mul")}
+    constants = {
+        names["weight"]: _to_float32(norm, gain.reshape(along)),
+        names["bias"]: _to_float32(norm, (offset - mean * gain).reshape(along)),
+    }
+    first = Node(names["mul"], "Mul", (norm.inputs[0], names["weight"]), (names["mul"],))
+    second = Node(norm.name, "Add", (names["mul"], names["bias"]), norm.outputs)
+    graph = replace(graph, values={**graph.values, names["mul"]: x})
+    return _replaced(graph, {norm.name: (first, second)}, constants)
 
 
 def _folded(graph: Graph, linear: Node, norm: Node) -> Graph:
@@ -161,9 +175,9 @@ def _folded(graph: Graph, linear: Node, norm: Node) -> Graph:
     if linear.op == "MatMul":
         first = replace(linear, inputs=(linear.inputs[0], weight))
         second = Node(norm.name, "Add", (linear.outputs[0], bias), norm.outputs)
-        return _replaced(graph, {linear.name: first, norm.name: second}, constants)
+        return _replaced(graph, {linear.name: (first,), norm.name: (second,)}, constants)
     first = replace(linear, inputs=(linear.inputs[0], weight, bias), outputs=norm.outputs)
-    return _replaced(graph, {linear.name: first, norm.name: None}, constants)
+    return _replaced(graph, {linear.name: (first,), norm.name: ()}, constants)
 
 
 def _affine(graph: Graph, norm: Node) -> tuple[Wide, Wide, Wide]:
@@ -188,12 +202,10 @@ def _to_float32(norm: Node, array: Wide) -> Float:
 
 
 def _replaced(
-    graph: Graph, swaps: Mapping[str, Node | None], constants: Mapping[str, NDArray[Any]]
+    graph: Graph, swaps: Mapping[str, tuple[Node, ...]], constants: Mapping[str, NDArray[Any]]
 ) -> Graph:
     """Swap nodes, add ``constants``, and drop values that the old nodes alone had."""
-    nodes = tuple(
-        node for node in (swaps.get(old.name, old) for old in graph.nodes) if node is not None
-    )
+    nodes = tuple(node for old in graph.nodes for node in swaps.get(old.name, (old,)))
     swapped = [old for old in graph.nodes if old.name in swaps]
     before = {name for old in swapped for name in (*old.inputs, *old.outputs)}
     used = {name for node in nodes for name in (*node.inputs, *node.outputs)}
@@ -215,8 +227,12 @@ def _constant_name(graph: Graph, linear: Node, index: int, suffix: str) -> str:
     """Return a name for the operand's successor, which may be that of the operand it replaces."""
     old = linear.inputs[index] if len(linear.inputs) > index else ""
     readers = [node for node in graph.nodes for name in node.inputs if name == old]
-    taken = graph.values.keys() - ({old} if len(readers) == 1 else set())
-    name = f"{linear.name}.{suffix}"
+    return _free(graph, f"{linear.name}.{suffix}", {old} if len(readers) == 1 else set())
+
+
+def _free(graph: Graph, name: str, leaving: Set[str] = frozenset()) -> str:
+    """Return ``name``, or ``name_`` and so on: no value's and no node's but those ``leaving``."""
+    taken = (graph.values.keys() - leaving) | {node.name for node in graph.nodes}
     while name in taken:
         name += "_"
     return name

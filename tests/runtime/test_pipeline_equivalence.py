@@ -6,10 +6,13 @@ with one of everything (`tests.refquant.model.small_cnn`), against the golden ex
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from refquant.model.build import Builder
 from refquant.model.ends import to_inputs
 from refquant.model.execute import run
+from refquant.model.graph import Graph
 from refquant.model.quantize import quantize
 from refquant.model.recipe import Activations, Override, Recipe, Weights, recipe, recipe_names
 from refquant.model.rq import write_rq
@@ -63,3 +66,36 @@ def test_the_runtime_computes_the_quantized_network(name: str, tmp_path: Path) -
         session.close()
         assert got.dtype == expected.dtype, f"{name}: {got.dtype}"
         assert got.tobytes() == expected.tobytes(), f"{name}, {threads} threads: other bits"
+
+
+def normalized_behind_relu() -> Graph:
+    """Two normalizations that nothing can absorb: behind an activation, and at the input."""
+    rng = np.random.default_rng(5)
+    b = Builder("g")
+
+    def norm(x: str, channels: int, name: str) -> str:
+        parts = zip(("s", "o", "m", "v"), rng.standard_normal((4, channels)), strict=True)
+        names = [b.constant(f"{name}{k}", (np.abs(a) + 0.5).astype(np.float32)) for k, a in parts]
+        return b.node("BatchNormalization", [x, *names], name=name)
+
+    def weight(name: str, *shape: int) -> str:
+        return b.constant(name, rng.standard_normal(shape).astype(np.float32))
+
+    h = norm(b.input("x", ("N", 2, 5, 5)), 2, "first")
+    h = b.node("Relu", [b.node("Conv", [h, weight("w", 6, 2, 3, 3)], name="conv")], name="relu")
+    h = b.node("Flatten", [norm(h, 6, "second")])
+    h = b.node("Relu", [b.node("Gemm", [h, weight("w2", 54, 3)])])
+    return b.graph([norm(h, 3, "y")])
+
+
+@pytest.mark.parametrize("name", [n for n in RECIPES if not RECIPES[n].overrides])
+def test_a_normalization_that_cannot_be_folded_is_executed(name: str, tmp_path: Path) -> None:
+    data = np.random.default_rng(6).standard_normal((20, 2, 5, 5)).astype(np.float32)
+    graph = quantize(normalized_behind_relu(), RECIPES[name], {"x": data})
+    write_rq(tmp_path / "m.rq", graph)
+    x = to_inputs(graph, {"x": data[:5]})
+    expected = run(graph, x)["y"]
+    session = Session(tmp_path / "m.rq", threads=2)
+    got = session.run(x)["y"]
+    session.close()
+    assert got.tobytes() == expected.tobytes(), f"{name}: other bits"
