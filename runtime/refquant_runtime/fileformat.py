@@ -67,12 +67,12 @@ def read_container(path: str | os.PathLike[str]) -> Container:
             where,
             "header",
             f"its length says {length}, the file has {len(data)} bytes",
-            "the file is truncated or not a .rq file",
+            "the file is truncated or not a .rq file: copy it again, or give another",
         )
     if (8 + length) % 64:
         _fail(where, "header", "is not padded to a multiple of 64 bytes", REWRITE)
     if data[8:9] != b"{":
-        _fail(where, "header", "does not start with '{'", "this is not a .rq file")
+        _fail(where, "header", "does not start with '{'", "this is not a .rq file: give one")
     text = bytes(data[8 : 8 + length])
     if not text.rstrip(b" ").endswith(b"}"):
         _fail(where, "header", "is not padded with spaces after its '}'", REWRITE)
@@ -111,7 +111,12 @@ def _map(path: Path) -> "bytes | mmap.mmap":
 def _metadata(path: Path, metadata: Any) -> dict[str, str]:
     expected = {"format", "graph", "sha256"}
     if not isinstance(metadata, dict) or not all(isinstance(v, str) for v in metadata.values()):
-        _fail(path, "__metadata__", "is missing or not a map of strings", "this is not a .rq file")
+        _fail(
+            path,
+            "__metadata__",
+            "is missing or not a map of strings",
+            "this is not a .rq file: give one",
+        )
     if (version := metadata.get("format")) != FORMAT:
         _fail(path, "format", f"{version!r:.60} is not {FORMAT!r}", "use a runtime that reads it")
     if set(metadata) != expected:

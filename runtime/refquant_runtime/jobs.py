@@ -26,9 +26,7 @@ def feeds_of(session: Session, path: str) -> dict[str, NDArray[Any]]:
     """Return the arrays that the model takes; labels and the like may lie beside them."""
     arrays = read_npz(path)
     if missing := sorted(set(session.inputs) - set(arrays)):
-        raise InputError(
-            f"{path}: has no array {missing[0]!r}; it has {sorted(arrays)}; rename one"
-        )
+        raise InputError(f"{path}: has no array {missing[0]!r} but {sorted(arrays)}; rename one")
     for name in session.inputs:
         if session.graph.values[name].batched and arrays[name].shape[:1] == (0,):
             raise InputError(f"{path}: array {name!r} holds no samples; give at least one")
@@ -89,7 +87,7 @@ def _checked(job: Any) -> Mapping[str, Any]:
     known = {"model", "input", "output", "threads", "isa", "bench"}
     if not isinstance(job, dict) or not {"model", "input", "output"} <= job.keys() <= known:
         raise InputError(
-            f"a job needs model, input and output, and knows only {sorted(known)}; got "
+            f"a job needs model, input and output, and knows only {sorted(known)}, got "
             f"{job!r:.200}; write an object of these keys"
         )
     for key in ("model", "input", "output", "isa"):

@@ -102,7 +102,7 @@ def test_bad_inputs_outputs_and_surroundings_are_one_sentence(
     np.savez(tmp_path / "wide.npz", x=np.zeros((2, 5)))
     (tmp_path / "no.npz").write_text("no")
     cases = {
-        "none.npz": "no such file", "other.npz": "has no array 'x'; it has ['z']",
+        "none.npz": "no such file", "other.npz": "has no array 'x' but ['z']; rename one",
         "wide.npz": "input 'x' must be an array of float32", "no.npz": "not a readable .npz file",
     }  # fmt: skip
     for name, problem in cases.items():

@@ -75,7 +75,7 @@ def test_feeds_are_the_arrays_that_the_model_takes(job: dict[str, Any], tmp_path
     write_npz(tmp_path / "more.npz", zoo.feeds_of("movement") | {"labels": np.arange(2)})
     assert set(feeds_of(session, str(tmp_path / "more.npz"))) == {"a", "c"}, "no more"
     write_npz(tmp_path / "less.npz", {"a": np.zeros(1)})
-    with pytest.raises(InputError, match=r"less\.npz: has no array 'c'; it has \['a'\]"):
+    with pytest.raises(InputError, match=r"less\.npz: has no array 'c' but \['a'\]; rename one"):
         feeds_of(session, str(tmp_path / "less.npz"))
     write_npz(tmp_path / "none.npz", zoo.feeds_of("movement", 0))
     with pytest.raises(InputError, match=r"none\.npz: array 'a' holds no samples; give at least"):
