@@ -12,7 +12,7 @@ validated `Graph`. It is the one mutable thing of this package; graphs themselve
 ('N', 2)
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -36,7 +36,10 @@ _OUTPUT_DTYPES: Mapping[str, tuple[str, ...]] = {
 
 @dataclass(slots=True)
 class Builder:
-    """A graph in the making, called ``name``."""
+    """A graph in the making, called ``name``.
+
+    ``reserved``: names that belong to somebody else, whom `free` leaves in peace.
+    """
 
     name: str
     inputs: list[str] = field(default_factory=list)
@@ -44,6 +47,19 @@ class Builder:
     nodes: list[Node] = field(default_factory=list)
     constants: dict[str, NDArray[Any]] = field(default_factory=dict)
     contracts: dict[str, Contract] = field(default_factory=dict)
+    reserved: Collection[str] = frozenset()
+
+    def free(self, name: str) -> str:
+        """Return ``name``, or ``name_`` and so on if it is reserved: a name for something made.
+
+        The same answer every time, so that what was made can be found again.
+
+        >>> Builder("g", reserved={"w/scale"}).free("w/scale")
+        'w/scale_'
+        """
+        while name in self.reserved:
+            name += "_"
+        return name
 
     def input(
         self, name: str, shape: Shape, *, dtype: str = "float32", quant: Quant | None = None

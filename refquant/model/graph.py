@@ -33,6 +33,7 @@ __all__ = [
     "Value",
     "dependents",
     "has_batch",
+    "names_of",
 ]
 
 Attribute = int | float | str | tuple[int, ...]
@@ -151,6 +152,17 @@ class Graph:
         )
 
     __hash__ = None  # type: ignore[assignment]  # it holds arrays
+
+
+def names_of(graph: Graph) -> frozenset[str]:
+    """Return the names of values and nodes.
+
+    >>> x = Value("float32", ("N", 4))
+    >>> node = Node("relu", "Relu", ("x",), ("y",))
+    >>> sorted(names_of(Graph("tiny", ("x",), ("y",), {"x": x, "y": x}, (node,), {}, {}, {})))
+    ['relu', 'x', 'y']
+    """
+    return frozenset(graph.values) | {node.name for node in graph.nodes}
 
 
 def has_batch(graph: Graph) -> bool:

@@ -7,7 +7,8 @@ function returns can be executed, written and proved not to overflow. Its bytes 
 recipe and calibration data, and on nothing else.
 
 Nodes keep their names, and so do the values that keep their meaning. Beside a value ``v`` may
-stand ``v/codes`` or ``v/float``, beside a constant ``v/scale`` and ``v/zero_point``.
+stand ``v/codes`` or ``v/float``, beside a constant ``v/scale`` and ``v/zero_point``; where the
+model has such a name already, ``_`` is appended to ours.
 """
 
 from collections.abc import Iterable, Mapping

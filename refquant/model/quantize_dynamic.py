@@ -18,7 +18,7 @@ import numpy as np
 from refquant.contracts import Contract
 from refquant.formats.affine import quantize
 from refquant.model.build import Builder
-from refquant.model.graph import Graph, Node
+from refquant.model.graph import Graph, Node, names_of
 from refquant.model.quantize_weights import add_codes, add_float, weight_block, weight_qparams
 from refquant.model.recipe import Weights
 
@@ -37,7 +37,7 @@ def quantize_dynamic(graph: Graph, rules: Mapping[str, Weights], *, contract: Co
     >>> [n.op for n in quantize_dynamic(g, {"y": Weights()}, contract=preset("ort")).nodes]
     ['DynamicQuantizeLinear', 'MatMulIntegerToFloat']
     """
-    b = Builder(graph.name)
+    b = Builder(graph.name, reserved=names_of(graph))
     for name in graph.inputs:
         b.input(name, graph.values[name].shape)
     shared: dict[str, tuple[str, ...]] = {}
@@ -60,10 +60,14 @@ def _integer(
 ) -> None:
     x, weight, bias = (*node.inputs, "")[:3]
     if x not in shared:
-        names = [f"{x}/codes", f"{x}/scale", f"{x}/zero_point"]
+        names = [b.free(f"{x}/{part}") for part in ("codes", "scale", "zero_point")]
         source = add_float(b, graph, x)
         shared[x] = b.node_with(
-            "DynamicQuantizeLinear", [source], names, name=f"{x}/quantize", contract=contract
+            "DynamicQuantizeLinear",
+            [source],
+            names,
+            name=b.free(f"{x}/quantize"),
+            contract=contract,
         )
     w = graph.constants[weight]
     if node.attributes.get("transB", 0) == 1:

@@ -27,7 +27,7 @@ from refquant.contracts import Contract
 from refquant.formats.affine import QParams, dequantize, quantize
 from refquant.model.build import Builder
 from refquant.model.calibrate import Calibrated
-from refquant.model.graph import Graph, Node
+from refquant.model.graph import Graph, Node, names_of
 from refquant.model.operators import MOVEMENT, UNARY
 from refquant.model.quantize_plan import Layer, Plan
 from refquant.model.quantize_product import add_product
@@ -84,7 +84,7 @@ def quantize_static(
     >>> [(n.op, n.outputs[0]) for n in made.nodes]
     [('QuantizeLinear', 'x/codes'), ('Tanh', 'y/codes'), ('DequantizeLinear', 'y')]
     """
-    b = Builder(graph.name)
+    b = Builder(graph.name, reserved=names_of(graph))
     v = Values(graph, plan.source, seen, activations, contract, full_integer, b)
     for name in graph.inputs:
         shape = graph.values[name].shape
@@ -124,7 +124,7 @@ def _operands(v: Values, node: Node, weights: Mapping[str, Weights]) -> list[str
     if node.op in UNARY:
         x, y = v.qparams(node.inputs[0]), v.qparams(node.outputs[0])
         table = unary_table(node.op, node.attributes, x, y, v.contract)
-        return [v.codes(node.inputs[0]), v.b.constant(f"{node.name}/table", table)]
+        return [v.codes(node.inputs[0]), v.b.constant(v.b.free(f"{node.name}/table"), table)]
     if node.op == "Concat":
         return [_brought(v, name, node) for name in node.inputs]
     return [v.codes(name) for name in node.inputs]
@@ -179,14 +179,14 @@ def _brought(v: Values, name: str, concat: Node) -> str:
     x, y = v.qparams(name), v.qparams(output)
     if name in v.graph.constants or x == y:
         return codes
-    fresh = f"{name}/for/{concat.name}"
+    fresh = v.b.free(f"{name}/for/{concat.name}")
     if fresh not in v.b.values:
         table = unary_table("Requantize", {}, x, y, v.contract)
         v.b.node_with(
             "Requantize",
-            [codes, v.b.constant(f"{fresh}/table", table)],
+            [codes, v.b.constant(v.b.free(f"{fresh}/table"), table)],
             [fresh],
-            name=f"{name}/requantize/{concat.name}",
+            name=v.b.free(f"{name}/requantize/{concat.name}"),
             contract=v.contract,
             dtype=v.rules.dtype,
             quant=v.quant(output),

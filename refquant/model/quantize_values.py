@@ -84,7 +84,7 @@ class Values:
                 "QuantizeLinear",
                 [self._reals[name]],
                 [self._named(name, codes=True, born=False)],
-                name=f"{name}/quantize",
+                name=self.b.free(f"{name}/quantize"),
                 contract=self.contract,
                 dtype=self.rules.dtype,
                 quant=self.quant(name),
@@ -100,7 +100,7 @@ class Values:
                 "DequantizeLinear",
                 [self._codes[name]],
                 [self._named(name, codes=False, born=False)],
-                name=f"{name}/dequantize",
+                name=self.b.free(f"{name}/dequantize"),
                 contract=self.contract,
             )[0]
         return self._reals[name]
@@ -108,10 +108,10 @@ class Values:
     def _named(self, name: str, *, codes: bool, born: bool) -> str:
         ends = name in self.graph.inputs or name in self.graph.outputs
         plain = codes == self.full_integer if ends else born
-        return name if plain else f"{name}/{'codes' if codes else 'float'}"
+        return name if plain else self.b.free(f"{name}/{'codes' if codes else 'float'}")
 
     def _constant(self, name: str, like: str) -> str:
-        fresh = f"{name}/codes" if like == name else f"{name}/for/{like}"
+        fresh = self.b.free(f"{name}/codes" if like == name else f"{name}/for/{like}")
         if fresh not in self.b.constants:
             qparams = self.qparams(like)
             codes = quantize(self.graph.constants[name], qparams, contract=self.contract)

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from refquant.contracts import Contract
 from refquant.formats.affine import quantize
 from refquant.model.build import Builder
-from refquant.model.graph import Graph, Node
+from refquant.model.graph import Graph, Node, names_of
 from refquant.model.quantize_weights import add_codes, add_float, weight_block, weight_qparams
 from refquant.model.recipe_rules import Weights
 
@@ -32,7 +32,7 @@ def quantize_weight_only(
     >>> quantize_weight_only(g, {"y": Weights(bits=4)}, contract=preset("ort")).values["w"].dtype
     'int4'
     """
-    b = Builder(graph.name)
+    b = Builder(graph.name, reserved=names_of(graph))
     for name in graph.inputs:
         b.input(name, graph.values[name].shape)
     for node in graph.nodes:

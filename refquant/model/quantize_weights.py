@@ -173,8 +173,8 @@ def add_codes(
     block = qparams.block_shape
     plain_zero = block is None or not zero_point.any()
     quant = Quant(
-        float(scale) if block is None else f"{name}/scale",
-        int(zero_point.reshape(-1)[0]) if plain_zero else f"{name}/zero_point",
+        float(scale) if block is None else b.free(f"{name}/scale"),
+        int(zero_point.reshape(-1)[0]) if plain_zero else b.free(f"{name}/zero_point"),
         block,
     )
     if name in b.constants:
@@ -182,7 +182,7 @@ def add_codes(
         same = (held.dtype, held.quant) == (qparams.dtype, quant)
         if same and np.array_equal(b.constants[name], codes) and _holds(b, quant, qparams):
             return name
-        return add_codes(b, f"{name}/{suffix}", codes, qparams)
+        return add_codes(b, b.free(f"{name}/{suffix}"), codes, qparams)
     if isinstance(quant.scale, str):
         b.constant(quant.scale, scale)
     if isinstance(quant.zero_point, str):
@@ -204,7 +204,7 @@ def add_float(b: Builder, graph: Graph, name: str) -> str:
     if name not in graph.constants:
         return name
     if name in b.constants and b.values[name].quant is not None:
-        name, array = f"{name}/float", graph.constants[name]
+        name, array = b.free(f"{name}/float"), graph.constants[name]
     else:
         array = graph.constants[name]
     return name if name in b.constants else b.constant(name, array)

@@ -57,3 +57,10 @@ def test_what_cannot_be_is_refused_at_once() -> None:
         b.node("Relu", ["q"], contract=replace(other, name="onnx"))
     with pytest.raises(GraphError, match="output 'none'"):
         b.graph(["none"])
+
+
+def test_a_made_name_is_never_a_reserved_one() -> None:
+    b = Builder("g", reserved={"w/scale", "w/scale_", "other"})
+    assert b.free("w/scale") == "w/scale__", "the first that nobody has"
+    assert b.free("w/scale") == "w/scale__", "the same when asked again"
+    assert b.free("v/scale") == "v/scale", "as it is, where it is free"

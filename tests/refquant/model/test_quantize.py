@@ -10,7 +10,7 @@ from refquant.contracts import preset
 from refquant.model.build import Builder
 from refquant.model.ends import from_outputs, to_inputs
 from refquant.model.execute import run
-from refquant.model.graph import Graph
+from refquant.model.graph import Graph, names_of
 from refquant.model.metrics import agreement, sqnr_db
 from refquant.model.quantize import quantize
 from refquant.model.recipe import Activations, Override, Recipe, Weights, recipe, recipe_names
@@ -163,3 +163,23 @@ def test_a_graph_with_nothing_to_quantize() -> None:
     q = quantize(g, recipe("w8a8_tflite"), {"x": np.ones((1, 2), np.float32)})
     assert [n.op for n in q.nodes] == ["Sub"], "no doors where nobody passes"
     assert preset("ort").name not in q.contracts, "and no contract"
+
+
+@pytest.mark.parametrize("name", [n for n in recipe_names() if n != "float32"])
+def test_a_model_may_have_the_names_that_we_would_give(name: str) -> None:
+    """Whatever names quantization makes, a model that has them all computes the same."""
+    rules, graph = recipe(name), small_cnn(softmax=False)
+    plain = quantize(graph, rules, samples(8))
+    taken = names_of(plain) - names_of(graph)
+    assert {n.rpartition("/")[2] for n in taken} & {"codes", "scale"}, f"names are made: {taken}"
+    b = Builder(graph.name, list(graph.inputs), dict(graph.values), list(graph.nodes))
+    b.constants.update(graph.constants)
+    for other in sorted(taken):
+        b.node("Neg", ["x"], name=other)
+    full = quantize(b.graph([*graph.outputs, *sorted(taken)]), rules, samples(8))
+    assert set(full.outputs) == {*graph.outputs, *taken}, "the model's names stay the model's"
+    x = to_inputs(plain, samples(4, seed=9))
+    expected = run(plain, x)
+    got = run(full, x)
+    for output, array in expected.items():
+        assert got[output].tobytes() == array.tobytes(), f"{name}: {output} is another number"
