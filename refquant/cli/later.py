@@ -21,14 +21,14 @@ _LATER = {  # name -> (purpose, what is missing, example)
         "refquant export model.rq -o model.onnx",
     ),
     "explain": (
-        "show one value on its way through a quantized model",
-        "step-by-step reports; 'refquant inspect' lists nodes, parameters and contracts",
-        "refquant explain model.rq --input x.npz",
+        "print a number format's layout, and how a value is encoded in it",
+        "formats step by step; docs/concepts/ describes those that are there",
+        "refquant explain int8 0.3",
     ),
     "atlas": (
         "tell which contracts differ, and on which inputs",
         "the comparison of contracts; docs/concepts/contracts.md describes their axes",
-        "refquant atlas --json",
+        "refquant atlas ort tflite_reference --json",
     ),
 }
 
