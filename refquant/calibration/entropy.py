@@ -63,7 +63,6 @@ from refquant.calibration.batch import (
     require_data,
     require_integer,
 )
-from refquant.calibration.objective import check_bits
 from refquant.contracts import Contract
 from refquant.formats.affine import QParams, choose_qparams
 from refquant.numerics.ranges import dtype_range
@@ -107,11 +106,16 @@ class Entropy:
     def range(self, *, num_bits: int = 8) -> Range:
         """Return ``(lo, hi)`` within the data for codes of ``num_bits``: eq. (4).
 
-        No data is a ``ValueError``.
+        No data is a ``ValueError``, and so is one bit: L = 1 level is zero's own, and (2) has
+        none for the rest.
         """
         held = self.histogram
         require_data(held.count)
-        check_bits(num_bits)
+        if not 2 <= num_bits <= 16:
+            raise ValueError(
+                f"num_bits must be in [2, 16] for 'entropy', got {num_bits}; with one bit zero is "
+                "its only level, so use 'mse_histogram' or 'mse_grid'"
+            )
         counts = hist.fold(held)
         kept = _best(counts, levels=2 ** (num_bits - 1))
         threshold = float(np.ldexp(float(kept), held.exponent))

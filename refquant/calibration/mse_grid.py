@@ -90,11 +90,11 @@ class MseGrid:
         """Return the best ``(lo, hi)``, ``lo <= 0 <= hi``, for codes of ``num_bits``: eq. (2).
 
         The best range depends on the codes; ``qparams`` asks for those of its dtype.
-        Zeros only give (0, 0); no data is a ``ValueError``.
+        Zeros only give (0, 0). No data is a ``ValueError``, and so is one bit with ``symmetric``.
         """
         held = self.histogram
         require_data(held.count)
-        check_bits(num_bits)
+        check_bits(num_bits, symmetric=symmetric)
 
         def cost(ends: Range) -> float:
             lo, hi = float(ends[0]), float(ends[1])

@@ -92,11 +92,11 @@ class HistogramMse:
         """Return the best ``(lo, hi)``, ``lo <= 0 <= hi``, for codes of ``num_bits``: eq. (1).
 
         The best range depends on the codes; ``qparams`` asks for those of its dtype.
-        Zeros only give (0, 0); no data is a ``ValueError``.
+        Zeros only give (0, 0). No data is a ``ValueError``, and so is one bit with ``symmetric``.
         """
         held = self.histogram
         require_data(held.count)
-        check_bits(num_bits)
+        check_bits(num_bits, symmetric=symmetric)
 
         def cost(lo: float, hi: float) -> float:
             grid = uniform_grid(lo, hi, num_bits=num_bits, symmetric=symmetric)

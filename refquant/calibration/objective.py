@@ -51,15 +51,24 @@ __all__ = ["Grid", "check_bits", "expected_error", "uniform_grid"]
 Grid = tuple[float, int, int]
 
 
-def check_bits(num_bits: int) -> None:
-    """Raise unless ``num_bits`` is 2 to 16.
+def check_bits(num_bits: int, *, symmetric: bool) -> None:
+    """Raise unless ``num_bits`` is 1 to 16, or 2 to 16 for a symmetric range.
 
-    >>> check_bits(1)
+    With one bit eq. (4) has no mark but zero, so no step; eq. (3) has two marks.
+
+    >>> check_bits(1, symmetric=False)
+    >>> check_bits(1, symmetric=True)
     Traceback (most recent call last):
-    ValueError: num_bits must be in [2, 16], got 1
+    ValueError: num_bits must be in [2, 16] for a symmetric range, got 1; one bit has no code \
+on either side of zero: use an asymmetric range
     """
-    if not 2 <= num_bits <= 16:
-        raise ValueError(f"num_bits must be in [2, 16], got {num_bits}")
+    if symmetric and num_bits == 1:
+        raise ValueError(
+            "num_bits must be in [2, 16] for a symmetric range, got 1; one bit has no code on "
+            "either side of zero: use an asymmetric range"
+        )
+    if not 1 <= num_bits <= 16:
+        raise ValueError(f"num_bits must be in [1, 16], got {num_bits}")
 
 
 def uniform_grid(lo: float, hi: float, *, num_bits: int, symmetric: bool) -> Grid:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from refquant.calibration import histogram as hist
 from refquant.calibration.entropy import Entropy, divergence
+from refquant.contracts import preset
 
 counts = st.lists(st.integers(0, 9), min_size=2, max_size=24).filter(lambda h: sum(h) > 0)
 
@@ -107,3 +108,14 @@ def test_the_zeros_of_a_relu_do_not_decide() -> None:
     with_zeros, without = (float(Entropy().update(x).range()[1]) for x in (relu, normal))
     assert with_zeros > 3, f"zeros moved the threshold to {with_zeros}"
     assert abs(with_zeros - without) <= 0.1 * without, f"{with_zeros} with zeros, {without} without"
+
+
+@pytest.mark.parametrize("num_bits", [0, 1, 17])
+def test_one_bit_has_no_level_but_zero(num_bits: int) -> None:
+    state = Entropy(bins=16).update(np.ones(3, np.float32))
+    with pytest.raises(
+        ValueError, match=rf"in \[2, 16\] for 'entropy', got {num_bits}; .*use 'mse"
+    ):
+        state.range(num_bits=num_bits)
+    with pytest.raises(ValueError, match="with one bit zero is its only level"):
+        state.qparams(dtype="uint1", symmetric=False, contract=preset("onnx"))

@@ -67,3 +67,20 @@ def test_the_parameters_are_for_the_dtype(dtype: str, num_bits: int) -> None:
     wanted = choose_qparams(lo, hi, dtype=dtype, symmetric=True, contract=contract)
     got = state.qparams(dtype=dtype, symmetric=True, contract=contract)
     assert got == wanted, "the range is not that of the dtype's bits"
+
+
+@pytest.mark.parametrize("dtype", ["uint1", "int1"])
+def test_one_bit_is_searched_and_never_worse_than_min_max(dtype: str) -> None:
+    x = np.append(np.linspace(0, 1, 1000), [4, -0.5]).astype(np.float32)
+    state = MseGrid(max_shrink=0.8, grid=10).update(x)
+    grids = [
+        uniform_grid(float(lo), float(hi), num_bits=1, symmetric=False)
+        for lo, hi in (state.range(num_bits=1), (x.min(), x.max()))
+    ]
+    costs = [expected_error(state.histogram, grid, norm=2.0) for grid in grids]
+    assert costs[0] < costs[1], f"the outlier is cut: {costs}"
+    q = state.qparams(dtype=dtype, symmetric=False, contract=preset("onnx"))
+    assert float(q.scale) == np.float32(grids[0][0]), "the step that was searched"
+    assert int(q.zero_point) == (0 if dtype == "uint1" else -1), "zero has the lower code"
+    with pytest.raises(ValueError, match="for a symmetric range, got 1"):
+        state.qparams(dtype=dtype, symmetric=True, contract=preset("onnx"))

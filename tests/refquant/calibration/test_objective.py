@@ -74,7 +74,7 @@ def test_fine_bins_give_the_error_of_the_elements() -> None:
     assert low <= expected_error(h, grid, norm=2.0) * w**2 <= high, "not the mean square error"
 
 
-@pytest.mark.parametrize("num_bits", [2, 3, 8, 16])
+@pytest.mark.parametrize("num_bits", [1, 2, 3, 8, 16])
 @pytest.mark.parametrize(("lo", "hi"), [(-1.0, 2.0), (0.0, 1.0), (-5.0, 0.0), (-1e-40, 1e38)])
 def test_the_grid_spans_the_range(lo: float, hi: float, num_bits: int) -> None:
     s, n_min, n_max = uniform_grid(lo, hi, num_bits=num_bits, symmetric=False)
@@ -98,10 +98,37 @@ def test_a_step_of_zero_maps_all_to_zero() -> None:
     assert expected_error(ones, (0.0, 0, 255), norm=2.0) == np.inf, "ones cannot be zeros"
 
 
-@pytest.mark.parametrize("num_bits", [-1, 0, 1, 17])
+@pytest.mark.parametrize("num_bits", [-1, 0, 17])
 def test_bits_outside_the_formats_are_refused(num_bits: int) -> None:
-    with pytest.raises(ValueError, match=rf"num_bits must be in \[2, 16\], got {num_bits}"):
-        check_bits(num_bits)
+    for symmetric in (False, True):
+        with pytest.raises(ValueError, match=rf"num_bits must be in \[1, 16\], got {num_bits}"):
+            check_bits(num_bits, symmetric=symmetric)
+
+
+def test_one_bit_has_no_symmetric_range() -> None:
+    check_bits(1, symmetric=False)
+    with pytest.raises(ValueError, match=r"in \[2, 16\] for a symmetric range, got 1; .*: use an"):
+        check_bits(1, symmetric=True)
+
+
+@given(x=data)
+def test_one_bit_is_the_better_of_two_marks(x: Any) -> None:
+    """Half way between 0 and s the nearer mark changes; its error is that of the integral."""
+    h = hist.add(hist.EMPTY, x, bins=8)
+    width = Fraction(2) ** h.exponent
+    for lo, hi in ((0.0, 2.0), (-2.0, 0.0), (-1.0, 3.0)):
+        s, n_min, n_max = uniform_grid(lo, hi, num_bits=1, symmetric=False)
+        assert (n_min, n_max) in ((0, 1), (-1, 0)), "zero and one more"
+        wanted = Fraction(0)
+        for i, count in enumerate(h.counts.tolist()):
+            a, b = ((h.first + i + k) * width / Fraction(s) for k in (0, 1))
+            wanted += count * integral(a, b, n_min, n_max, 2) / (b - a)
+        wanted *= (Fraction(s) / width) ** 2 / x.size
+        got = Fraction(expected_error(h, (s, n_min, n_max), norm=2.0))
+        # The closed form cancels |r|^3 / 3 of both edges: 32 U of their size, as above.
+        edge = max(abs(h.first), abs(h.first + len(h.counts))) * width / Fraction(s) + 1
+        scale = 2 * (edge**3 + 4) * Fraction(s) / width * (Fraction(s) / width) ** 2
+        assert abs(got - wanted) <= 32 * Fraction(1, 2**53) * scale, "another error"
 
 
 def test_the_oracle_of_these_tests_knows_the_arch() -> None:
