@@ -1,6 +1,6 @@
 # The only command list. A machine needs Python 3.11 or newer, pip and make; the rest goes into .venv.
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test lint types docs conformance models arm bench assets clean
+.PHONY: help venv demo test lint types docs conformance conformance-exhaustive models arm bench assets clean
 MAKEFLAGS += --no-print-directory
 
 # The first interpreter that runs and is new enough; say `make PYTHON=...` to choose another.
@@ -15,7 +15,7 @@ PROFILE = HYPOTHESIS_PROFILE=$${HYPOTHESIS_PROFILE:-ci}
 WORKERS ?= 2
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/\1|\2/p' Makefile | awk -F'|' '{ printf "make %-12s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/\1|\2/p' Makefile | awk -F'|' '{ printf "make %-22s %s\n", $$1, $$2 }'
 
 venv: .venv/.made ## .venv with all that `make test` needs, at the versions of constraints.txt
 
@@ -53,6 +53,9 @@ docs: .venv/.made-docs ## the site, in docs/_build/html; warnings are errors
 conformance: venv ## the exhaustive tests, marked slow; judging other backends comes with issue 6
 	$(PROFILE) $(BIN)/python -m pytest -q -n $(WORKERS) -m slow
 	@echo "identifying and verifying other backends comes with issue 6"
+
+conformance-exhaustive: venv ## all 2^32 float32 into each 8-bit float, against the exact oracle; hours, resumable
+	$(BIN)/python -m refquant_conformance.sweep --state .sweep-state.json --workers $(WORKERS)
 
 models: ## comes with issues 4 and 5: the algorithms on real models, and real models in and out
 	@echo "make models comes with issues 4 and 5 (the algorithms on real models; real models in, and out again)" >&2; exit 2
