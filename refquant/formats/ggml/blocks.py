@@ -1,0 +1,230 @@
+r"""What ggml's block types share: rows into blocks, f16 scales, nibbles in split halves.
+
+A row of a tensor is cut into blocks of ``block_size`` elements, and each block becomes
+``block_bytes`` bytes. Most fields of a block are one of three things:
+
+* a scale as an IEEE half, two bytes, the low one first;
+* 4-bit codes as *split halves*: byte j of B/2 holds code j and code j + B/2, so that a SIMD loop
+  gets two runs of neighbours by one mask and one shift::
+
+      byte      0        1               B/2 - 1
+              +--------+--------+-     -+------------+
+      high    | q[B/2] | q[B/2+1]  ...  | q[B - 1]   |   bits 4..7
+      low     | q[0]   | q[1]      ...  | q[B/2 - 1] |   bits 0..3
+              +--------+--------+-     -+------------+
+
+* an integer that C made of a float, in one of two ways: with the constant of eq. (1), or by a cast,
+  which drops the fraction:
+
+.. math::
+
+    \mathrm{nearest\_int}(f) = (\mathrm{bits}(f + 1.5 \cdot 2^{23}) \mathbin{\&} (2^{23} - 1))
+        - 2^{22}                                                                  \tag{1}
+
+Eq. (1) is rounding half to even for |f| < 2^22: one float32 addition shifts the fraction out. C
+leaves the cast of a float beyond the integer undefined; ``cast_to_byte`` is what x86 does.
+Left out: what a field means, which is the matter of the type's own module.
+
+References
+----------
+ggml ``src/ggml-common.h`` (layouts), ``src/ggml-quants.c`` (``nearest_int``).
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from refquant.formats.ggml.types import ggml_type
+from refquant.numerics.casts import int32_cast
+
+__all__ = [
+    "apply_blockwise",
+    "byte_blocks",
+    "cast_to_byte",
+    "checked_flavour",
+    "checked_importance",
+    "from_half",
+    "join_halves",
+    "nearest_int",
+    "reciprocal",
+    "split_halves",
+    "to_half",
+    "value_blocks",
+]
+
+F32 = NDArray[np.float32]
+U8 = NDArray[np.uint8]
+
+_CHUNK = 1 << 16  # elements worked on at a time: temporaries of that size stay in the L2 cache
+
+
+def value_blocks(x: F32, *, type: str) -> F32:
+    """Return float32 ``x`` of shape (..., n) as (blocks, block_size), row after row.
+
+    ``ValueError`` if ``x`` is not float32, has no axis, n is not a multiple of the block of
+    ``type``, or an element is NaN or infinite: ggml then compares and casts NaN, with a result
+    that C does not define. The first bad index is named.
+
+    >>> value_blocks(np.zeros((3, 64), np.float32), type="Q8_0").shape
+    (6, 32)
+    """
+    x = np.asarray(x)
+    kind = ggml_type(type)
+    if x.dtype != np.float32:
+        raise ValueError(f"x must be float32, got {x.dtype}")
+    if x.ndim == 0 or x.shape[-1] % kind.block_size:
+        raise ValueError(
+            f"x: the last axis must be a multiple of {kind.block_size}, the block of {kind.name}; "
+            f"got shape {x.shape}"
+        )
+    finite = np.isfinite(x)
+    if not finite.all():
+        index = tuple(int(i) for i in np.argwhere(~finite)[0])
+        raise ValueError(f"x must be finite for {kind.name}, got {x[index]} at index {index}")
+    return x.reshape(-1, kind.block_size)
+
+
+def byte_blocks(data: U8, *, type: str) -> U8:
+    """Return uint8 ``data`` of shape (..., k * block_bytes) as (blocks, block_bytes).
+
+    ``ValueError`` if ``data`` is not uint8 or the last axis is cut short.
+
+    >>> byte_blocks(np.zeros(68, np.uint8), type="Q8_0").shape
+    (2, 34)
+    """
+    data = np.asarray(data)
+    kind = ggml_type(type)
+    if data.dtype != np.uint8:
+        raise ValueError(f"data must be uint8, got {data.dtype}")
+    if data.ndim == 0 or data.shape[-1] % kind.block_bytes:
+        raise ValueError(
+            f"data: the last axis must be a multiple of {kind.block_bytes} bytes, the block of "
+            f"{kind.name}; got shape {data.shape}"
+        )
+    return data.reshape(-1, kind.block_bytes)
+
+
+def checked_importance(importance: F32 | None, *, n: int) -> F32 | None:
+    """Return the importance matrix' row, float32 of shape (n,), one weight a column; or None.
+
+    A weight is a mean of squares: finite and not negative, otherwise ``ValueError``.
+
+    >>> checked_importance(np.ones(2, np.float32), n=2).tolist()
+    [1.0, 1.0]
+    """
+    if importance is None:
+        return None
+    importance = np.asarray(importance)
+    if importance.dtype != np.float32 or importance.shape != (n,):
+        raise ValueError(
+            f"importance must be float32 of shape ({n},), one weight a column of x; "
+            f"got {importance.dtype} {importance.shape}"
+        )
+    bad = ~((importance >= 0) & np.isfinite(importance))
+    if bad.any():
+        first = int(np.argmax(bad))
+        raise ValueError(
+            f"importance must be finite and >= 0, got {importance[first]} at index {first}"
+        )
+    return importance
+
+
+def checked_flavour(flavour: str, known: tuple[str, ...]) -> str:
+    """Return ``flavour`` if it is one of ``known``; ``ValueError`` lists them otherwise."""
+    if flavour not in known:
+        raise ValueError(f"flavour must be one of {', '.join(known)}; got {flavour!r}")
+    return flavour
+
+
+def apply_blockwise(
+    function: Callable[[NDArray[Any]], NDArray[Any]], blocks: NDArray[Any], out: NDArray[Any]
+) -> None:
+    """Fill row i of ``out`` with what ``function`` makes of row i of ``blocks``, chunk by chunk.
+
+    ``function`` takes (m, width) and returns (m, width of ``out``) for any m. A row depends on
+    no other, so the chunks change nothing but the speed.
+    """
+    step = max(1, _CHUNK // max(blocks.shape[1], out.shape[1]))
+    with np.errstate(over="ignore", under="ignore", invalid="ignore", divide="ignore"):
+        for start in range(0, len(blocks), step):
+            out[start : start + step] = function(blocks[start : start + step])
+
+
+def nearest_int(x: F32) -> NDArray[np.int32]:
+    """Return the nearest integers, ties to even, by the bits of a float32 sum: eq. (1).
+
+    For |x| < 2^22; beyond, and for NaN, it is a number nobody means, the same as in ggml.
+
+    >>> nearest_int(np.array([-1.5, -0.5, 0.5, 2.5, 3.0], np.float32)).tolist()
+    [-2, 0, 0, 2, 3]
+    """
+    shifted = np.asarray(x, np.float32) + np.float32(12582912.0)
+    bits = np.ascontiguousarray(shifted).view(np.int32)
+    return np.asarray((bits & 0x7FFFFF) - 0x400000, np.int32).reshape(np.shape(x))
+
+
+def cast_to_byte(x: F32) -> U8:
+    """Return C's ``(int8_t) x`` as a byte: the fraction dropped, then the low 8 bits.
+
+    Beyond int32, and for NaN, C has no answer; x86 makes -2^31 of it, whose low byte is 0.
+
+    >>> cast_to_byte(np.array([8.5, -1.9, 300.0, np.inf, np.nan], np.float32)).tolist()
+    [8, 255, 44, 0, 0]
+    """
+    x = np.asarray(x, np.float32)
+    if x.size and float(np.abs(x).max()) < 2.0**31:  # false for NaN
+        return x.astype(np.int32).astype(np.uint8)
+    return int32_cast(np.trunc(x)).astype(np.uint8)
+
+
+def reciprocal(d: F32) -> F32:
+    """Return 1/d, and 0 where d is 0, as all of ggml's encoders do.
+
+    A |d| of 2^-128 or less has the reciprocal infinity: float32 ends before 2^128.
+
+    >>> reciprocal(np.array([0.5, 0.0, 1e-39], np.float32)).tolist()
+    [2.0, 0.0, inf]
+    """
+    with np.errstate(divide="ignore", over="ignore"):
+        return np.where(d == 0, np.float32(0), np.float32(1) / d)
+
+
+def to_half(d: F32) -> U8:
+    """Return float32 ``d`` (...,) as IEEE halves, uint8 (..., 2), ties to even; 65520 is infinity.
+
+    >>> to_half(np.array([1.0, -0.0, 65520.0], np.float32)).tolist()
+    [[0, 60], [0, 128], [0, 124]]
+    """
+    with np.errstate(over="ignore", under="ignore"):
+        half = np.asarray(d, np.float32).astype("<f2")
+    return half[..., None].view(np.uint8)
+
+
+def from_half(data: U8) -> F32:
+    """Return halves in ``data``, uint8 (..., 2), as float32 (...,), exactly.
+
+    >>> from_half(np.array([[0, 60], [0, 128]], np.uint8)).tolist()
+    [1.0, -0.0]
+    """
+    return np.ascontiguousarray(data).view("<f2")[..., 0].astype(np.float32)
+
+
+def join_halves(codes: U8) -> U8:
+    """Return codes of 0..15, uint8 (..., B), as split halves, uint8 (..., B/2).
+
+    >>> join_halves(np.array([1, 2, 3, 4], np.uint8)).tolist()
+    [49, 66]
+    """
+    half = codes.shape[-1] // 2
+    return np.asarray(codes[..., :half] | (codes[..., half:] << np.uint8(4)), np.uint8)
+
+
+def split_halves(data: U8) -> U8:
+    """Return the codes, uint8 (..., B), in split halves, uint8 (..., B/2).
+
+    >>> split_halves(np.array([49, 66], np.uint8)).tolist()
+    [1, 2, 3, 4]
+    """
+    return np.concatenate([data & np.uint8(15), data >> np.uint8(4)], axis=-1)
