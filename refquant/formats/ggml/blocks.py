@@ -40,11 +40,12 @@ from refquant.formats.ggml.types import ggml_type
 from refquant.numerics.casts import int32_cast
 
 __all__ = [
-    "apply_blockwise",
     "byte_blocks",
     "cast_to_byte",
     "checked_flavour",
     "checked_importance",
+    "decode_rows",
+    "encode_rows",
     "from_half",
     "join_halves",
     "nearest_int",
@@ -138,14 +139,41 @@ def checked_flavour(flavour: str, known: tuple[str, ...]) -> str:
     return flavour
 
 
-def apply_blockwise(
-    function: Callable[[NDArray[Any]], NDArray[Any]], blocks: NDArray[Any], out: NDArray[Any]
-) -> None:
-    """Fill row i of ``out`` with what ``function`` makes of row i of ``blocks``, chunk by chunk.
+def encode_rows(x: F32, *, type: str, function: Callable[[NDArray[Any]], NDArray[Any]]) -> U8:
+    """Return ``x`` (..., n) as bytes (..., n / block_size * block_bytes), by a block ``function``.
 
-    ``function`` takes (m, width) and returns (m, width of ``out``) for any m. A row depends on
-    no other, so the chunks change nothing but the speed.
+    ``function`` takes float32 (m, block_size) and returns uint8 (m, block_bytes), for any m.
+    ``x`` is checked as in ``value_blocks``.
+
+    >>> x = np.arange(64, dtype=np.float32).reshape(2, 32)
+    >>> encode_rows(x, type="Q8_0", function=lambda part: np.zeros((len(part), 34))).shape
+    (2, 34)
     """
+    kind = ggml_type(type)
+    blocks = value_blocks(x, type=type)
+    out = np.empty((len(blocks), kind.block_bytes), np.uint8)
+    _fill(out, blocks, function)
+    return out.reshape(*np.shape(x)[:-1], kind.row_bytes(np.shape(x)[-1]))
+
+
+def decode_rows(data: U8, *, type: str, function: Callable[[NDArray[Any]], NDArray[Any]]) -> F32:
+    """Return ``data`` (..., k * block_bytes) as float32 (..., k * block_size), by a ``function``.
+
+    ``function`` takes uint8 (m, block_bytes) and returns float32 (m, block_size), for any m.
+    ``data`` is checked as in ``byte_blocks``. A scale of infinity or NaN passes into the values.
+    """
+    kind = ggml_type(type)
+    blocks = byte_blocks(data, type=type)
+    out = np.empty((len(blocks), kind.block_size), np.float32)
+    _fill(out, blocks, function)
+    elements = np.shape(data)[-1] // kind.block_bytes * kind.block_size
+    return out.reshape(*np.shape(data)[:-1], elements)
+
+
+def _fill(
+    out: NDArray[Any], blocks: NDArray[Any], function: Callable[[NDArray[Any]], NDArray[Any]]
+) -> None:
+    """Fill ``out`` chunk by chunk; a block depends on no other, so this is for speed alone."""
     step = max(1, _CHUNK // max(blocks.shape[1], out.shape[1]))
     with np.errstate(over="ignore", under="ignore", invalid="ignore", divide="ignore"):
         for start in range(0, len(blocks), step):

@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 
 from refquant.formats.ggml.blocks import (
-    apply_blockwise,
     byte_blocks,
     cast_to_byte,
     checked_flavour,
     checked_importance,
+    decode_rows,
+    encode_rows,
     from_half,
     join_halves,
     nearest_int,
@@ -74,11 +75,16 @@ def test_reciprocals_of_zero_and_of_the_smallest_numbers() -> None:
 
 
 def test_chunks_change_nothing() -> None:
-    blocks = np.arange(3 * 65536, dtype=np.float32).reshape(-1, 32)
-    out = np.empty_like(blocks)
-    apply_blockwise(lambda part: part * 2, blocks, out)
-    assert np.array_equal(out, blocks * 2), "every row is written, once"
-    apply_blockwise(lambda part: part, blocks[:0], out[:0])
+    """More than one chunk of 65,536 elements, and a last one that is not full."""
+    x = np.arange(5 * 16384, dtype=np.float32).reshape(5, 16384)
+    data = encode_rows(x, type="Q8_0", function=lambda part: np.tile(part[:, :17], 2) % 251)
+    expected = np.tile(x.reshape(-1, 32)[:, :17], 2) % 251
+    assert data.shape == (5, 17408), "34 bytes for 32 values"
+    assert np.array_equal(data.reshape(-1, 34), expected), "every block is written, in its place"
+    back = decode_rows(data, type="Q8_0", function=lambda part: part[:, :32])
+    assert np.array_equal(back.reshape(-1, 32), expected[:, :32]), "and read"
+    assert encode_rows(x[:, :0], type="Q8_0", function=lambda part: part).shape == (5, 0), "empty"
+    assert decode_rows(data[:0], type="Q8_0", function=lambda part: part).shape == (0, 16384), "no"
 
 
 def test_what_does_not_fit_is_refused_by_name() -> None:
