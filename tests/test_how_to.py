@@ -56,8 +56,14 @@ def demo_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_the_pages_show_every_command_that_exists() -> None:
     shown = {w[1] for page in PAGES.glob("*.md") for w in lines(page.name) if w[0] == "refquant"}
-    later = {"import", "export", "explain", "atlas"}
+    later = {"import", "export", "atlas"}
     assert shown == {c.name for c in commands()} - later, f"shown: {sorted(shown)}"
+
+
+def test_the_page_on_formats_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    for name, *arguments in lines("explain-a-format.md"):
+        assert MAIN[name](arguments) == 0, f"{name} {arguments}: {capsys.readouterr().err}"
+        assert capsys.readouterr().out, f"{name} {arguments} printed nothing"
 
 
 def test_the_command_line_page_runs(demo_files: Path, capsys: pytest.CaptureFixture[str]) -> None:

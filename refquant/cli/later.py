@@ -20,11 +20,6 @@ _LATER = {  # name -> (purpose, what is missing, example)
         "the exporters to other formats; this version writes .rq files",
         "refquant export model.rq -o model.onnx",
     ),
-    "explain": (
-        "print a number format's layout, and how a value is encoded in it",
-        "formats step by step; docs/concepts/ describes those that are there",
-        "refquant explain int8 0.3",
-    ),
     "atlas": (
         "tell which contracts differ, and on which inputs",
         "the comparison of contracts; docs/concepts/contracts.md describes their axes",

@@ -22,7 +22,7 @@ def commands() -> tuple[Command, ...]:
 
     They are imported here, within `main`: so an interrupt while NumPy loads is an interrupt.
     """
-    from refquant.cli import compare, demo, evaluate, inspect, later, quantize, run
+    from refquant.cli import compare, demo, evaluate, explain, inspect, later, quantize, run
 
     return (
         demo.COMMAND,
@@ -32,6 +32,7 @@ def commands() -> tuple[Command, ...]:
         evaluate.COMMAND,
         compare.COMMAND,
         *later.COMMANDS,
+        explain.COMMAND,
     )
 
 

@@ -17,7 +17,7 @@ Refquant = Callable[..., Any]
 
 NAMES = [
     *("demo", "inspect", "run", "quantize", "evaluate", "compare"),
-    *("import", "export", "explain", "atlas"),
+    *("import", "export", "atlas", "explain"),
 ]
 
 
@@ -51,6 +51,10 @@ def test_every_command_has_help_with_an_example(name: str, refquant: Refquant) -
         ("inspct",),
         ("inspect",),
         ("inspect", "a.rq", "b.rq"),
+        ("explain", "int9"),
+        ("explain", "int8", "many"),
+        ("explain", "int8", "1", "--contract", "nobody"),
+        ("explain", "e4m3fn", "1", "--contract", "onnx"),
         ("inspect", "a.rq", "--jsn"),
         ("run", "a.rq"),
         ("quantize", "a.rq", "-o", "b.rq"),
