@@ -15,6 +15,7 @@ for two neighbours d of the element format.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -33,13 +34,14 @@ HALF_TOWARD_ZERO = "half_toward_zero"
 class BlockFloat:
     """A tensor in blocks: its codes, the codes of its scales, and how to read them.
 
-    ``codes`` is uint8 of the tensor's shape, one code an element, unpacked. ``scales`` is uint8,
-    one code a block. ``format`` is the name of the format in its module; the blocks lie along
-    ``axis``. ``tensor_scale`` is the float32 of NVFP4, and ``producer`` says how it is applied.
+    ``codes`` is uint8 (uint16 for elements of nine bits) of the tensor's shape, one code an
+    element, unpacked. ``scales`` is uint8, one code a block. ``format`` is the name of the format
+    in its module; the blocks lie along ``axis``. ``tensor_scale`` is the float32 of NVFP4, and
+    ``producer`` says how it is applied.
     """
 
     format: str
-    codes: NDArray[np.uint8]
+    codes: NDArray[np.unsignedinteger[Any]]
     scales: NDArray[np.uint8]
     axis: int
     tensor_scale: np.float32 | None = None
@@ -91,7 +93,9 @@ def bits_text(code: int, format: FloatFormat) -> str:
     return " ".join(part for part in (text[:first], text[first:second], text[second:]) if part)
 
 
-def float_texts(y: F32, codes: NDArray[np.uint8], format: FloatFormat) -> Sequence[str]:
+def float_texts(
+    y: F32, codes: NDArray[np.unsignedinteger[Any]], format: FloatFormat
+) -> Sequence[str]:
     """Return for each scaled value: itself, a note if it was clipped or a tie, and its code.
 
     >>> from refquant.numerics.minifloat_formats import FLOAT_FORMATS

@@ -36,6 +36,7 @@ OCP Microscaling Formats (MX) Specification 1.0, sections 5 and 6.3; the files n
 from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -177,11 +178,11 @@ def _encode(y: F32, form: MxFormat, *, rounding: str, overflow: str) -> NDArray[
     return np.asarray(np.clip(whole, -127, 127).astype(np.int8).view(np.uint8))
 
 
-def _decode(codes: NDArray[np.uint8], form: MxFormat) -> F32:
+def _decode(codes: NDArray[np.unsignedinteger[Any]], form: MxFormat) -> F32:
     element = form.float_element
     if element is not None:
         return decode(codes, element)
-    return codes.view(np.int8).astype(np.float32) / np.float32(64)
+    return codes.astype(np.uint8).view(np.int8).astype(np.float32) / np.float32(64)
 
 
 def _explain(x: F32, name: str) -> Sequence[Step]:
@@ -206,7 +207,9 @@ def _explain(x: F32, name: str) -> Sequence[Step]:
     if element is None:
         texts: Sequence[str] = [
             f"scaled by 64/X: {number(64 * y)} -> {c} = {c & 0xFF:08b}"
-            for y, c in zip(scaled.tolist(), codes.view(np.int8).tolist(), strict=True)
+            for y, c in zip(
+                scaled.tolist(), codes.astype(np.uint8).view(np.int8).tolist(), strict=True
+            )
         ]
     else:
         texts = float_texts(scaled, codes, element)

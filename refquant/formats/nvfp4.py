@@ -38,10 +38,8 @@ References
 NVIDIA cuDNN documentation, "Block Scaling"; the sources named in ``nvfp4_producers``.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
-from types import MappingProxyType
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -49,7 +47,11 @@ from numpy.typing import ArrayLike, NDArray
 from refquant.formats.block_float import BlockFloat, bits_text, float32_input, float_texts
 from refquant.formats.card import Card, Step, number, padded_block, value_steps
 from refquant.formats.nvfp4_producers import (
+    DECODE,
+    ELEMENT,
     NVFP4_PRODUCERS,
+    REAL,
+    TENSOR,
     Nvfp4Producer,
     convert_tensor_scale,
     nvfp4_producer,
@@ -70,63 +72,8 @@ __all__ = [
 ]
 
 F32 = NDArray[np.float32]
-Equation = Callable[..., Any]
 NVFP4_BLOCK = 16
-_ONE, _SIX = np.float32(1), np.float32(6)
-_SMALLEST_NORMAL = np.float32(2.0**-126)
-
-
-def _inv(x: Any) -> Any:
-    """Return 1 / x, and 0 for 0: AutoRound's reciprocal."""
-    zero = np.equal(x, 0)
-    return np.where(zero, np.float32(0), _ONE / np.where(zero, _ONE, x))
-
-
-def _top_over(a: Any, top: Any) -> Any:
-    """Return top / A with the limits of compressed-tensors: an infinite quotient is 1."""
-    quotient = top / np.maximum(a, _SMALLEST_NORMAL)
-    return np.where(np.isfinite(quotient), quotient, _ONE)
-
-
-def _or_zero(x: Any, scale: Any) -> Any:
-    zero = scale == 0
-    return np.where(zero, np.float32(0), x / np.where(zero, _ONE, scale))
-
-
-_TENSOR: Mapping[str, Equation] = MappingProxyType(
-    {
-        "1": lambda a, top: _ONE,
-        "A / top": lambda a, top: a / top,
-        "top / A": _top_over,
-        "top * inv(A)": lambda a, top: top * _inv(a),
-    }
-)
-_REAL: Mapping[str, Equation] = MappingProxyType(
-    {
-        "a / 6": lambda a, g: a / _SIX,
-        "(a / 6) / g": lambda a, g: (a / _SIX) / g,
-        "a / (6 * g)": lambda a, g: a / (_SIX * g),
-        "g * (a / 6)": lambda a, g: g * (a / _SIX),
-        "g * (a * (1 / 6))": lambda a, g: g * (a * (_ONE / _SIX)),
-    }
-)
-_ELEMENT: Mapping[str, Equation] = MappingProxyType(
-    {
-        "x * ((1 / g) / s)": lambda x, s, g: x * ((_ONE / g) / s),
-        "x / (s * g)": lambda x, s, g: x / (s * g),
-        "x / (s / g)": lambda x, s, g: x / (s / g),
-        "x * inv(s * inv(g))": lambda x, s, g: x * _inv(s * _inv(g)),
-        "x / (s * inv(g)) or 0": lambda x, s, g: _or_zero(x, s * _inv(g)),
-    }
-)
-_DECODE: Mapping[str, Equation] = MappingProxyType(
-    {
-        "s * g": lambda s, g: s * g,
-        "s / g": lambda s, g: s / g,
-        "s * inv(g)": lambda s, g: s * _inv(g),
-        "inv(inv(s * inv(g)))": lambda s, g: _inv(_inv(s * _inv(g))),
-    }
-)
+_ONE = np.float32(1)
 
 
 def tensor_scale_of(amax: ArrayLike, *, producer: str) -> np.float32:
@@ -138,12 +85,12 @@ def tensor_scale_of(amax: ArrayLike, *, producer: str) -> np.float32:
     (1.0, 0.5)
     """
     row = nvfp4_producer(producer)
-    a = np.float32(amax)
+    a = np.asarray(amax, np.float32)[()]
     if not np.isfinite(a) or a < 0:
         raise ValueError(f"amax must be finite and not negative, got {float(a)}")
     top = np.float32(float_format(row.scale_format).max_value * 6)
     with np.errstate(all="ignore"):
-        return np.float32(_TENSOR[row.g](a, top))
+        return np.float32(TENSOR[row.g](a, top))
 
 
 def quantize(
@@ -212,7 +159,7 @@ def dequantize(q: BlockFloat) -> F32:
         raise ValueError(f"scales must be uint8 of shape {expected}, got {q.scales.shape}")
     g = _ONE if q.tensor_scale is None else np.float32(q.tensor_scale)
     with np.errstate(all="ignore"):
-        s = _DECODE[row.decode](decode(q.scales, float_format(row.scale_format)), g)
+        s = DECODE[row.decode](decode(q.scales, float_format(row.scale_format)), g)
         both = expand(np.asarray(s, np.float32), q.codes.shape, block_shape)
         return np.asarray(decode(q.codes, float_format("e2m1")) * both, np.float32)
 
@@ -221,7 +168,7 @@ def _scale_codes(a: F32, g: np.float32, row: Nvfp4Producer) -> NDArray[np.uint8]
     """Return the codes of the block scales, with what the producer does about zeros."""
     form = float_format(row.scale_format)
     with np.errstate(all="ignore"):
-        real = np.asarray(_REAL[row.real](a, g), np.float32)
+        real = np.asarray(REAL[row.real](a, g), np.float32)
     if row.if_real_below is not None:
         bound, instead = row.if_real_below
         real = np.where(real < np.float32(bound), np.float32(instead), real)
@@ -234,10 +181,64 @@ def _scale_codes(a: F32, g: np.float32, row: Nvfp4Producer) -> NDArray[np.uint8]
 
 def _scaled(x: F32, s: F32, g: np.float32, row: Nvfp4Producer) -> F32:
     with np.errstate(all="ignore"):
-        return np.asarray(_ELEMENT[row.element](x, s, g), np.float32)
+        return np.asarray(ELEMENT[row.element](x, s, g), np.float32)
 
 
 def _codes(y: F32, row: Nvfp4Producer) -> NDArray[np.uint8]:
     """Return the element codes; NaN, which is 0/0 here, becomes the largest number."""
     codes = np.asarray(encode(y, float_format("e2m1"), nan="max"), np.uint8)
     return codes if row.keeps_minus_zero else np.where(y == 0, np.uint8(0), codes)
+
+
+def _explain(x: F32, producer: str) -> Sequence[Step]:
+    """Return the steps of a tensor of one block, as ``producer`` makes it."""
+    row = nvfp4_producer(producer)
+    block = padded_block(x, block_size=NVFP4_BLOCK)
+    q = quantize(block, producer=producer)
+    form = float_format(row.scale_format)
+    g = _ONE if q.tensor_scale is None else q.tensor_scale
+    amax = np.max(np.abs(block))
+    code, s = int(q.scales[0]), decode(q.scales, form)[0]
+    with np.errstate(all="ignore"):
+        real = REAL[row.real](amax, g)
+    steps = [Step("amax", "largest |x|, of the tensor (A) and of its one block (a) of "
+                  f"{NVFP4_BLOCK}; a short one is filled with 0", number(amax))]  # fmt: skip
+    if q.tensor_scale is not None:
+        top = f"{number(form.max_value)} * 6"
+        steps.append(Step("g", f"tensor scale: A / ({top}) = {number(amax)} / "
+                          f"{number(form.max_value * 6)}, float32", number(g)))  # fmt: skip
+    rounded = "" if float(real) == float(s) else f", the nearest to {number(real)}"
+    bits = f"code {code} = 0x{code:02X} = {bits_text(code, form)}"
+    with_g = "" if q.tensor_scale is None else f", g = {number(g)}"
+    steps += [
+        Step("s, real", f"block scale: {row.real} with a = {number(amax)}{with_g}", number(real)),
+        Step("s", f"{form.name.upper()}: {bits}{rounded}", number(s)),
+    ]
+    scaled = _scaled(x, s, g, row)
+    if q.tensor_scale is not None:
+        steps.append(Step("s * g", "what every element is divided by, float32", number(s * g)))
+    texts = float_texts(scaled, q.codes[: x.size], float_format("e2m1"))
+    return [*steps, *value_steps(x, texts, dequantize(q))]
+
+
+def _card(name: str, producer: str, equation: str, source: str) -> Card:
+    scale = float_format(nvfp4_producer(producer).scale_format)
+    first = "0 " if scale.num_bits == 7 else ""
+    fields = first + "e" * scale.exponent_bits + " " + "m" * scale.mantissa_bits
+    return Card(
+        name=name,
+        title=f"{name.upper()}: blocks of {NVFP4_BLOCK} E2M1 floats, {scale.name.upper()} scales",
+        bits_per_value=4 + 8 / NVFP4_BLOCK,
+        block_size=NVFP4_BLOCK,
+        layout=f"scale s: {fields}   {NVFP4_BLOCK} elements: seem seem ... seem",
+        equation=equation,
+        source=source,
+        explain=partial(_explain, producer=producer),
+    )
+
+
+CARDS: tuple[Card, ...] = (
+    _card("nvfp4", "modelopt", "x_i = d_i * (s * g), g: float32, one for the tensor",
+          "NVIDIA cuDNN, Block Scaling; steps: ModelOpt qtensor/nvfp4_tensor.py"),
+    _card("nvfp4_ue5m3", "autoround_ue5m3", "x_i = d_i * s", "AutoRound data_type/nvfp.py"),
+)  # fmt: skip

@@ -40,18 +40,33 @@ torchao 0.18 ``nvfp4_tensor.py``; ModelOpt 0.47 ``qtensor/nvfp4_tensor.py``; com
 ``quantization/utils/helpers.py``; AutoRound 0.16 ``data_type/nvfp.py``; qwix ``qarray.py``.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 
-__all__ = ["NVFP4_PRODUCERS", "Nvfp4Producer", "convert_tensor_scale", "nvfp4_producer"]
+__all__ = [
+    "DECODE",
+    "ELEMENT",
+    "NVFP4_PRODUCERS",
+    "REAL",
+    "TENSOR",
+    "Nvfp4Producer",
+    "convert_tensor_scale",
+    "nvfp4_producer",
+]
+
+Equation = Callable[..., Any]
+_ONE, _SIX = np.float32(1), np.float32(6)
+_SMALLEST_NORMAL = np.float32(2.0**-126)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Nvfp4Producer:
-    """One line of the table above; equations are keys of the functions in ``nvfp4``.
+    """One line of the table above; equations are keys of ``TENSOR``, ``REAL``, ``ELEMENT``
+    and ``DECODE``.
 
     ``lowest`` is where the real of s is raised to. ``if_real_below`` is (bound, s): what s is where
     its real is below the bound; ``if_zero`` is what a scale rounded to zero becomes.
@@ -108,6 +123,59 @@ NVFP4_PRODUCERS: Mapping[str, Nvfp4Producer] = MappingProxyType(
         ),
     }
 )  # fmt: skip
+
+
+def _inv(x: Any) -> Any:
+    """Return 1 / x, and 0 for 0: AutoRound's reciprocal."""
+    zero = np.equal(x, 0)
+    return np.where(zero, np.float32(0), _ONE / np.where(zero, _ONE, x))
+
+
+def _top_over(a: Any, top: Any) -> Any:
+    """Return top / A with the limits of compressed-tensors: an infinite quotient is 1."""
+    quotient = top / np.maximum(a, _SMALLEST_NORMAL)
+    return np.where(np.isfinite(quotient), quotient, _ONE)
+
+
+def _or_zero(x: Any, scale: Any) -> Any:
+    zero = scale == 0
+    return np.where(zero, np.float32(0), x / np.where(zero, _ONE, scale))
+
+
+TENSOR: Mapping[str, Equation] = MappingProxyType(
+    {
+        "1": lambda a, top: _ONE,
+        "A / top": lambda a, top: a / top,
+        "top / A": _top_over,
+        "top * inv(A)": lambda a, top: top * _inv(a),
+    }
+)
+REAL: Mapping[str, Equation] = MappingProxyType(
+    {
+        "a / 6": lambda a, g: a / _SIX,
+        "(a / 6) / g": lambda a, g: (a / _SIX) / g,
+        "a / (6 * g)": lambda a, g: a / (_SIX * g),
+        "g * (a / 6)": lambda a, g: g * (a / _SIX),
+        "g * (a * (1 / 6))": lambda a, g: g * (a * (_ONE / _SIX)),
+    }
+)
+ELEMENT: Mapping[str, Equation] = MappingProxyType(
+    {
+        "x * ((1 / g) / s)": lambda x, s, g: x * ((_ONE / g) / s),
+        "x / (s * g)": lambda x, s, g: x / (s * g),
+        "x / (s / g)": lambda x, s, g: x / (s / g),
+        "x * inv(s * inv(g))": lambda x, s, g: x * _inv(s * _inv(g)),
+        "x / (s * inv(g)) or 0": lambda x, s, g: _or_zero(x, s * _inv(g)),
+    }
+)
+DECODE: Mapping[str, Equation] = MappingProxyType(
+    {
+        "s * g": lambda s, g: s * g,
+        "s / g": lambda s, g: s / g,
+        "s * inv(g)": lambda s, g: s * _inv(g),
+        "inv(inv(s * inv(g)))": lambda s, g: _inv(_inv(s * _inv(g))),
+    }
+)
 
 
 def nvfp4_producer(name: str) -> Nvfp4Producer:
