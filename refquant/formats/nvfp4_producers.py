@@ -65,9 +65,10 @@ _SMALLEST_NORMAL = np.float32(2.0**-126)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Nvfp4Producer:
-    """One line of the table above; equations are keys of ``TENSOR``, ``REAL``, ``ELEMENT``
-    and ``DECODE``.
+    """One line of the table above.
 
+    ``g``, ``real``, ``element`` and ``decode`` are keys of ``TENSOR``, ``REAL``, ``ELEMENT`` and
+    ``DECODE``.
     ``lowest`` is where the real of s is raised to. ``if_real_below`` is (bound, s): what s is where
     its real is below the bound; ``if_zero`` is what a scale rounded to zero becomes.
     ``keeps_minus_zero`` says whether the element -0.0 is stored as -0.
