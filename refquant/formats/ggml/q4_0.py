@@ -18,7 +18,8 @@ positive. The other end reaches 7 steps only, so an equally large element of the
 Eq. (1) is explained in ``legacy.py``: it depends on fused multiply-add (``flavour``), its ties go
 up, and it divides by the float32 d, not by the half in the file.
 
-With an importance, codes and d come from a search for the least weighted error: ``k_search.py``.
+With an importance, codes and d come from a search for the least weighted error:
+``legacy_search.py``.
 
 References
 ----------
@@ -42,6 +43,7 @@ from refquant.formats.ggml.blocks import (
     to_half,
 )
 from refquant.formats.ggml.legacy import FLAVOURS, signed_extreme, truncated
+from refquant.formats.ggml.legacy_search import encode_weighted, search_scale
 
 __all__ = ["CARD", "FLAVOURS", "decode", "encode"]
 
@@ -53,8 +55,9 @@ def encode(x: F32, *, importance: F32 | None = None, flavour: str = "reference")
     """Return float32 ``x`` (..., n) as Q4_0, uint8 (..., n / 32 * 18): eq. (1).
 
     n must be a multiple of 32; NaN and infinities are a ``ValueError``. ``flavour`` is
-    ``reference`` or ``fma``. A block of zeros has d = -0.0 and codes 8. A d of 65520 or
-    more becomes the half infinity, as in ggml, which later refuses such a file.
+    ``reference`` or ``fma``; with an ``importance``, float32 (n,), it has no effect. A block of
+    zeros has d = -0.0 and codes 8 (with an importance, 0.0 and 0). A d of 65520 or more becomes
+    the half infinity, as in ggml, which later refuses such a file.
 
     >>> x = np.zeros(32, np.float32)
     >>> x[:3], x[16] = (4, -4, 0.25), -0.25  # d = -0.5: codes 0, 15 (16 clips), 8 (tie up), 9
@@ -66,8 +69,13 @@ def encode(x: F32, *, importance: F32 | None = None, flavour: str = "reference")
     def block(part: F32) -> U8:
         d = signed_extreme(part) / np.float32(-8)
         codes = truncated(part, d, offset=8.5, qmax=15, flavour=flavour)
-        return np.concatenate([to_half(d[:, 0]), join_halves(codes)], axis=1)
+        return _packed(d[:, 0], codes)
 
+    def weighted(part: F32, weights: F32) -> U8:
+        return _packed(*search_scale(part, weights, half=8))
+
+    if importance is not None:
+        return encode_weighted(x, importance, type="Q4_0", function=weighted)
     return encode_rows(x, type="Q4_0", function=block)
 
 
@@ -88,6 +96,11 @@ def decode(data: U8) -> F32:
         return out
 
     return decode_rows(data, type="Q4_0", function=block)
+
+
+def _packed(d: F32, codes: U8) -> U8:
+    """Return the bytes of blocks with scales ``d`` (m,) and ``codes`` (m, 32)."""
+    return np.concatenate([to_half(d), join_halves(codes)], axis=1)
 
 
 def _explain(values: F32) -> Sequence[Step]:

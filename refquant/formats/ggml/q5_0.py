@@ -19,7 +19,8 @@ The fifth bits stand apart, because five does not divide a byte: a kernel spread
 a register at once. Eq. (1) is explained in ``legacy.py``: signed scale, fused multiply-add
 (``flavour``), ties up, the float32 d.
 
-With an importance, codes and d come from a search for the least weighted error: ``k_search.py``.
+With an importance, codes and d come from a search for the least weighted error:
+``legacy_search.py``.
 
 References
 ----------
@@ -50,6 +51,7 @@ from refquant.formats.ggml.legacy import (
     split_fifth,
     truncated,
 )
+from refquant.formats.ggml.legacy_search import encode_weighted, search_scale
 
 __all__ = ["CARD", "FLAVOURS", "decode", "encode"]
 
@@ -61,8 +63,9 @@ def encode(x: F32, *, importance: F32 | None = None, flavour: str = "reference")
     """Return float32 ``x`` (..., n) as Q5_0, uint8 (..., n / 32 * 22): eq. (1).
 
     n must be a multiple of 32; NaN and infinities are a ``ValueError``. ``flavour`` is
-    ``reference`` or ``fma``. A block of zeros has d = -0.0 and codes 16. A d of 65520 or
-    more becomes the half infinity, as in ggml, which later refuses such a file.
+    ``reference`` or ``fma``; with an ``importance``, float32 (n,), it has no effect. A block of
+    zeros has d = -0.0 and codes 16 (with an importance, 0.0 and 0). A d of 65520 or more becomes
+    the half infinity, as in ggml, which later refuses such a file.
 
     >>> x = np.zeros(32, np.float32)
     >>> x[:3], x[16] = (8, -8, 0.25), -0.25  # d = -0.5: codes 0, 31 (32 clips), 16 (tie up), 17
@@ -73,9 +76,13 @@ def encode(x: F32, *, importance: F32 | None = None, flavour: str = "reference")
 
     def block(part: F32) -> U8:
         d = signed_extreme(part) / np.float32(-16)
-        low, high = split_fifth(truncated(part, d, offset=16.5, qmax=31, flavour=flavour))
-        return np.concatenate([to_half(d[:, 0]), high, join_halves(low)], axis=1)
+        return _packed(d[:, 0], truncated(part, d, offset=16.5, qmax=31, flavour=flavour))
 
+    def weighted(part: F32, weights: F32) -> U8:
+        return _packed(*search_scale(part, weights, half=16))
+
+    if importance is not None:
+        return encode_weighted(x, importance, type="Q5_0", function=weighted)
     return encode_rows(x, type="Q5_0", function=block)
 
 
@@ -94,6 +101,12 @@ def decode(data: U8) -> F32:
         return out
 
     return decode_rows(data, type="Q5_0", function=block)
+
+
+def _packed(d: F32, codes: U8) -> U8:
+    """Return the bytes of blocks with scales ``d`` (m,) and ``codes`` (m, 32)."""
+    low, high = split_fifth(codes)
+    return np.concatenate([to_half(d), high, join_halves(low)], axis=1)
 
 
 def _explain(values: F32) -> Sequence[Step]:

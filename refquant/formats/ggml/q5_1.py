@@ -20,7 +20,7 @@ minimum. C keeps the low five bits instead of a minimum with 31; the largest x g
 31.5 + 2^-18 at most, so there is no difference.
 
 With an importance, codes, d and m come from a search for the least weighted error:
-``k_search.py``.
+``legacy_search.py``.
 
 References
 ----------
@@ -51,6 +51,7 @@ from refquant.formats.ggml.legacy import (
     split_fifth,
     truncated,
 )
+from refquant.formats.ggml.legacy_search import encode_weighted, search_minimum
 
 __all__ = ["CARD", "FLAVOURS", "decode", "encode"]
 
@@ -62,9 +63,9 @@ def encode(x: F32, *, importance: F32 | None = None, flavour: str = "reference")
     """Return float32 ``x`` (..., n) as Q5_1, uint8 (..., n / 32 * 24): eq. (1).
 
     n must be a multiple of 32; NaN and infinities are a ``ValueError``. ``flavour`` is
-    ``reference`` or ``fma``. A constant block has d = 0 and codes 0. A range beyond float32 has
-    d = infinity and codes 0; d or m beyond 65519 become the half infinity: as in ggml, which
-    later refuses the file.
+    ``reference`` or ``fma``; with an ``importance``, float32 (n,), it has no effect.
+    A constant block has d = 0 and codes 0. A range beyond float32 has d = infinity and codes 0; d
+    or m beyond 65519 become the half infinity: as in ggml, which later refuses the file.
 
     >>> x = np.full(32, 1.0, np.float32)
     >>> x[:3], x[16] = (1.25, 16.5, 4.75), 2.0  # d = 0.5, m = 1: codes 1 (tie up), 31, 8 (tie), 2
@@ -76,10 +77,13 @@ def encode(x: F32, *, importance: F32 | None = None, flavour: str = "reference")
     def block(part: F32) -> U8:
         d, low = from_minimum(part, qmax=31)
         codes = truncated(part - low, d, offset=0.5, qmax=31, flavour=flavour)
-        nibbles, fifth = split_fifth(codes)
-        scales = [to_half(d[:, 0]), to_half(low[:, 0])]
-        return np.concatenate([*scales, fifth, join_halves(nibbles)], axis=1)
+        return _packed(d[:, 0], low[:, 0], codes)
 
+    def weighted(part: F32, weights: F32) -> U8:
+        return _packed(*search_minimum(part, weights, qmax=31))
+
+    if importance is not None:
+        return encode_weighted(x, importance, type="Q5_1", function=weighted)
     return encode_rows(x, type="Q5_1", function=block)
 
 
@@ -98,6 +102,12 @@ def decode(data: U8) -> F32:
         return out
 
     return decode_rows(data, type="Q5_1", function=block)
+
+
+def _packed(d: F32, low: F32, codes: U8) -> U8:
+    """Return the bytes of blocks with scales ``d`` (m,), minima (m,) and ``codes`` (m, 32)."""
+    nibbles, fifth = split_fifth(codes)
+    return np.concatenate([to_half(d), to_half(low), fifth, join_halves(nibbles)], axis=1)
 
 
 def _explain(values: F32) -> Sequence[Step]:
