@@ -1,6 +1,6 @@
 # The only command list. A machine needs Python 3.11 or newer, pip and make; the rest goes into .venv.
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test lint types docs conformance conformance-exhaustive models arm bench assets clean
+.PHONY: help venv demo test lint types docs conformance conformance-exhaustive atlas models arm bench assets clean
 MAKEFLAGS += --no-print-directory
 
 # The first interpreter that runs and is new enough; say `make PYTHON=...` to choose another.
@@ -56,6 +56,9 @@ conformance: venv ## the exhaustive tests, marked slow; judging other backends c
 
 conformance-exhaustive: venv ## all 2^32 float32 into each 8-bit float, against the exact oracle; hours, resumable
 	$(BIN)/python -m refquant_conformance.sweep --state .sweep-state.json --workers $(WORKERS)
+
+atlas: venv ## the tables of docs/concepts/atlas.md, after a change of a contract
+	$(BIN)/python -m refquant.atlas.page docs/concepts/atlas.md
 
 models: ## comes with issues 4 and 5: the algorithms on real models, and real models in and out
 	@echo "make models comes with issues 4 and 5 (the algorithms on real models; real models in, and out again)" >&2; exit 2

@@ -20,11 +20,6 @@ _LATER = {  # name -> (purpose, what is missing, example)
         "the exporters to other formats; this version writes .rq files",
         "refquant export model.rq -o model.onnx",
     ),
-    "atlas": (
-        "tell which contracts differ, and on which inputs",
-        "the comparison of contracts; docs/concepts/contracts.md describes their axes",
-        "refquant atlas ort tflite_reference --json",
-    ),
 }
 
 

@@ -22,7 +22,7 @@ def commands() -> tuple[Command, ...]:
 
     They are imported here, within `main`: so an interrupt while NumPy loads is an interrupt.
     """
-    from refquant.cli import compare, demo, evaluate, explain, inspect, later, quantize, run
+    from refquant.cli import atlas, compare, demo, evaluate, explain, inspect, later, quantize, run
 
     return (
         demo.COMMAND,
@@ -33,6 +33,7 @@ def commands() -> tuple[Command, ...]:
         compare.COMMAND,
         *later.COMMANDS,
         explain.COMMAND,
+        atlas.COMMAND,
     )
 
 

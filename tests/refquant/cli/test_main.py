@@ -17,7 +17,7 @@ Refquant = Callable[..., Any]
 
 NAMES = [
     *("demo", "inspect", "run", "quantize", "evaluate", "compare"),
-    *("import", "export", "atlas", "explain"),
+    *("import", "export", "explain", "atlas"),
 ]
 
 
