@@ -1,4 +1,7 @@
-"""``refquant inspect``: what a `.rq` file says, node by node and axis by axis."""
+"""``refquant inspect``: what a file says.
+
+A `.rq` file node by node and axis by axis, here; a ``.gguf`` file in `refquant.cli.inspect_gguf`.
+"""
 
 import argparse
 import hashlib
@@ -12,6 +15,7 @@ import numpy as np
 
 from refquant.cli.common import Command, need_tables, plain, print_json, print_table
 from refquant.cli.data import read_model
+from refquant.cli.inspect_gguf import describe_gguf, is_gguf, print_gguf
 from refquant.model.graph import Graph, Node, Value
 from refquant.model.metrics import tensor_bytes
 from refquant.model.params import qparams_of
@@ -21,13 +25,17 @@ __all__ = ["COMMAND", "describe"]
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("model", metavar="FILE.rq", help="the model")
+    parser.add_argument("model", metavar="FILE", help="the model: .rq or .gguf")
     parser.add_argument("--json", action="store_true", help="one JSON object instead of tables")
 
 
 def _run(arguments: argparse.Namespace) -> int:
     if not arguments.json:
         need_tables()
+    if is_gguf(arguments.model):
+        found = describe_gguf(arguments.model)
+        (print_json if arguments.json else print_gguf)(found)
+        return 0
     graph = read_model(arguments.model)
     result = describe(arguments.model, graph)
     if arguments.json:
@@ -39,7 +47,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
 COMMAND = Command(
     name="inspect",
-    help="show a model's inputs, nodes, quantization parameters, contracts and sizes",
+    help="show what a model file holds: nodes or tensors, parameters, contracts and sizes",
     example="refquant inspect model.rq",
     add_arguments=_add_arguments,
     run=_run,
