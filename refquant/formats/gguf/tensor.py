@@ -28,6 +28,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from refquant.formats.ggml.codec import decode
 from refquant.formats.ggml.types import GGML_TYPES, GgmlType, ggml_type
 from refquant.formats.gguf.cursor import AGAIN, ByteOrder, shown
 from refquant.formats.gguf.errors import GgufError
@@ -104,8 +105,6 @@ class GgufTensor:
         float32, but for F64 and the integers, which come as they are. `GgufError` for blocks from a
         big-endian file: how their fields swap is nowhere defined.
         """
-        from refquant.formats.ggml.codec import decode
-
         data = self.data
         if self.byte_order == "big":
             if self.type.block_size > 1:
