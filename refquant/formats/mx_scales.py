@@ -194,7 +194,9 @@ def _quantity(a: F32, v: str, *, max_value: float, mantissa_bits: int) -> F32:
     quotient = np.where(quotient < _OAS_SMALLEST, np.float32(1), quotient)
     top, middle = 2 - 2.0**-mantissa_bits, 2 - 2.0 ** -(mantissa_bits + 1)
     bf16 = float_format("bf16")
-    return decode(encode(quotient * np.float32(2 * top / middle), bf16, overflow="inf"), bf16)
+    with np.errstate(over="ignore"):  # for M < 2 only
+        product = quotient * np.float32(2 * top / middle)
+    return decode(encode(product, bf16, overflow="inf"), bf16)
 
 
 def _by_bits(v: F32, bar: str, mantissa_bits: int) -> NDArray[np.int32]:
