@@ -226,7 +226,7 @@ def _scaled(x: float, scale: float, scale_op: str) -> float:
 def _nan_code(policy: str, zero_point: int, qmin: int, qmax: int) -> int:
     if policy == "error":
         raise ArithmeticError("NaN has no code by this contract")
-    return {"qmin": qmin, "qmax": qmax, "zero_point": zero_point}[policy]
+    return {"qmin": qmin, "qmax": qmax, "zero": 0, "zero_point": zero_point}[policy]
 
 
 def _add_f64(v: float, z: int) -> float:

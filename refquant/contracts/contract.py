@@ -9,10 +9,10 @@ such choice is an **axis**, every alternative a **value**, a contract one value 
 
     q = \operatorname{saturate}(\operatorname{round}(x \oslash s) \oplus z)                 \tag{1}
 
-where :math:`\oslash` is ``scale_op``, round is ``rounding``, :math:`\oplus` is placed by
-``zero_point_at`` and saturate is described by ``clamp``, ``overflow`` and ``nan``. The axes
-``weight_range`` to ``parameter_dtype`` say how :math:`s` and :math:`z` are chosen from data, the
-axes ``accumulator`` to ``softmax`` what integer operators do.
+where :math:`\oslash` is ``scale_op``, round is ``rounding``, z is what ``zero_point`` says,
+:math:`\oplus` is placed by ``zero_point_at`` and saturate is described by ``clamp``, ``overflow``
+and ``nan``. The axes ``weight_range`` to ``zero_point_dtype`` say how :math:`s` and :math:`z` are
+chosen from data, the axes ``accumulator`` to ``softmax`` what integer operators do.
 
 A contract is data: frozen, hashable, and JSON in a model file. Nothing is left to a default.
 
@@ -25,56 +25,10 @@ References
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from types import MappingProxyType
+
+from refquant.contracts.axes import AXES, AxisValue, contradiction
 
 __all__ = ["AXES", "Contract"]
-
-AxisValue = str | bool | float
-
-AXES: Mapping[str, tuple[str | bool, ...]] = MappingProxyType(
-    {
-        "rounding": (
-            "half_even",
-            "half_away",
-            "half_up",
-            "half_down",
-            "toward_zero",
-            "floor",
-            "ceil",
-        ),
-        "scale_op": ("divide_f32", "reciprocal_f32", "divide_f64"),
-        "zero_point_at": ("after_rounding", "before_rounding"),
-        "clamp": ("after_rounding", "before_rounding"),
-        "overflow": ("saturate", "int32_cast", "wrap"),
-        "nan": ("qmin", "qmax", "zero_point", "int32_min", "error"),
-        "weight_range": ("full", "narrow"),
-        "symmetric_scale": ("amax_over_qmax", "amax_over_half_range", "signed_amax_over_qmin"),
-        "negative_scale": (False, True),
-        "range_includes_zero": (False, True),
-        "parameter_dtype": ("float32", "float64"),
-        "accumulator": ("int32_exact", "int32_wrap", "float32"),
-        "requantize": (
-            "float_rne",
-            "gemmlowp_double",
-            "neon_double",
-            "single",
-            "tosa_double",
-            "tosa_single",
-            "scale16",
-            "tflite_int64",
-            "rndnu",
-            "rndnu16",
-            "emulate_float",
-            "dyadic",
-            "pow2",
-            "float_zp_before_round",
-        ),
-        "add": ("dequantize", "tflite_shift20", "xnnpack_shift20"),
-        "average_pool": ("float_multiplier", "half_away"),
-        "softmax": ("dequantize", "unspecified"),
-    }
-)
-"""The allowed values of every closed axis. The one open axis is ``zero_range_scale``: a number."""
 
 _SMALLEST_NORMAL = 2.0**-126
 _LARGEST_FLOAT32 = (2.0 - 2.0**-23) * 2.0**127
@@ -97,16 +51,24 @@ class Contract:
     name: str
     rounding: str
     scale_op: str
+    zero_point: str
     zero_point_at: str
     clamp: str
     overflow: str
     nan: str
     weight_range: str
     symmetric_scale: str
+    asymmetric_scale: str
     negative_scale: bool
     range_includes_zero: bool
+    small_range: str
     zero_range_scale: float
     parameter_dtype: str
+    inverse: str
+    scale_dtype: str
+    zero_point_from: str
+    zero_point_rounding: str
+    zero_point_dtype: str
     accumulator: str
     requantize: str
     add: str
@@ -121,23 +83,15 @@ class Contract:
             _check_closed(axis, getattr(self, axis), allowed)
         # JSON has one kind of number, so 1 and 1.0 are the same value; after this line also here.
         object.__setattr__(self, "zero_range_scale", _number(self.zero_range_scale))
-        if self.nan == "int32_min" and self.overflow != "int32_cast":
-            raise ValueError(
-                "axis 'nan': 'int32_min' needs overflow 'int32_cast', the cast that makes it; "
-                f"got overflow {self.overflow!r}"
-            )
-        if self.symmetric_scale == "signed_amax_over_qmin" and not self.negative_scale:
-            raise ValueError(
-                "axis 'symmetric_scale': 'signed_amax_over_qmin' gives negative scales and needs "
-                "negative_scale True; got False"
-            )
+        if broken := contradiction(self.to_json()):
+            raise ValueError(broken)
 
     def to_json(self) -> dict[str, AxisValue]:
         """Return the axes by name, sorted, without ``name``: the value of ``contracts`` in a file.
 
         >>> from refquant.contracts import preset
         >>> list(preset("onnx").to_json())[:3]
-        ['accumulator', 'add', 'average_pool']
+        ['accumulator', 'add', 'asymmetric_scale']
         """
         axes: dict[str, AxisValue] = asdict(self)
         del axes["name"]

@@ -14,8 +14,10 @@ rounding, what a value beyond the range becomes, and a NaN: the contract says, o
 ``quantize`` below is the family, one line for each axis, in the order of the arithmetic.
 
 Where the axes meet: a clamp *before* rounding happens at ``[qmin - z, qmax - z]`` if z comes after,
-so that both orders have the same limits. ``overflow = "wrap"`` never clamps after rounding.
-Which parameters a range gives is said in ``refquant.formats.qparams``. Left out: float zero points.
+so that both orders have the same limits. ``overflow = "wrap"`` never clamps after rounding. A float
+zero point is added before rounding, an offset b subtracted first of all: v = f32(x - b) / s. Other
+zeros, and what they mean: ``refquant.formats.qparams``; which parameters a range gives:
+``refquant.formats.parameters``.
 
 References
 ----------
@@ -29,7 +31,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from refquant.contracts import Contract
-from refquant.formats.qparams import QParams, choose_qparams
+from refquant.formats.parameters import choose_qparams
+from refquant.formats.qparams import QParams
 from refquant.numerics.blocks import expand
 from refquant.numerics.casts import int32_cast, saturate, wrap
 from refquant.numerics.rounding import round_to_integer
@@ -47,7 +50,8 @@ def quantize(x: Float, qparams: QParams, *, contract: Contract) -> Codes:
     ``x`` is float32, of any shape that fits ``qparams.block_shape``. The codes come in the smallest
     of int8, uint8, int16, uint16 and int32 that holds them (an int4 code is an int8).
     Infinities are values beyond the range; NaN follows the axis ``nan`` (``ValueError`` for
-    ``error``). A negative scale is a ``ValueError`` unless the contract has ``negative_scale``.
+    ``error``). A negative scale is a ``ValueError`` unless the contract has ``negative_scale``, and
+    so is a kind of zero that the contract does not have (integers it has, unless it has none).
 
     >>> from refquant.contracts import preset
     >>> x = np.array([-1.0, 0.0, 0.25, 0.75, 99.0], np.float32)
@@ -64,14 +68,17 @@ def quantize(x: Float, qparams: QParams, *, contract: Contract) -> Codes:
         raise ValueError(f"scale must be > 0 in contract {contract.name!r}, got {qparams.scale}")
     if contract.nan == "error" and np.isnan(x).any():
         raise ValueError(f"x must not hold NaN in contract {contract.name!r} (axis nan: error)")
+    _check_zero(qparams, contract)
     scale, zero_point = _of_each_element(qparams, x.shape)
     qmin, qmax = qparams.code_range
 
-    v = _divide(x, scale, scale_op=contract.scale_op)
-    late = zero_point  # what of z is added after rounding
-    if contract.zero_point_at == "before_rounding":
+    if qparams.kind == "offset":
+        x = _minus(x, zero_point)
+    v = _scaled(x, scale, qparams, contract)
+    late = zero_point if qparams.kind == "integer" else np.zeros(zero_point.shape, np.int64)
+    if contract.zero_point_at == "before_rounding":  # late: what of z is added after rounding
         v = v + zero_point.astype(v.dtype)
-        late = np.zeros_like(zero_point)
+        late = np.zeros_like(late)
     if contract.clamp == "before_rounding":
         v = np.clip(v, (qmin - late).astype(v.dtype), (qmax - late).astype(v.dtype))  # keeps NaN
     v = round_to_integer(v, rule=contract.rounding)
@@ -80,7 +87,9 @@ def quantize(x: Float, qparams: QParams, *, contract: Contract) -> Codes:
     # Clip while still in floating point: casting an out-of-range float is undefined, and x86 and
     # ARM disagree about the result. float64 holds every sum that is not beyond the range.
     total = v.astype(np.float64) + late
-    codes = saturate(total, qmin=qmin, qmax=qmax, nan=contract.nan, zero_point=zero_point)
+    # "zero" is the code 0 whatever the zero point; otherwise the zero point is an integer's.
+    nan, code = ("zero_point", 0) if contract.nan == "zero" else (contract.nan, zero_point)
+    codes = saturate(total, qmin=qmin, qmax=qmax, nan=nan, zero_point=code)
     return _held(codes, qparams)
 
 
@@ -88,8 +97,9 @@ def dequantize(q: Codes, qparams: QParams) -> NDArray[np.float32]:
     """Return the reals that the codes mean, float32 of the shape of ``q``: eq. (1).
 
     ``q`` holds integers; one outside the range of ``qparams.dtype`` is a ``ValueError``.
-    For codes to 16 bits the product is the only rounding: the result is the correctly rounded
-    real. A product beyond float32 is infinite.
+    For codes to 16 bits and an integer zero point the product is the only rounding: the result is
+    the correctly rounded real. A product beyond float32 is infinite. A float z and an offset have
+    one rounding more: ``refquant.formats.qparams`` eq. (2) and (3).
 
     >>> p = QParams(np.float32(0.5), np.int32(3), None, "uint4")
     >>> dequantize(np.array([0, 3, 15], np.uint8), p).tolist()
@@ -100,9 +110,11 @@ def dequantize(q: Codes, qparams: QParams) -> NDArray[np.float32]:
     if q.dtype.kind not in "iu" or ((q < qmin) | (q > qmax)).any():
         raise ValueError(f"q must be integers in [{qmin}, {qmax}] for {qparams.dtype}, got {q}")
     scale, zero_point = _of_each_element(qparams, q.shape)
-    difference = (q.astype(np.int64) - zero_point).astype(np.float32)
     with np.errstate(over="ignore", under="ignore"):
-        return np.asarray(difference * scale, np.float32)
+        if qparams.kind == "offset":
+            return np.asarray(q.astype(np.float32) * scale + zero_point, np.float32)
+        wide = q.astype(np.int64 if qparams.kind == "integer" else np.float32)
+        return np.asarray((wide - zero_point).astype(np.float32) * scale, np.float32)
 
 
 def fake_quantize(x: Float, qparams: QParams, *, contract: Contract) -> NDArray[np.float32]:
@@ -116,26 +128,54 @@ def fake_quantize(x: Float, qparams: QParams, *, contract: Contract) -> NDArray[
     return dequantize(quantize(x, qparams, contract=contract), qparams)
 
 
+def _check_zero(qparams: QParams, contract: Contract) -> None:
+    """Refuse a kind of zero that the contract does not compute with."""
+    if qparams.kind not in ("integer", contract.zero_point):
+        raise ValueError(
+            f"zero_point must be an {contract.zero_point} in contract {contract.name!r}, "
+            f"got the kind {qparams.kind!r}"
+        )
+    if contract.zero_point == "none" and np.any(qparams.zero_point):
+        raise ValueError(
+            f"zero_point must be 0 in contract {contract.name!r}, which has none; "
+            f"got {qparams.zero_point}"
+        )
+
+
 def _of_each_element(
     qparams: QParams, shape: tuple[int, ...]
-) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+) -> tuple[NDArray[np.float32], NDArray[Any]]:
     """Return scale and zero point so that they broadcast against a tensor of ``shape``."""
-    scale, zero_point = np.asarray(qparams.scale), np.asarray(qparams.zero_point, np.int64)
-    if qparams.block_shape is None:
-        return scale, zero_point
+    held = np.int64 if qparams.kind == "integer" else np.float32
     return (
-        expand(scale, shape, qparams.block_shape),
-        expand(zero_point, shape, qparams.block_shape),
+        _spread(qparams.scale, qparams, shape),
+        _spread(qparams.zero_point, qparams, shape).astype(held),
     )
 
 
-def _divide(x: NDArray[np.float32], scale: NDArray[np.float32], *, scale_op: str) -> Real:
+def _spread(values: Any, qparams: QParams, shape: tuple[int, ...]) -> NDArray[Any]:
+    """Return one element a block, so that they broadcast against a tensor of ``shape``."""
+    array = np.asarray(values)
+    return array if qparams.block_shape is None else expand(array, shape, qparams.block_shape)
+
+
+def _minus(x: NDArray[np.float32], offset: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return f32(x - b); a difference beyond float32 is infinite."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return np.asarray(x - offset, np.float32)
+
+
+def _scaled(
+    x: NDArray[np.float32], scale: NDArray[np.float32], qparams: QParams, contract: Contract
+) -> Real:
     """Return x / s as the axis ``scale_op`` computes it; an infinity is beyond every range."""
     # A signalling NaN is a NaN; the hardware's "invalid" flag says nothing that the axis does not.
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-        if scale_op == "divide_f32":
+        if contract.scale_op == "divide_f32":
             return np.asarray(x / scale, np.float32)
-        if scale_op == "reciprocal_f32":
+        if contract.scale_op == "reciprocal_f32":
+            if qparams.inverse is not None:  # computed before s was rounded
+                return np.asarray(x * _spread(qparams.inverse, qparams, x.shape), np.float32)
             return np.asarray(x * (np.float32(1) / scale), np.float32)
         return np.asarray(x.astype(np.float64) / scale.astype(np.float64))  # divide_f64
 
@@ -143,7 +183,7 @@ def _divide(x: NDArray[np.float32], scale: NDArray[np.float32], *, scale_op: str
 def _cast_first(
     v: Real,
     late: NDArray[np.int64],
-    zero_point: NDArray[np.int64],
+    zero_point: NDArray[Any],
     *,
     qparams: QParams,
     contract: Contract,
@@ -155,9 +195,9 @@ def _cast_first(
     else:
         qmin, qmax = qparams.full_range
         codes = wrap(total, num_bits=(qmax - qmin).bit_length(), signed=qmin < 0)
-    if contract.nan in ("qmin", "qmax", "zero_point"):  # int32_min: as the cast has left it
-        qmin, qmax = qparams.code_range
-        of_nan = {"qmin": np.int64(qmin), "qmax": np.int64(qmax)}.get(contract.nan, zero_point)
+    if contract.nan in ("qmin", "qmax", "zero", "zero_point"):  # int32_min: as the cast has left it
+        ends = dict(zip(("qmin", "qmax"), map(np.int64, qparams.code_range), strict=True))
+        of_nan = {**ends, "zero": np.int64(0)}.get(contract.nan, zero_point)
         codes = np.where(np.isnan(v), of_nan, codes)
     return _held(codes, qparams)
 

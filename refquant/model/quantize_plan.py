@@ -28,6 +28,11 @@ __all__ = ["Layer", "Plan", "plan"]
 
 _FUSING = ("Conv", "Gemm", "MatMul", "Add", "Mul")
 _BOUNDS = ("Relu", "Clip")
+_AXES = {  # by which a contract may say that it has no such operator on codes
+    **dict.fromkeys(("Conv", "Gemm", "MatMul", "Mul"), "requantize"),
+    "Add": "add",
+    **dict.fromkeys(("AveragePool", "GlobalAveragePool"), "average_pool"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,11 +90,13 @@ def plan(graph: Graph, *, contract: Contract, excluded: Collection[str]) -> Plan
 def _copies(node: Node, contract: Contract) -> bool:
     """Say whether input and output have equal parameters; `Concat` brings its inputs to its own."""
     if node.op in ("AveragePool", "GlobalAveragePool"):
-        return contract.average_pool == "half_away"
+        return contract.average_pool in ("half_away", "tosa_reciprocal")
     return node.op in MOVEMENT and node.op != "Concat"
 
 
 def _integer_form(graph: Graph, node: Node, contract: Contract, codes: Collection[str]) -> bool:
+    if node.op in _AXES and getattr(contract, _AXES[node.op]) == "unspecified":
+        return False
     if node.op in MOVEMENT or node.op in _BOUNDS:
         moved = any(name in codes for name in node.inputs)
         return moved and (node.op != "Pad" or node.attributes.get("value", 0) == 0)

@@ -78,6 +78,11 @@ def _check_texts(graph: Graph) -> None:
     for name, contract in graph.contracts.items():
         if contract.name != name:
             raise GraphError(f"contracts[{name!r}] is called {contract.name!r}; use one name")
+        if contract.zero_point in ("float", "offset"):
+            raise GraphError(
+                f"contracts[{name!r}] has zero points that are no integers (zero_point "
+                f"{contract.zero_point!r}); a model has integers only, use another contract"
+            )
 
 
 def _check_value(graph: Graph, name: str, value: Value) -> None:

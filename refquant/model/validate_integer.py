@@ -28,8 +28,22 @@ _INT32_MAX = 2**31 - 1
 def check_integer(graph: Graph, node: Node) -> None:
     """Refuse a quantized ``node`` of section 4 that its contract does not define."""
     _codes(graph, node.outputs[0])
+    _check_specified(graph, node)
     _check_clamp(graph, node)
     INTEGER[node.op](graph, node)
+
+
+def _check_specified(graph: Graph, node: Node) -> None:
+    """Refuse an operator that the contract leaves open; `Softmax` and pools: below."""
+    contract = graph.contracts[node.contract or ""]
+    axis = {"Add": "add", "AveragePool": "average_pool", "GlobalAveragePool": "average_pool"}.get(
+        node.op, "requantize" if node.op in ("Conv", "Gemm", "MatMul", "Mul") else ""
+    )
+    if axis and getattr(contract, axis) == "unspecified":
+        raise ValueError(
+            f"contract {contract.name!r} leaves a quantized {node.op} unspecified (axis {axis}); "
+            "dequantize before it"
+        )
 
 
 def _codes(graph: Graph, name: str, *, most_bits: int = 16) -> Value:
@@ -140,8 +154,8 @@ def _check_average(graph: Graph, node: Node) -> None:
     bound = math.prod(int(d) for d in window) * reach
     if bound > _INT32_MAX:
         raise ValueError(f"the int32 sum can reach {bound} > {_INT32_MAX}; use a smaller window")
-    if contract.average_pool == "half_away":
-        _need_equal(graph, node, "average_pool half_away")
+    if contract.average_pool in ("half_away", "tosa_reciprocal"):
+        _need_equal(graph, node, f"average_pool {contract.average_pool}")
     y_scale = np.float32(qparams_of(graph, node.outputs[0]).scale)
     with np.errstate(over="ignore"):
         ratio = np.float32(x_qparams.scale) / y_scale

@@ -119,7 +119,10 @@ def add_quantized(
     elif contract.add == "xnnpack_shift20":
         codes = _add_xnnpack(a, b, a_qparams, b_qparams, y_qparams)
     else:
-        raise ValueError(f"Add: contract {contract.name!r} has unknown add {contract.add!r}")
+        raise ValueError(
+            f"Add: contract {contract.name!r} leaves a quantized Add {contract.add}; "
+            f"dequantize before it"
+        )
     return clamp_codes("Add", codes, y_qparams.dtype, clamp_min, clamp_max)
 
 

@@ -10,12 +10,17 @@ On codes ``MaxPool`` is (1) of the codes, and the average is by the axis ``avera
                       q = clamp(round_half_even(f32(f32(sum(q - z)) * m)) + zy)                (3)
     half_away         q = clamp((a + n/2) / n if a > 0 else (a - n/2) / n),  a = sum(q)        (4)
 
-(4) divides as C does, and needs equal parameters on both sides.  Padding that counts contributes
-the real 0: the code z.  Global pooling is the window of the whole plane.
+    tosa_reciprocal   with k the least for which n <= 2^k, M = trunc((2^30 + 1) 2^k / n):
+                      q = clamp(floor((sum(q - z) * M + 2^(29 + k)) / 2^(30 + k)) + zy)         (5)
+
+(4) divides as C does, and needs equal parameters on both sides; (5) divides by multiplication, and
+needs equal scales.  Padding that counts contributes the real 0: the code z.  Global pooling is the
+window of the whole plane.
 
 Left out: indices, ``ceil_mode``, ``dilations``, ``auto_pad``, windows that see only padding.
 
-Source: ``docs/spec/operators.md`` §1 and §4; TFLite ``reference/integer_ops/pooling.h`` for (4).
+Source: ``docs/spec/operators.md`` §1 and §4; TFLite ``reference/integer_ops/pooling.h`` for (4);
+TOSA specification, ``AVG_POOL2D`` and ``reciprocal_scale``, for (5).
 """
 
 from collections.abc import Sequence
@@ -150,10 +155,17 @@ def average_pool_quantized(
                 f"{(float(sx), zx, x_qparams.dtype)} and {(float(sy), zy, y_qparams.dtype)}"
             )
         codes = _mean_half_away(total + zx * count, count)  # sum of raw codes again
-    else:
+    elif contract.average_pool == "tosa_reciprocal":
+        if sx != sy:
+            raise ValueError(
+                f"AveragePool: tosa_reciprocal needs equal scales of input and output, got "
+                f"{float(sx)} and {float(sy)}"
+            )
+        codes = _mean_by_reciprocal(total, count) + zy
+    else:  # unspecified
         raise ValueError(
-            f"AveragePool: contract {contract.name!r} has unknown average_pool "
-            f"{contract.average_pool!r}"
+            f"AveragePool: contract {contract.name!r} leaves a quantized AveragePool "
+            f"{contract.average_pool}; dequantize before it"
         )
     return clamp_codes("AveragePool", codes, y_qparams.dtype, clamp_min, clamp_max)
 
@@ -184,6 +196,14 @@ def global_average_pool_quantized(
         clamp_min=clamp_min,
         clamp_max=clamp_max,
     )
+
+
+def _mean_by_reciprocal(total: NDArray[Any], count: NDArray[Any]) -> NDArray[np.int64]:
+    """Return eq. (5) without the clamp and zy; counts are below 2^16, sums fit int32."""
+    n = np.asarray(count, np.int64)
+    k = np.ceil(np.log2(n)).astype(np.int64)  # exact: log2 of a power of two is an integer
+    multiplier = (((1 << 30) + 1) << k) // n
+    return np.asarray((total * multiplier + (1 << (29 + k))) >> (30 + k), np.int64)
 
 
 def _mean_half_away(total: NDArray[np.int64], count: NDArray[np.int64]) -> NDArray[np.int64]:

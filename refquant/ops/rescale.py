@@ -169,6 +169,11 @@ def rescale(
             f"{op}: contract {contract.name!r} has accumulator 'float32', which integer operators "
             f"do not define; use 'int32_exact' or 'int32_wrap'"
         )
+    if contract.requantize == "unspecified":
+        raise ValueError(
+            f"{op}: contract {contract.name!r} has requantize 'unspecified': its tool has no "
+            f"integer operators; dequantize before it"
+        )
     _, zero_point = scalar_parameters(op, "y", y_qparams)
     # Only the mode that adds the zero point too early wants to know it.
     early = zero_point if contract.requantize == "float_zp_before_round" else None

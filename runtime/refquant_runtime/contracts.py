@@ -33,26 +33,57 @@ class Arithmetic:
 AXES: Mapping[str, Choices] = {  # and the number zero_range_scale
     "rounding": ("half_even", "half_away", "half_up", "half_down", "toward_zero", "floor", "ceil"),
     "scale_op": ("divide_f32", "reciprocal_f32", "divide_f64"),
-    "zero_point_at": ("after_rounding", "before_rounding"),
+    "zero_point": ("integer", "float", "offset", "none"),
+    "zero_point_at": ("after_rounding", "before_rounding", "before_scaling"),
     "clamp": ("after_rounding", "before_rounding"),
     "overflow": ("saturate", "int32_cast", "wrap"),
-    "nan": ("qmin", "qmax", "zero_point", "int32_min", "error"),
+    "nan": ("qmin", "qmax", "zero_point", "zero", "int32_min", "error"),
     "weight_range": ("full", "narrow"),
-    "symmetric_scale": ("amax_over_qmax", "amax_over_half_range", "signed_amax_over_qmin"),
+    "symmetric_scale": (
+        *("amax_over_qmax", "amax_over_half_range", "half_range_if_negative"),
+        *("signed_amax_over_qmin", "none"),
+    ),
+    "asymmetric_scale": ("width_over_steps", "snapped_edge"),
     "negative_scale": (False, True),
     "range_includes_zero": (False, True),
+    "small_range": (
+        *("replace", "floor_scale", "floor_width", "unit_range", "below_sqrt_tiny"),
+        *("amax_to_2_24", "fbgemm_limits", "hqq_limits"),
+    ),
     "parameter_dtype": ("float32", "float64"),
+    "inverse": ("of_scale", "of_range", "stored"),
+    "scale_dtype": ("float32", "float16"),
+    "zero_point_from": ("qmin", "qmin_after_rounding", "nearer_end"),
+    "zero_point_rounding": ("half_even", "half_away"),
+    "zero_point_dtype": ("parameter_dtype", "float64_of_stored_scale"),
     "accumulator": ("int32_exact", "int32_wrap", "float32"),
     "requantize": (
         *("float_rne", "gemmlowp_double", "neon_double", "single", "tosa_double", "tosa_single"),
         *("scale16", "tflite_int64", "rndnu", "rndnu16", "emulate_float", "dyadic", "pow2"),
-        "float_zp_before_round",
+        *("float_zp_before_round", "unspecified"),
     ),
-    "add": ("dequantize", "tflite_shift20", "xnnpack_shift20"),
-    "average_pool": ("float_multiplier", "half_away"),
+    "add": ("dequantize", "tflite_shift20", "xnnpack_shift20", "unspecified"),
+    "average_pool": ("float_multiplier", "half_away", "tosa_reciprocal", "unspecified"),
     "softmax": ("dequantize", "unspecified"),
 }
-_COMMON = {"zero_point_at": "after_rounding", "accumulator": "int32_exact"}
+_NEEDS: tuple[tuple[str, str, str, str | bool], ...] = (  # this value needs that one
+    ("nan", "int32_min", "overflow", "int32_cast"),
+    ("nan", "zero_point", "zero_point", "integer"),
+    ("symmetric_scale", "signed_amax_over_qmin", "negative_scale", True),
+    ("asymmetric_scale", "snapped_edge", "negative_scale", True),
+    ("asymmetric_scale", "snapped_edge", "zero_point", "offset"),
+    ("zero_point", "offset", "zero_point_at", "before_scaling"),
+    ("zero_point", "float", "zero_point_at", "before_rounding"),
+    ("zero_point_at", "before_scaling", "zero_point", "offset"),
+    ("inverse", "of_range", "scale_op", "reciprocal_f32"),
+    ("inverse", "stored", "scale_op", "reciprocal_f32"),
+    ("scale_dtype", "float16", "scale_op", "reciprocal_f32"),
+)
+_COMMON = {
+    "zero_point": "integer",
+    "zero_point_at": "after_rounding",
+    "accumulator": "int32_exact",
+}
 EXECUTED: Mapping[str, Mapping[str, Any]] = {
     "ort": {
         **_COMMON,
@@ -114,10 +145,9 @@ def check_axes(axes: Mapping[str, Any]) -> None:
                 raise ValueError(f"axis {axis!r} is {value!r:.40}, not a positive normal float32")
         elif type(value) is not type(AXES[axis][0]) or value not in AXES[axis]:
             raise ValueError(f"axis {axis!r} is {value!r:.40}, none of {list(AXES[axis])}")
-    if axes["nan"] == "int32_min" and axes["overflow"] != "int32_cast":
-        raise ValueError("axis 'nan': 'int32_min' needs overflow 'int32_cast'")
-    if axes["symmetric_scale"] == "signed_amax_over_qmin" and not axes["negative_scale"]:
-        raise ValueError("axis 'symmetric_scale': 'signed_amax_over_qmin' needs negative_scale")
+    for axis, value, other, needed in _NEEDS:
+        if axes[axis] == value and axes[other] != needed:
+            raise ValueError(f"axis {axis!r}: {value!r} needs {other} {needed!r}")
 
 
 def arithmetic_of(path: object, name: str, axes: Mapping[str, Any]) -> Arithmetic:

@@ -114,6 +114,9 @@ class _Reader(Fields):
                 check_axes(axes)
             except ValueError as error:
                 self.fail(where, str(error), "write the file again, or use a runtime that knows it")
+            if axes["zero_point"] in ("float", "offset"):
+                said = f"has zero points that are no integers ({axes['zero_point']!r})"
+                self.fail(where, said, "use another contract")
         return contracts
 
     def reachable(

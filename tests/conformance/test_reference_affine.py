@@ -59,7 +59,13 @@ def test_every_combination_of_axes_computes_the_oracles_codes(
     case: tuple[QParams, NDArray[np.float32]], data: st.DataObject
 ) -> None:
     qparams, x = case
-    axes = {axis: data.draw(st.sampled_from(AXES[axis]), label=axis) for axis in QUANTIZE_AXES}
+    axes = {
+        axis: data.draw(st.sampled_from(AXES[axis]), label=axis)
+        for axis in QUANTIZE_AXES
+        if axis != "zero_point_at"
+    }
+    places = ("after_rounding", "before_rounding")  # the third is for offsets
+    axes["zero_point_at"] = data.draw(st.sampled_from(places), label="zero_point_at")
     nans = ["qmin", "qmax", "zero_point"] + ["int32_min"] * (axes["overflow"] == "int32_cast")
     axes["nan"] = data.draw(st.sampled_from(nans), label="nan")
     judge(x, qparams, replace(PRESETS["onnx"], name="any", **axes))  # type: ignore[arg-type]

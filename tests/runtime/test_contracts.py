@@ -37,8 +37,11 @@ def test_every_preset_is_executed_or_refused_by_name(name: str) -> None:
 def test_an_axis_that_computes_must_be_ours_one_that_chooses_need_not(axis: str) -> None:
     others = [value for value in AXES.get(axis, ("",)) if value != ORT[axis]]
     changed: dict[str, Any] = {**ORT, axis: 0.5 if axis == "zero_range_scale" else others[0]}
-    chooses = axis in ("weight_range", "symmetric_scale", "range_includes_zero",
-                       "zero_range_scale", "parameter_dtype")  # fmt: skip
+    chooses = axis in (
+        *("weight_range", "symmetric_scale", "asymmetric_scale", "range_includes_zero"),
+        *("small_range", "zero_range_scale", "parameter_dtype", "inverse", "scale_dtype"),
+        *("zero_point_from", "zero_point_rounding", "zero_point_dtype"),
+    )
     if chooses:
         assert arithmetic_of("m.rq", "ort", changed).name == "ort", "it says how parameters arose"
         return
@@ -49,6 +52,7 @@ def test_an_axis_that_computes_must_be_ours_one_that_chooses_need_not(axis: str)
 VALUES: list[tuple[str, Any]] = [
     ("rounding", "nearest"), ("rounding", 1), ("negative_scale", 1), ("negative_scale", "False"),
     ("nan", "int32_min"), ("symmetric_scale", "signed_amax_over_qmin"), ("add", ["dequantize"]),
+    *[(axis, value) for axis, values in AXES.items() for value in values],
     *[("zero_range_scale", v) for v in (0, -1.0, 0.1, 1e-40, 1e39, True, None, "1", 2**200)],
     *[("zero_range_scale", v) for v in (1, 0.5, 2**62, 2.0**-126)], ("rounding", "floor"),
 ]  # fmt: skip

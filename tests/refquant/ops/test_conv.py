@@ -200,7 +200,9 @@ def test_conv_integer_to_float_rounds_as_written(name: str) -> None:
     w = RNG.integers(-128, 128, case[1]).astype(np.int8)
     bias = wild(case[1][0])
     _, wq, _ = parameters(case[1])
-    symmetric = QParams(wq.scale, np.zeros_like(wq.zero_point), wq.block_shape, "int8")
+    symmetric = QParams(
+        wq.scale, np.zeros(np.shape(wq.zero_point), np.int32), wq.block_shape, "int8"
+    )
     sx = np.asarray(F(0.0371))
     fixed: dict[str, Any] = {"x_scale": sx, "x_zero_point": np.uint8(77), "w_qparams": symmetric}
     with_bias = conv_integer_to_float(x, w, bias, **fixed, **options(case))

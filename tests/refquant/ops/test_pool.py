@@ -1,5 +1,8 @@
 """Pools against a scalar walk over each window."""
 
+import math
+from dataclasses import replace
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -243,3 +246,37 @@ def test_half_away_needs_equal_parameters() -> None:
             contract=preset("tflite_reference"),
             kernel_shape=[2],
         )
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 4, 5, 7, 9, 16, 49, 64, 100, 196, 1023])
+def test_the_reciprocal_of_tosa_by_fractions(n: int) -> None:
+    """Eq. (5) in integers: the mean but for 2^-30 of it, ties up."""
+    contract = replace(preset("onnx"), average_pool="tosa_reciprocal")
+    one = QParams(np.float32(0.5), np.int32(3), None, "int8")
+    rng = np.random.default_rng(n)
+    q = rng.integers(-128, 128, (8, 1, n)).astype(np.int8)
+    got = average_pool_quantized(
+        q, x_qparams=one, y_qparams=one, contract=contract, kernel_shape=[n]
+    )
+    k = (n - 1).bit_length()
+    multiplier = (2**30 + 1) * 2**k // n
+    for row, code in zip(q[:, 0].tolist(), got.ravel().tolist(), strict=True):
+        total = sum(row) - 3 * n
+        exact = math.floor(Fraction(total * multiplier, 2 ** (30 + k)) + Fraction(1, 2)) + 3
+        assert code == min(max(exact, -128), 127), f"n {n}, sum {total}"
+
+
+def test_tosa_needs_equal_scales_and_a_contract_may_have_no_average() -> None:
+    one, two = (QParams(np.float32(s), np.int32(0), None, "int8") for s in (1, 2))
+    q = np.zeros((1, 1, 2), np.int8)
+    with pytest.raises(ValueError, match=r"tosa_reciprocal needs equal scales .* 1.0 and 2.0"):
+        average_pool_quantized(
+            q,
+            x_qparams=one,
+            y_qparams=two,
+            contract=replace(preset("onnx"), average_pool="tosa_reciprocal"),
+            kernel_shape=[2],
+        )
+    none = replace(preset("onnx"), average_pool="unspecified")
+    with pytest.raises(ValueError, match="leaves a quantized AveragePool unspecified"):
+        average_pool_quantized(q, x_qparams=one, y_qparams=one, contract=none, kernel_shape=[2])
