@@ -7,7 +7,7 @@ two halves ``d`` and ``dmin`` are the unit:
 
     \hat x_i = \mathrm{f32}(d s_j q_i - d_{min} m_j)                               \tag{1}
 
-Encoding goes down and up again: fit every sub-block by itself (``k_search.py``), fit ``d`` to the
+Encoding goes down and up again: fit every sub-block by itself (``k_grids.py``), fit ``d`` to the
 scales, round, and compute the codes anew with what a decoder will see. Without importance, the
 largest scale gets the largest code,
 
@@ -40,7 +40,8 @@ from numpy.typing import NDArray
 from refquant.formats.ggml.blocks import from_half, nearest_int, to_half
 from refquant.formats.ggml.k_blocks import columns, rows
 from refquant.formats.ggml.k_descent import fit_positive
-from refquant.formats.ggml.k_search import Grids, final_codes, fit_scale_min, sequential_sum
+from refquant.formats.ggml.k_grids import Grids, fit_scale_min
+from refquant.formats.ggml.k_search import final_codes, sequential_sum
 
 __all__ = ["AffineFit", "AffineKind", "decode_affine", "fit_affine", "importance_weights", "recode"]
 
@@ -75,7 +76,17 @@ class AffineFit:
 
 
 def fit_affine(blocks: F32, importance: F32 | None, kind: AffineKind) -> AffineFit:
-    """Return the fit of super-blocks (m, 256): eq. (2), or with importance (m, 256) eq. (3)."""
+    """Return the fit of super-blocks (m, 256): eq. (2), or with importance (m, 256) eq. (3).
+
+    >>> from refquant.formats.ggml.k_grids import Grids
+    >>> kind = AffineKind(size=16, scale_max=15, sigma_factor=1, plain_weights=np.abs,
+    ...                   plain=Grids(3, -0.5, 0.1, 15), weighted=Grids(3, -0.9, 0.05, 36))
+    >>> x = np.tile(np.arange(4, dtype=np.float32), (1, 64))
+    >>> with np.errstate(divide="ignore"):
+    ...     fit = fit_affine(x, None, kind)
+    >>> from_half(fit.d).tolist(), fit.scales[0, :2].tolist(), fit.codes[0, :4].tolist()
+    ([0.066650390625], [15, 15], [0, 1, 2, 3])
+    """
     x = columns(blocks, kind.size)
     count = blocks.shape[1] // kind.size
     if importance is None:
@@ -117,7 +128,14 @@ def _largest_scale(values: F32, scale_max: int) -> tuple[F32, U8]:
 
 
 def recode(blocks: F32, fit: AffineFit, scales: U8, minimums: U8, kind: AffineKind) -> U8:
-    """Return the codes (m, 256) for the scales and minimums (m, 256 / size) as stored."""
+    """Return the codes (m, 256) for the scales and minimums (m, 256 / size) as stored.
+
+    >>> from refquant.formats.ggml.q4_k import KIND
+    >>> d, s = to_half(np.ones(1, np.float32)), np.ones((1, 8), np.uint8)
+    >>> fit = AffineFit(d, d, s, s, np.zeros((1, 256), np.uint8))
+    >>> recode(np.full((1, 256), 2, np.float32), fit, s, s, KIND)[0, :2].tolist()
+    [3, 3]
+    """
     scale = (from_half(fit.d)[:, None] * scales).reshape(-1)
     minimum = (from_half(fit.dmin)[:, None] * minimums).reshape(-1)
     searched = columns(fit.codes, kind.size)
@@ -127,7 +145,12 @@ def recode(blocks: F32, fit: AffineFit, scales: U8, minimums: U8, kind: AffineKi
 
 
 def decode_affine(d: U8, dmin: U8, scales: U8, minimums: U8, codes: U8) -> F32:
-    """Return the values (m, 256) of eq. (1); both products are exact in float32."""
+    """Return the values (m, 256) of eq. (1); both products are exact in float32.
+
+    >>> d, s = to_half(np.array([0.5], np.float32)), np.full((1, 8), 3, np.uint8)
+    >>> decode_affine(d, d, s, s, np.full((1, 256), 4, np.uint8))[0, :2].tolist()  # 1.5 * 4 - 1.5
+    [4.5, 4.5]
+    """
     scale = from_half(d)[:, None] * scales
     minimum = from_half(dmin)[:, None] * minimums
     values = codes.reshape(*scales.shape, -1).astype(np.float32)

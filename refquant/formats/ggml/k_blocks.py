@@ -60,6 +60,12 @@ def encode_super_blocks(
     (n,) is the same for every row of ``x``. ``ValueError`` as in ``blocks.value_blocks`` and
     ``blocks.checked_importance``, and where a scale becomes NaN, because sums overflowed: the sign
     of ggml's NaN depends on the CPU, and ggml refuses the file.
+
+    >>> def zeros(part, weights):
+    ...     return np.zeros((len(part), 144), np.uint8)
+    >>> x = np.zeros((3, 512), np.float32)
+    >>> encode_super_blocks(x, None, type="Q4_K", halves=(0, 2), function=zeros).shape
+    (3, 288)
     """
     kind = ggml_type(type)
     blocks = value_blocks(x, type=type)

@@ -19,7 +19,7 @@ from refquant.formats.card import Step, number, value_steps
 from refquant.formats.ggml.blocks import from_half
 from refquant.formats.ggml.k_affine import AffineKind
 from refquant.formats.ggml.k_blocks import columns
-from refquant.formats.ggml.k_search import fit_scale_min
+from refquant.formats.ggml.k_grids import fit_scale_min
 
 __all__ = ["explain_affine", "explain_symmetric"]
 
@@ -38,7 +38,12 @@ def explain_affine(
     decoded: F32,
     num_bits: int,
 ) -> Sequence[Step]:
-    """Return the steps for one super-block (1, 256), of which ``values`` are the first."""
+    """Return the steps for one super-block (1, 256), of which ``values`` are the first.
+
+    >>> from refquant.formats.ggml.q4_k import CARD
+    >>> CARD.explain(np.array([15.0], np.float32))[1]
+    Step(what='search 0', how='1 + 21 grids, least error', result='scale 1, minimum 0')
+    """
     x = columns(block, kind.size)
     with np.errstate(all="ignore"):  # as in the encoder, which divides by a spread of 0
         scale, minimum, _ = fit_scale_min(x, kind.plain_weights(x), kind.plain)
@@ -72,7 +77,12 @@ def explain_symmetric(
     codes: NDArray[np.int8],
     decoded: F32,
 ) -> Sequence[Step]:
-    """Return the steps for one super-block (1, 256); ``search`` finds the scales of columns."""
+    """Return the steps for one super-block (1, 256); ``search`` finds the scales of columns.
+
+    >>> from refquant.formats.ggml.q3_k import CARD
+    >>> CARD.explain(np.array([4.0], np.float32))[1]
+    Step(what='search 0', how='least weighted error', result='scale -1')
+    """
     with np.errstate(all="ignore"):
         scale = search(columns(block, 16))
     unit, used = float(from_half(d)[0]), range(-(-len(values) // 16))

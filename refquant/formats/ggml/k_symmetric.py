@@ -53,6 +53,11 @@ def recode_symmetric(blocks: F32, searched: U8, d: U8, scales: I32, *, qmax: int
     """Return stored codes q + qmax + 1, (m, 256), for ``d`` (m, 2) and scales (m, 16) as stored.
 
     Codes are -qmax - 1 to qmax; where a scale is 0, those of the search remain, columns (16, k).
+
+    >>> x, d = np.full((1, 256), -2, np.float32), np.array([[0, 60]], np.uint8)  # d = 1
+    >>> old, scales = np.zeros((16, 16), np.uint8), np.full((1, 16), -1)
+    >>> recode_symmetric(x, old, d, scales, qmax=31)[0, :2].tolist()  # -2 / -1, plus 32
+    [34, 34]
     """
     scale = (from_half(d)[:, None] * scales.astype(np.float32)).reshape(-1)
     zero = np.zeros_like(scale)
@@ -61,7 +66,12 @@ def recode_symmetric(blocks: F32, searched: U8, d: U8, scales: I32, *, qmax: int
 
 
 def decode_symmetric(d: U8, scales: NDArray[np.int8], codes: NDArray[np.int8]) -> F32:
-    """Return the values (m, 256) of eq. (1) for signed scales (m, 16) and signed codes (m, 256)."""
+    """Return the values (m, 256) of eq. (1) for signed scales (m, 16) and signed codes (m, 256).
+
+    >>> d, s = np.array([[0, 56]], np.uint8), np.full((1, 16), -3, np.int8)  # d = 0.5
+    >>> decode_symmetric(d, s, np.full((1, 256), 4, np.int8))[0, :2].tolist()
+    [-6.0, -6.0]
+    """
     scale = from_half(d)[:, None] * scales.astype(np.float32)
     values = codes.reshape(*scales.shape, -1).astype(np.float32)
     values *= scale[:, :, None]

@@ -36,7 +36,7 @@ from refquant.formats.ggml.blocks import decode_rows
 from refquant.formats.ggml.k_affine import AffineKind, decode_affine, fit_affine, recode
 from refquant.formats.ggml.k_blocks import encode_super_blocks, pack_planes, unpack_planes
 from refquant.formats.ggml.k_explain import explain_affine
-from refquant.formats.ggml.k_search import Grids
+from refquant.formats.ggml.k_grids import Grids
 
 __all__ = ["CARD", "decode", "encode"]
 

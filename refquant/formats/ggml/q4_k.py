@@ -23,7 +23,7 @@ rounds once, and a fused multiply-add would not change it. Encoding, without imp
 .. math::
 
     w_i &= \sqrt{\textstyle\sum_{32} x^2 / 32} + |x_i|                            \tag{2} \\
-    (s, m) &= \text{the search of k\_search.py eq. (1), (2): } r = -1, \delta = 0.1,
+    (s, m) &= \text{the search of k\_grids.py eq. (1), (2): } r = -1, \delta = 0.1,
               t = 0 \ldots 20                                                      \tag{3} \\
     d &= \mathrm{f16}(\max_j s_j / 63), \quad s_j \leftarrow \mathrm{round}(s_j \cdot 63 / \max s),
          \quad \text{the same for } m                                              \tag{4} \\
@@ -49,15 +49,15 @@ from refquant.formats.ggml.blocks import decode_rows
 from refquant.formats.ggml.k_affine import AffineKind, decode_affine, fit_affine, recode
 from refquant.formats.ggml.k_blocks import encode_super_blocks, pack_planes, unpack_planes
 from refquant.formats.ggml.k_explain import explain_affine
+from refquant.formats.ggml.k_grids import Grids, rms_plus_magnitude
 from refquant.formats.ggml.k_scales import pack_scales_min, unpack_scales_min
-from refquant.formats.ggml.k_search import Grids, rms_plus_magnitude
 
 __all__ = ["CARD", "decode", "encode"]
 
 F32 = NDArray[np.float32]
 U8 = NDArray[np.uint8]
 
-_KIND = AffineKind(
+KIND = AffineKind(
     size=32,
     scale_max=63,
     sigma_factor=2,
@@ -65,6 +65,7 @@ _KIND = AffineKind(
     plain=Grids(nmax=15, start=-1.0, delta=0.1, steps=20),
     weighted=Grids(nmax=15, start=-0.9, delta=0.05, steps=36),
 )
+"""The numbers of eq. (2-5), for ``k_affine.py``."""
 
 
 def encode(x: F32, *, importance: F32 | None = None) -> U8:
@@ -97,12 +98,12 @@ def decode(data: U8) -> F32:
 
 def _encode(blocks: F32, importance: F32 | None) -> U8:
     """Return (m, 144) bytes of (m, 256) values."""
-    fit = fit_affine(blocks, importance, _KIND)
+    fit = fit_affine(blocks, importance, KIND)
     scales, minimums = fit.scales, fit.minimums
     if importance is None:  # with importance, ggml limits them in Q5_K only
         scales, minimums = np.minimum(scales, 63), np.minimum(minimums, 63)
     packed = pack_scales_min(scales, minimums)
-    codes = recode(blocks, fit, *unpack_scales_min(packed), _KIND)
+    codes = recode(blocks, fit, *unpack_scales_min(packed), KIND)
     qs = pack_planes(codes, num_bits=4, stride=32)
     return np.concatenate([fit.d, fit.dmin, packed, qs], axis=1)
 
@@ -124,7 +125,7 @@ def _explain(values: F32) -> Sequence[Step]:
     return explain_affine(
         values,
         block,
-        kind=_KIND,
+        kind=KIND,
         d=data[:, :2],
         dmin=data[:, 2:4],
         parts=_parts(data),
