@@ -16,7 +16,7 @@ those of E2M1, the FP4 of MXFP4 and NVFP4, and they do not ascend with the code:
 Who encodes decides what a value on a midpoint becomes:
 
 * ``bnb_cuda`` and ``ort`` compare :math:`|x / a|` with literals, so ties go toward zero, and a
-  negative value that rounds to zero is code 8, minus zero. Two literals are not the midpoints:
+  negative value that rounds to zero is code 8, minus zero. Five literals are not the midpoints:
 
   .. math::
 
@@ -66,7 +66,7 @@ _MAGNITUDES = np.array([0, 0.0625, 8, 12, 4, 6, 2, 3], np.float32) / np.float32(
 BNB_FP4: F32 = np.concatenate([_MAGNITUDES, -_MAGNITUDES])
 BNB_FP4.flags.writeable = False
 
-# The literals of dQuantizeFP4, as float32: 0.00260417 and 0.583333 are not the midpoints.
+# The literals of dQuantizeFP4; all but the second and the fifth miss the float32 midpoint.
 THRESHOLDS: F32 = np.array(
     [0.00260417, 0.0859375, 0.20833333, 0.29166667, 0.4166667, 0.583333, 0.8333333], np.float32
 )

@@ -28,9 +28,9 @@ Flavours, on top of ``refquant.formats.absmax_blocks``:
     p = \lfloor ((x / a + 1) \cdot 0.5) \cdot 65535 + 0.5 \rfloor                    \tag{3}
 
 and the code is that of the p-th point of a grid on [-1, 1]. Zero is between two grid points and
-becomes **code 131, not 127**: bitsandbytes 0.50 on a CPU does not keep zeros, and marks below
-1.5e-5 are out of reach. NaN, and all of a block of zeros, is code 0 (``bnb_cpu``, ``bnb_cuda``: by
-their comparisons; the cast of NaN is undefined in C, 0 on x86).
+becomes **code 131 (2.1e-5), not 127**: bitsandbytes 0.50 on a CPU keeps no zero, and the codes 124
+to 130 never occur. NaN, and all of a block of zeros, is code 0 (``bnb_cpu``, ``bnb_cuda``: by their
+comparisons; the cast of NaN is undefined in C, 0 on x86).
 
 Left out: stochastic rounding; maps of fewer bits as bitsandbytes stores them, filled up with zeros.
 

@@ -7,8 +7,8 @@ and one such value ruins the scale of its row. So the columns of X that hold an 
 
 .. math::
 
-    a_r = \max_k |x_{rk}|, \quad q_{rk} = \operatorname{round\_half\_even}(x_{rk} \cdot
-    \mathrm{f32}(127 / a_r))                                                     \tag{1}
+    a_r = \max_k |x_{rk}|, \quad
+    q_{rk} = \operatorname{round\_half\_even}(x_{rk} \cdot (127 / a_r))             \tag{1}
 
     Y = \frac{a\,b^T}{127^2} \odot \sum_{k \notin O} q_{rk}\, w_{nk}
         \;+\; \sum_{k \in O} x_{rk}\, \hat W_{nk}, \qquad \hat x = q\, a \cdot \mathrm{f32}(1/127)
@@ -19,11 +19,12 @@ Layout of a quantized matrix::
     codes: int8 (rows, K), -127..127, 0 in outlier columns | absmax: f32 (rows,) | columns: int64
 
 The sum of products is exact in int32 up to K = 133,144; bitsandbytes without AVX-512 forms it in
-float32, exact for K <= 1040 only. Two constants stand for 1 / 127^2: 6.200012e-05 on GPUs
-(``bnb_cuda``), and 6.200124e-05 in the PyTorch path (``bnb_torch``), a slip of 18 millionths.
+float32, exact for K <= 1040 only. Two flavours: on GPUs (``bnb_cuda``) 127 / a is a quotient and
+1 / 127^2 is 6.200012e-05; in the PyTorch path (``bnb_torch``) 127 / a is f32(1 / a) * 127 and the
+constant 6.200124e-05, a slip of 18 millionths. The GPU's quotient is approximate; ours is IEEE's.
 
-Special values, as bitsandbytes does on a CPU: a row of zeros has absmax 0 and codes 0; a row with
-an infinity has absmax inf, one with NaN absmax NaN, and codes 0; both decode to NaN. Outliers are
+Special values: a row of zeros has absmax 0 and codes 0, one with an infinity absmax inf and codes
+0. NaN: absmax NaN and codes 0 for ``bnb_torch``; ``bnb_cuda`` passes it over, code 0. Outliers are
 left out of a_r *element by element*, and the codes of their columns become 0 if there is more than
 one row (a single row has no other element there). The threshold 0 means: no outliers.
 
@@ -64,15 +65,18 @@ class Int8Rows:
     outlier_columns: NDArray[np.int64]
 
 
-def quantize(x: F16 | F32, *, threshold: float) -> Int8Rows:
+def quantize(x: F16 | F32, *, threshold: float, flavour: str) -> Int8Rows:
     """Return the rows of ``x`` (float16 or float32, (rows, K)) in 8 bits: eq. (1).
 
     ``threshold`` is 0 for no outliers. A row of no columns is a ValueError.
 
-    >>> q = quantize(np.array([[1, -2, 6.5], [0, 1, 1]], np.float16), threshold=6.0)
+    >>> x = np.array([[1, -2, 6.5], [0, 1, 1]], np.float16)
+    >>> q = quantize(x, threshold=6.0, flavour="bnb_torch")
     >>> q.codes.tolist(), q.absmax.tolist(), q.outlier_columns.tolist()
     ([[64, -127, 0], [0, 127, 0]], [2.0, 1.0], [2])
     """
+    if flavour not in DEQUANT_CONSTANTS:
+        raise ValueError(f"flavour must be one of {', '.join(DEQUANT_CONSTANTS)}; got {flavour!r}")
     if x.ndim != 2 or x.shape[1] == 0 or x.dtype not in (np.float16, np.float32):
         raise ValueError(
             f"x must be float16 or float32 of shape (rows, K), K >= 1; got {x.dtype} {x.shape}"
@@ -83,9 +87,14 @@ def quantize(x: F16 | F32, *, threshold: float) -> Int8Rows:
     # The comparison is in the type of x: a float16 5.996 is not 6.
     outliers = (np.abs(x) >= x.dtype.type(threshold)) & (threshold > 0)
     kept = np.where(outliers, np.float32(0), wide)
-    absmax = np.abs(kept).max(axis=1)
     with np.errstate(all="ignore"):  # 127 / 0, 0 * inf: NaN, whose code is 0
-        product = np.rint(kept * (np.float32(127) / absmax)[:, None])
+        if flavour == "bnb_torch":
+            absmax = np.abs(kept).max(axis=1)
+            scale = np.float32(1) / absmax * np.float32(127)  # PyTorch's 127 / tensor
+        else:
+            absmax = np.fmax.reduce(np.abs(kept), axis=1, initial=np.float32(0))
+            scale = np.float32(127) / absmax
+        product = np.rint(kept * scale[:, None])
     codes = np.where(np.isnan(product), np.float32(0), product)
     columns = np.flatnonzero(outliers.any(axis=0))
     codes[:, columns] = 0
@@ -95,7 +104,8 @@ def quantize(x: F16 | F32, *, threshold: float) -> Int8Rows:
 def dequantize(quantized: Int8Rows) -> F32:
     """Return the reals of the codes, float32 (rows, K), 0 in outlier columns: eq. (2), right.
 
-    >>> q = quantize(np.array([[1, -2, 0.5]], np.float16), threshold=0.0)
+    >>> x = np.array([[1, -2, 0.5]], np.float16)
+    >>> q = quantize(x, threshold=0.0, flavour="bnb_torch")
     >>> dequantize(q).tolist()
     [[1.0078740119934082, -2.0, 0.5039370059967041]]
     """
@@ -111,13 +121,12 @@ def matmul(x: F16 | F32, weight: Int8Rows, *, threshold: float, flavour: str) ->
     summed in float64, added to the other part, and the sum is rounded to float16 once (bitsandbytes
     rounds both parts and the dequantized columns to float16 before).
 
-    >>> w = quantize(np.array([[127, 0], [0, 127]], np.float16), threshold=0.0)
+    >>> eye = np.array([[127, 0], [0, 127]], np.float16)
+    >>> w = quantize(eye, threshold=0.0, flavour="bnb_cuda")
     >>> matmul(np.array([[127, 7]], np.float16), w, threshold=0.0, flavour="bnb_cuda").tolist()
     [[16128.0, 889.0]]
     """
-    if flavour not in DEQUANT_CONSTANTS:
-        raise ValueError(f"flavour must be one of {', '.join(DEQUANT_CONSTANTS)}; got {flavour!r}")
-    rows = quantize(x, threshold=threshold)
+    rows = quantize(x, threshold=threshold, flavour=flavour)
     if rows.codes.shape[1] != weight.codes.shape[1] or rows.codes.shape[1] > MAX_K:
         raise ValueError(
             f"x and weight must have the same K of at most {MAX_K}, "
@@ -136,7 +145,7 @@ def matmul(x: F16 | F32, weight: Int8Rows, *, threshold: float, flavour: str) ->
 
 def _explain(values: F32) -> Sequence[Step]:
     x = np.asarray(values, np.float32).reshape(1, -1)
-    q = quantize(x, threshold=6.0)
+    q = quantize(x, threshold=6.0, flavour="bnb_cuda")
     texts = [
         "kept in 16 bits" if i in q.outlier_columns else str(int(code))
         for i, code in enumerate(q.codes[0])

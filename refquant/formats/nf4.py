@@ -14,8 +14,12 @@ apart, eight marks for the positive side, seven for the negative. With the quant
     c = \operatorname{sorted}(v^+ \cup v^- \cup \{0\}) / v^+_0 \tag{2}
 
 Each step is a float32 number: the probabilities, the quantiles, the quotients. Encoding is that of
-``refquant.formats.absmax_blocks``; a value on a midpoint takes the lower entry in every
-implementation known, and the thresholds that GPUs have as literals are the midpoints, bit for bit.
+``refquant.formats.absmax_blocks``, and ties take the lower entry. But what is a tie?
+
+* ``bnb_torch`` (bitsandbytes on a CPU) compares with the float32 midpoints, halves to even;
+* ``bnb_cuda`` and ``ort`` compare with decimal literals of those midpoints. Four middles lie half
+  way between two float32, and their literals, cut to 16 digits, fall on the other side than
+  halves to even: ``THRESHOLDS`` 0, 8, 12 and 14 are one float away from the midpoints.
 
 Layout of a block, 64 values by default in bitsandbytes::
 
@@ -51,7 +55,17 @@ from refquant.formats.absmax_blocks import (
 from refquant.formats.card import Card, Step
 from refquant.formats.codebook import float32_input, fused_linspace, nearest
 
-__all__ = ["CARD", "NF4", "OFFSET", "dequantize", "normal_map", "pack", "quantize", "unpack"]
+__all__ = [
+    "CARD",
+    "NF4",
+    "OFFSET",
+    "THRESHOLDS",
+    "dequantize",
+    "normal_map",
+    "pack",
+    "quantize",
+    "unpack",
+]
 
 F32 = NDArray[np.float32]
 
@@ -90,6 +104,18 @@ def _quantiles(offset: float, count: int) -> F32:
 NF4: F32 = normal_map(OFFSET)
 NF4.flags.writeable = False
 
+# What a C compiler makes of the literals of dQuantizeNF4, nine digits each. (Python rounds such a
+# literal to float64 first, and then to float32: that is why it is not copied here.)
+THRESHOLDS: F32 = np.array(
+    [
+        *(-0.84809643, -0.610632896, -0.45999527, -0.33967942, -0.234607399),
+        *(-0.137911737, -0.0455250181, 0.0397901498, 0.120255254, 0.203521252),
+        *(0.292013764, 0.389312536, 0.501663387, 0.64278692, 0.861478388),
+    ],
+    np.float32,
+)
+THRESHOLDS.flags.writeable = False
+
 
 def quantize(x: ArrayLike, *, block_size: int, flavour: str) -> Blockwise:
     """Return the codes of ``x`` (float32, any shape) and its blocks' absmax, as ``flavour`` does.
@@ -105,8 +131,10 @@ def quantize(x: ArrayLike, *, block_size: int, flavour: str) -> Blockwise:
         raise ValueError(f"flavour must be one of {', '.join(FLAVOURS)}; got {flavour!r}")
     values = float32_input(x)
     scaled, absmax = normalize_blocks(values, block_size=block_size, flavour=flavour)
-    codes = nearest(scaled, NF4, ties="low")
-    if flavour != "bnb_torch":
+    if flavour == "bnb_torch":
+        codes = nearest(scaled, NF4, ties="low")
+    else:
+        codes = np.searchsorted(THRESHOLDS, scaled, side="left").astype(np.uint8)
         codes[np.isnan(scaled)] = 0  # every comparison is false: the lowest leaf of the tree
     return Blockwise(codes.reshape(values.shape), absmax, block_size)
 

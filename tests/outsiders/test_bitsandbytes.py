@@ -40,7 +40,7 @@ the second is right. Minimal input: accumulator 16129, both absmax 1: 1.00001812
 
 ZERO_BECOMES_131 = 131
 """quantize_blockwise rounds x / absmax to one of 65,536 grid points first, and 0 is not a point of
-that grid: a zero in a block becomes the code of 1.5e-5. By its own map (code 127 is 0.0), and by
+that grid: a zero in a block becomes the code of 2.1e-5. By its own map (code 127 is 0.0), and by
 the CUDA kernel, zero is 127. Minimal input: [1.0, 0.0]."""
 
 
@@ -220,7 +220,7 @@ LLM_CASES = {
 def test_rows_of_int8_are_theirs(name: str, threshold: float) -> None:
     x = LLM_CASES[name]
     codes, absmax, columns = F.int8_vectorwise_quant(torch.from_numpy(x.copy()), threshold)
-    ours = llm_int8.quantize(x, threshold=threshold)
+    ours = llm_int8.quantize(x, threshold=threshold, flavour="bnb_torch")
     assert same(ours.codes, codes.numpy()), f"{ours.codes} {codes}"
     assert same(bits_but_nan(ours.absmax), bits_but_nan(absmax.numpy())), "absmax"
     their = [] if columns is None else columns.tolist()
@@ -232,8 +232,11 @@ def test_rows_of_int8_are_theirs(name: str, threshold: float) -> None:
 def test_rows_of_int8_are_theirs_on_every_half() -> None:
     every = np.arange(1 << 16, dtype=np.uint16).view(np.float16)
     x = every[np.isfinite(every)].reshape(-1, 31 * 2)
+    finite = np.abs(every[np.isfinite(every)])[:, None]  # every absmax, and near its ties
+    x = np.concatenate([x, (finite * np.linspace(0, 1, 62)).astype(np.float16)])
+    x[63488 // 62 :, 0] = finite[:, 0]
     codes, absmax, _ = F.int8_vectorwise_quant(torch.from_numpy(x.copy()))
-    ours = llm_int8.quantize(x, threshold=0.0)
+    ours = llm_int8.quantize(x, threshold=0.0, flavour="bnb_torch")
     assert same(ours.codes, codes.numpy()), "codes differ"
     assert same(ours.absmax, absmax.numpy()), "absmax differ"
 
@@ -262,7 +265,7 @@ def test_zero_becomes_131() -> None:
 def test_a_product_is_theirs_but_for_the_constant() -> None:
     x = np.concatenate([LLM_CASES["outliers"]] * 2)
     w = many(6, count=4 * 6).reshape(4, 6).astype(np.float16)
-    weight = llm_int8.quantize(w, threshold=0.0)
+    weight = llm_int8.quantize(w, threshold=0.0, flavour="bnb_torch")
     codes, absmax, columns = F.int8_vectorwise_quant(torch.from_numpy(x.copy()), 6.0)
     their, _ = torch.ops.bitsandbytes.int8_mixed_scaled_mm(
         torch.from_numpy(x),
