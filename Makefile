@@ -60,8 +60,9 @@ conformance-exhaustive: venv ## all 2^32 float32 into each 8-bit float, against 
 atlas: venv ## the tables of docs/concepts/atlas.md, after a change of a contract
 	$(BIN)/python -m refquant.atlas.page docs/concepts/atlas.md
 
-models: ## comes with issues 4 and 5: the algorithms on real models, and real models in and out
-	@echo "make models comes with issues 4 and 5 (the algorithms on real models; real models in, and out again)" >&2; exit 2
+models: venv ## tests on real models, which it fetches first (one so far, 93 MB)
+	@$(BIN)/python examples/assets/fetch.py smollm2
+	$(PROFILE) $(BIN)/python -m pytest -q -n $(WORKERS) -m models tests/models
 
 arm: ## comes with a later issue: the kernels for ARM
 	@echo "make arm comes with a later issue, after 6 (the kernels for ARM)" >&2; exit 2
@@ -71,9 +72,9 @@ bench: venv ## every benchmarks/*.py, side by side with others
 		test -e "$$file" || { echo "no benchmarks yet"; break; }; \
 		case "$$file" in */_*) continue;; esac; echo "== $$file"; $(BIN)/python "$$file"; done
 
-assets: ## comes with issues 4 and 5: real models, pinned by SHA-256 (the demo's own ship in the package)
-	@echo "make assets comes with issues 4 and 5 (real models, pinned by SHA-256);" \
-		"the demo's model and images ship in the package, examples/ rebuilds them" >&2; exit 2
+WANT ?=
+assets: venv ## real models and data into assets/, pinned by SHA-256: 450 MB, or WANT="smollm2 text"
+	@$(BIN)/python examples/assets/fetch.py $(WANT)
 
 clean: ## remove .venv, caches and what was built
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist docs/_build* docs/sg_execution_times.rst

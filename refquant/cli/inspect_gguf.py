@@ -98,7 +98,7 @@ def _value(value: Value) -> dict[str, Any]:
     if item is None:
         return {"type": name, "value": _number(value)}
     items = list(value[:ITEMS])  # type: ignore[index]  # value_type: a tuple or a vector
-    length = len(value)  # type: ignore[arg-type]
+    length = len(value)  # type: ignore[arg-type]  # the same
     shown = [_number(each) for each in items]
     return {"type": name, "item_type": item, "length": length, "first": shown}
 
