@@ -25,6 +25,7 @@ llama.cpp ``tools/imatrix/imatrix.cpp``, ``save_imatrix``; ``tools/quantize/quan
 ``load_imatrix``, for eq. (1) and c = 0.
 """
 
+import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -103,7 +104,7 @@ class ImatrixEntry:
         if shape is None:
             return mean
         columns = shape[-1]
-        matrices = int(np.prod(shape[:-2], dtype=np.int64))
+        matrices = math.prod(shape[:-2])
         if mean.size != matrices * columns:
             raise ValueError(
                 f"importance has {mean.size} numbers, a weight of shape {list(shape)} needs "

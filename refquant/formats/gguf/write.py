@@ -116,16 +116,18 @@ def _aligned(metadata: Mapping[str, Value], alignment: int | None) -> tuple[dict
     content = dict(metadata)
     for key in content:
         check_key(key)
-    if alignment is not None:
-        given = np.uint32(alignment) if 0 < alignment < 2**32 else alignment
-        alignment_of(given)
-        if content.setdefault(ALIGNMENT_KEY, np.uint32(alignment)) != given:
-            raise GgufError(
-                f"alignment is {alignment}, {ALIGNMENT_KEY} {shown(content[ALIGNMENT_KEY])}",
-                "give one of them",
-                code="bad_alignment",
-            )
-    return content, alignment_of(content.get(ALIGNMENT_KEY, ALIGNMENT))
+    if alignment is not None and ALIGNMENT_KEY not in content:
+        if not 0 < alignment < 2**32:
+            alignment_of(alignment)  # raises: it is no uint32
+        content[ALIGNMENT_KEY] = np.uint32(alignment)
+    step = alignment_of(content.get(ALIGNMENT_KEY, ALIGNMENT))
+    if alignment not in (None, step):
+        raise GgufError(
+            f"alignment is {alignment}, {ALIGNMENT_KEY} {step}",
+            "give one of them",
+            code="bad_alignment",
+        )
+    return content, step
 
 
 def _padding(size: int, step: int) -> int:

@@ -108,6 +108,7 @@ def test_no_tensors_and_no_keys_are_a_file() -> None:
         ({"general.alignment": np.uint32(64)}, [], 32, "bad_alignment"),
         ({"general.alignment": np.int32(64)}, [], None, "bad_alignment"),
         ({"general.alignment": "64"}, [], None, "bad_alignment"),
+        ({"general.alignment": "64"}, [], 64, "bad_alignment"),
     ],
 )
 def test_what_no_file_can_hold_is_refused_and_nothing_is_written(
