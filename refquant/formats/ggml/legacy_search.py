@@ -27,7 +27,8 @@ from numpy.typing import NDArray
 
 from refquant.formats.ggml.blocks import checked_importance, value_blocks
 from refquant.formats.ggml.k_blocks import columns
-from refquant.formats.ggml.k_search import Grids, fit_scale, fit_scale_min, sequential_sum
+from refquant.formats.ggml.k_grids import Grids, fit_scale_min
+from refquant.formats.ggml.k_search import fit_scale, sequential_sum
 from refquant.formats.ggml.types import ggml_type
 
 __all__ = ["encode_weighted", "search_minimum", "search_scale"]
