@@ -130,11 +130,11 @@ def quantize_like(x: ArrayLike, *, format: str, producer: str, axis: int = -1) -
     """Return ``x`` in blocks as ``producer`` makes them: a key of ``MX_PRODUCERS``.
 
     >>> x = np.full(32, 7.0, np.float32)
-    >>> for producer in ("ocp", "compressed_tensors", "mlx"):
+    >>> for producer in ("ocp", "compressed_tensors", "qwix"):
     ...     print(producer, dequantize(quantize_like(x, format="mxfp4", producer=producer))[0])
     ocp 6.0
     compressed_tensors 8.0
-    mlx 6.0
+    qwix 8.0
     """
     if producer not in MX_PRODUCERS:
         raise ValueError(f"producer must be one of {', '.join(MX_PRODUCERS)}; got {producer!r}")

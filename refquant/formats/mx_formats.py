@@ -18,14 +18,19 @@ number M, and with it the largest real of a block with scale X,
     mxint8       int8/64   127/64    8.25
 
 A producer is one quantizer of the field: the options of ``mx.quantize`` that reproduce its codes,
-read in its source and, where it runs on a CPU (microxcaling, torchao, ModelOpt, compressed-tensors,
-AutoRound), compared bit by bit. What no option reproduces is a named entry of the tests:
+read in its source and compared bit by bit. What no option reproduces is a named entry of the tests:
 
-* ``modelopt_mxfp4`` writes +0 as -0, and casts the exponent of NaN and infinity to an integer;
-* ``modelopt_mxfp8`` gives a block with NaN the scale code 0;
-* ``microxcaling`` stores nothing: it returns reals; MXINT8 near 2^128 becomes NaN;
-* ``mlx`` ignores NaN in the largest magnitude; in its newer Metal kernels the rule is ``rceil``;
-* ``qwix`` keeps an infinite scale.
+* ``torchao_*`` and the rest store other element codes in a block that is NaN anyway;
+* ``modelopt_mxfp4`` writes +0 as -0, and the scale code 0 for a block with NaN or infinity;
+  ``modelopt_mxfp8`` does the latter for NaN;
+* ``microxcaling`` stores nothing, it returns reals; its MXINT8 is NaN from near 2^128 on, and its
+  rounding ``floor`` takes the exponent of an element from a float32 logarithm;
+* ``compressed_tensors`` has a NaN scale where ``even`` would round the magnitude to 2^128;
+* ``autoround_rceil*`` have NaN where a / M is too small for float32;
+* ``mlx_*`` (``mlx.core.quantize`` on a CPU; 0.30 is before the rule was changed) write -0 as +0 in
+  MXFP4, and other scales for denormal a / M, infinity and NaN; its fused kernels take ties to even;
+* ``qwix`` (of August 2026; release 0.1.8 has ``rceil`` by an inexact logarithm) keeps an infinite
+  scale.
 
 References
 ----------
@@ -98,9 +103,7 @@ class MxProducer:
 
 
 _TORCHAO = MxProducer(scale_rule="floor", infinity="saturate", smallest_divisor=2.0**-126)
-_AUTOROUND = MxProducer(
-    scale_rule="floor", log2="float32", zero_v=2.0, infinity="saturate", tail="pad"
-)
+_AUTOROUND = MxProducer(scale_rule="floor", log2="float32", zero_v=2.0, tail="pad")
 MX_PRODUCERS: Mapping[str, MxProducer] = MappingProxyType(
     {
         "ocp": MxProducer(scale_rule="floor"),
@@ -124,7 +127,12 @@ MX_PRODUCERS: Mapping[str, MxProducer] = MappingProxyType(
         "autoround": _AUTOROUND,
         "autoround_rceil": replace(_AUTOROUND, scale_rule="rceil"),
         "autoround_rceil_v2": replace(_AUTOROUND, scale_rule="rceil_v2"),
-        "mlx": MxProducer(scale_rule="round", log2="float32"),
+        "mlx_mxfp4": MxProducer(scale_rule="rceil", rounding="half_toward_zero", zero_v=1.0),
+        "mlx_mxfp8": MxProducer(scale_rule="rceil", zero_v=1.0),
+        "mlx_0_30_mxfp4": MxProducer(
+            scale_rule="round", rounding="half_toward_zero", log2="float32", zero_v=1.0
+        ),
+        "mlx_0_30_mxfp8": MxProducer(scale_rule="round", log2="float32", zero_v=1.0),
         "qwix": MxProducer(scale_rule="oas"),
     }
 )

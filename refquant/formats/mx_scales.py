@@ -18,9 +18,9 @@ exponent, and a bar that the significand 1 <= t < 2 of v must reach to get one m
     floor         a                    never                 e_M   OCP MX 1.0, microxcaling, ggml
     ceil          a                    t > 1                 e_M   torchao (option)
     even          a                    t >= 2 - 2^-(m+1)     e_M   torchao, compressed-tensors
-    rceil         a / M                t > 1                 0     ModelOpt, torchao, AutoRound
+    rceil         a / M                t > 1                 0     ModelOpt, torchao, AutoRound, MLX
     rceil_v2      a / 7.25             t > 1                 0     AutoRound (MXFP4 only)
-    round         a / M                t >= sqrt(2)          0     MLX
+    round         a / M                t >= sqrt(2)          0     MLX to 0.30
     oas           bf16((a / M) * C)    never                 0     qwix; a / M below 2^-63 becomes 1
     onnx_up       a / M                t > 1                 0     ONNX Cast to FLOAT8E8M0
     onnx_down     a / M                never                 0     the same, round_mode

@@ -185,8 +185,8 @@ def _scaled(x: F32, s: F32, g: np.float32, row: Nvfp4Producer) -> F32:
 
 
 def _codes(y: F32, row: Nvfp4Producer) -> NDArray[np.uint8]:
-    """Return the element codes; NaN, which is 0/0 here, becomes the largest number."""
-    codes = np.asarray(encode(y, float_format("e2m1"), nan="max"), np.uint8)
+    """Return the element codes; a NaN is 0/0 here."""
+    codes = np.asarray(encode(y, float_format("e2m1"), nan=row.nan), np.uint8)
     return codes if row.keeps_minus_zero else np.where(y == 0, np.uint8(0), codes)
 
 

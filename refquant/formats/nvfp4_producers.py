@@ -20,7 +20,7 @@ one into the other.
     torchao                UE4M3  A / 2688       (a / 6) / g        x * ((1/g) / s)  multiplier
     torchao_single         UE4M3  1              (a / 6) / g        x * ((1/g) / s)  none
     modelopt               UE4M3  A / 2688       a / (6 * g)        x / (s * g)      multiplier
-    compressed_tensors     UE4M3  2688 / A       g * (a / 6)        x / (s / g)      divisor
+    compressed_tensors     UE4M3  2688 * (1/A)   g * (a / 6)        x / (s / g)      divisor
     autoround              UE4M3  2688 * (1/A)   g * (a * (1/6))    x * 1/(s * 1/g)  divisor
     qwix                   UE4M3  1              a / 6              x / (s / g)      none
     autoround_ue5m3        UE5M3  1              g * (a * (1/6))    x / (s * 1/g)    none
@@ -32,7 +32,7 @@ is float32. AutoRound's reciprocal of 0 is 0. What is done where s would be zero
 * torchao raises it to 2^-6, the smallest *normal* UE4M3 (ModelOpt to 2^-9, the smallest);
 * ModelOpt makes it 1 if the real is 0; qwix if the real is below 2^-63;
 * compressed-tensors makes it 0.125 if the *rounded* scale is 0;
-* AutoRound leaves 0, and the block means zeros.
+* AutoRound leaves 0, and the block means zeros; so does qwix if it rounds to 0.
 
 References
 ----------
@@ -71,7 +71,7 @@ class Nvfp4Producer:
     ``DECODE``.
     ``lowest`` is where the real of s is raised to. ``if_real_below`` is (bound, s): what s is where
     its real is below the bound; ``if_zero`` is what a scale rounded to zero becomes.
-    ``keeps_minus_zero`` says whether the element -0.0 is stored as -0.
+    ``keeps_minus_zero`` says whether the element -0.0 is stored as -0; ``nan`` what 0/0 becomes.
     """
 
     scale_format: str
@@ -84,6 +84,7 @@ class Nvfp4Producer:
     if_real_below: tuple[float, float] | None = None
     if_zero: float | None = None
     keeps_minus_zero: bool = False
+    nan: str = "max"
 
 
 _UE4M3, _UE5M3, _TINY = "ue4m3", "ue5m3", 2.0**-149
@@ -102,7 +103,7 @@ NVFP4_PRODUCERS: Mapping[str, Nvfp4Producer] = MappingProxyType(
             element="x / (s * g)", decode="s * g", lowest=2.0**-9, if_real_below=(_TINY, 1.0),
         ),
         "compressed_tensors": Nvfp4Producer(
-            scale_format=_UE4M3, direction="divisor", g="top / A", real="g * (a / 6)",
+            scale_format=_UE4M3, direction="divisor", g="top * (1 / A)", real="g * (a / 6)",
             element="x / (s / g)", decode="s / g", if_zero=0.125,
         ),
         "autoround": Nvfp4Producer(
@@ -112,7 +113,7 @@ NVFP4_PRODUCERS: Mapping[str, Nvfp4Producer] = MappingProxyType(
         "qwix": Nvfp4Producer(
             scale_format=_UE4M3, direction="none", g="1", real="a / 6",
             element="x / (s / g)", decode="s / g", if_real_below=(2.0**-63, 1.0),
-            keeps_minus_zero=True,
+            keeps_minus_zero=True, nan="negative_zero",
         ),
         "autoround_ue5m3": Nvfp4Producer(
             scale_format=_UE5M3, direction="none", g="1", real="g * (a * (1 / 6))",
@@ -134,7 +135,8 @@ def _inv(x: Any) -> Any:
 
 def _top_over(a: Any, top: Any) -> Any:
     """Return top / A with the limits of compressed-tensors: an infinite quotient is 1."""
-    quotient = top / np.maximum(a, _SMALLEST_NORMAL)
+    # PyTorch computes number / tensor as number * (1 / tensor): two roundings.
+    quotient = top * (_ONE / np.maximum(a, _SMALLEST_NORMAL))
     return np.where(np.isfinite(quotient), quotient, _ONE)
 
 
@@ -147,7 +149,7 @@ TENSOR: Mapping[str, Equation] = MappingProxyType(
     {
         "1": lambda a, top: _ONE,
         "A / top": lambda a, top: a / top,
-        "top / A": _top_over,
+        "top * (1 / A)": _top_over,
         "top * inv(A)": lambda a, top: top * _inv(a),
     }
 )

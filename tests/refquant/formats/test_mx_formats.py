@@ -26,5 +26,5 @@ def test_a_producer_has_a_rule_and_a_rounding_that_exist(name: str) -> None:
 
 
 def test_an_unknown_format_is_named() -> None:
-    with pytest.raises(ValueError, match="format must be one of .*mxfp4.*; got 'mxfp5'"):
+    with pytest.raises(ValueError, match=r"format must be one of .*mxfp4.*; got 'mxfp5'"):
         mx_format("mxfp5")

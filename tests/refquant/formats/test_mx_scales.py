@@ -1,4 +1,4 @@
-"""The scale rules of MX: a table of witnesses, exact fractions, and what a float32 logarithm does."""
+"""The scale rules of MX: witnesses, exact fractions, and what a float32 logarithm does."""
 
 from decimal import Decimal, localcontext
 from fractions import Fraction
@@ -76,7 +76,7 @@ def test_even_with_the_bits_of_fp4_is_another_rule_for_fp8() -> None:
 @every_rule
 @every_format
 def test_exponents_are_those_of_exact_fractions(rule: str, name: str) -> None:
-    a = interesting()
+    a = interesting()[list(ELEMENTS).index(name) % 4 :: 4]
     got = exponents(a, rule=rule, **of_element(name))
     want = [exponent(Fraction(float(v)), rule, ELEMENTS[name]) for v in a]
     wrong = [(float(v).hex(), int(g), w) for v, g, w in zip(a, got, want, strict=True) if g != w]
@@ -149,8 +149,10 @@ def test_the_float32_logarithm_moves_the_bar_by_that_many_significands(e: int) -
 
 
 MOVED = {  # significands of a binade that a float32 logarithm decides otherwise
-    "floor": {-126: 44, -100: 44, -3: 1, -2: 0, -1: 0, 0: 0, 1: 0, 2: 1, 4: 2, 16: 11, 100: 44, 127: 44},
-    "ceil": {-126: 22, -100: 22, -3: 0, -2: 0, -1: 0, 0: 0, 1: 0, 2: 0, 4: 1, 16: 5, 100: 22, 127: 22},
+    "floor": {-126: 44, -100: 44, -3: 1, -2: 0, -1: 0, 0: 0, 1: 0, 2: 1, 4: 2, 16: 11, 100: 44,
+              127: 44},
+    "ceil": {-126: 22, -100: 22, -3: 0, -2: 0, -1: 0, 0: 0, 1: 0, 2: 0, 4: 1, 16: 5, 100: 22,
+             127: 22},
 }  # fmt: skip
 
 
