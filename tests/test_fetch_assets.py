@@ -118,11 +118,25 @@ def test_what_is_right_is_left_alone_and_what_is_not_is_mended(
     stamp = good.stat().st_mtime_ns
     assert call(path) == 0, "failed"
     assert registry["times"] == 1, "fetched again"
-    for damage in (b"FIRST", b"first plus", b""):
+    for damage in (b"SECOND" * 1000, b"short", b""):
         (tmp_path / "out" / "tiny" / "sub" / "b.bin").write_bytes(damage)
         assert call(path) == 0, "failed"
         assert found(tmp_path) == CONTENT, f"{damage!r} was not mended"
     assert good.stat().st_mtime_ns == stamp, "the good file was written again"
+
+
+def test_a_stream_that_does_not_end_does_not_fill_the_disk(tmp_path: Path) -> None:
+    class Endless(io.RawIOBase):
+        asked = 0
+
+        def read(self, size: int = -1) -> bytes:
+            self.asked += 1
+            assert self.asked < 10, "it is still being written"
+            return bytes(size)
+
+    with pytest.raises(fetch.AssetError, match="do not use it"):
+        fetch.save(Endless(), tmp_path / "x", fetch.Pin(5, "0" * 64))
+    assert not list(tmp_path.iterdir()), "something was left behind"
 
 
 @pytest.mark.parametrize("change", [b"other", b"firs", b"first longer"])

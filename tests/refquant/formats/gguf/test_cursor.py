@@ -39,6 +39,13 @@ def test_a_fault_within_a_string_has_its_own_byte() -> None:
     assert caught.value.offset == 12, f"the second byte of the text is byte 12: {caught.value}"
 
 
+def test_a_string_that_is_one_byte_too_long_is_blamed_on_its_length() -> None:
+    cursor = Cursor(memoryview((4).to_bytes(8, "little") + b"abc"))
+    with pytest.raises(GgufError, match="the length of a name is 4, 3 bytes are left") as caught:
+        cursor.string("a name")
+    assert (caught.value.code, caught.value.offset) == ("truncated", 0), f"{caught.value}"
+
+
 def test_what_is_shown_is_short_and_takes_no_memory() -> None:
     assert len(shown("a" * 10**6)) == 60, "cut"
     assert shown("a\x1b") == r"'a\x1b'", "escaped"

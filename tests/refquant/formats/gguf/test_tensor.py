@@ -93,6 +93,9 @@ def test_a_scalar_and_an_empty_array_are_refused() -> None:
 
 def test_numbers_are_the_types_of_gguf_or_removed() -> None:
     known = {each.value for each in outsider.GGMLQuantizationType}
+    # Below the newest id, every number that is no type was one once.
+    gaps = set(range(max(known))) - known
+    assert gaps == set(REMOVED), f"{gaps ^ set(REMOVED)}"
     for number in range(64):
         if number in REMOVED:
             assert number not in known, f"gguf has {number}"
