@@ -11,6 +11,7 @@ import warnings
 from pathlib import Path
 
 import gguf as outsider
+import numpy as np
 import pytest
 
 from refquant.formats.gguf.errors import CODES, GgufError
@@ -46,6 +47,8 @@ GGUF_READS = {
     "trailing_byte": "llama.cpp reads it, too: a file inside of a file",
     "trailing_zip": "the same",
 }
+# With NumPy 1 the sum of a uint64 and an int is a float64, and gguf stumbles.
+GGUF_READS_WITH_NUMPY_2 = {"TENSORS_BAD_OFFSET"}
 # Files that we read and gguf 0.19 does not.
 GGUF_REFUSES: dict[str, str] = {}
 # 57 bytes that say 2^63: gguf 0.19 counts them, in a list that grows. Not run; killed after 4 s.
@@ -83,7 +86,9 @@ def accepted_by_gguf(data: bytes, folder: Path) -> bool:
 def test_what_gguf_makes_of_the_corpus(tmp_path: Path) -> None:
     cases = [case for case in CORPUS if case.name not in GGUF_HANGS]
     reads = {c.name for c in cases if c.code is not None and accepted_by_gguf(c.data, tmp_path)}
-    assert reads == set(GGUF_READS), f"{reads ^ set(GGUF_READS)}"
+    old = np.lib.NumpyVersion(np.__version__) < "2.0.0"
+    expected = set(GGUF_READS) - (GGUF_READS_WITH_NUMPY_2 if old else set())
+    assert reads == expected, f"{reads ^ expected}"
     refuses = {c.name for c in cases if c.code is None and not accepted_by_gguf(c.data, tmp_path)}
     assert refuses == set(GGUF_REFUSES), f"{refuses ^ set(GGUF_REFUSES)}"
 
