@@ -55,10 +55,8 @@ def test_bytes_are_those_of_the_c_code(name: str, flavour: str) -> None:
     assert hashlib.sha256(data.tobytes()).hexdigest() == DIGESTS[name, flavour], "all 4,096 blocks"
 
 
-def test_the_blocks_tell_the_flavours_apart() -> None:
-    for name in ("Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "Q8_1"):
-        x = blocks(32)
-        each = {
-            how: codec.encode(x, type=name, flavour=how).tobytes() for how in codec.flavours(name)
-        }
-        assert len(set(each.values())) == len(each), f"{name}: every flavour has its own bytes"
+@pytest.mark.parametrize(("name", "flavour"), [key for key in DIGESTS if key[1] != "reference"])
+def test_the_blocks_tell_the_flavour_from_the_reference(name: str, flavour: str) -> None:
+    x = blocks(ggml_type(name).block_size)
+    plain, other = codec.encode(x, type=name), codec.encode(x, type=name, flavour=flavour)
+    assert (plain != other).any(axis=1).sum() >= 2, "otherwise the digest would prove nothing"
