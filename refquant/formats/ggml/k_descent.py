@@ -30,7 +30,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from refquant.formats.ggml.blocks import nearest_int
-from refquant.formats.ggml.k_search import GROUP_MAX_EPS, signed_max
+from refquant.formats.ggml.k_search import GROUP_MAX_EPS, sequential_sum, signed_max
 
 __all__ = ["fit_positive", "fit_signed"]
 
@@ -128,18 +128,15 @@ def _best_grid(x: F32, weights: F32, largest: F32, nmax: int) -> I32:
 
 
 def _squared_error(x: F32, weights: F32, kappa: F32, codes: I32) -> F32:
-    difference = x - (1 / kappa) * codes.astype(np.float32)
-    return np.asarray(np.add.reduce(weights * difference * difference, axis=0), np.float32)
+    unit = np.asarray(1 / kappa, np.float32)
+    difference = x - unit * codes.astype(np.float32)
+    return sequential_sum(weights * difference * difference)
 
 
 def _sums(wx: F32, w: F32, codes: I32) -> tuple[F32, F32]:
-    """Return the sums of w x l and of w l l, row after row, beginning with 0."""
+    """Return the sums of w x l and of w l l."""
     real = codes.astype(np.float32)
-    start = np.float32(0)
-    return (
-        np.asarray(np.add.reduce(wx * real, axis=0, initial=start), np.float32),
-        np.asarray(np.add.reduce(w * real * real, axis=0, initial=start), np.float32),
-    )
+    return sequential_sum(wx * real), sequential_sum(w * real * real)
 
 
 def _with(wx: F32, w: F32, new: I32, xl: F32, l2: F32) -> tuple[F32, F32]:

@@ -141,8 +141,8 @@ class _Fit:
         sum_l2 = sequential_sum(np.multiply(weighted, self.codes, out=self.term))
         sum_xl = sequential_sum(np.multiply(weighted, self.x, out=self.term))
         determinant = self.sum_w * sum_l2 - sum_l * sum_l
-        scale = np.asarray((self.sum_w * sum_xl - self.sum_x * sum_l) / determinant)
-        minimum = np.asarray((sum_l2 * self.sum_x - sum_l * sum_xl) / determinant)
+        scale = np.asarray((self.sum_w * sum_xl - self.sum_x * sum_l) / determinant, np.float32)
+        minimum = np.asarray((sum_l2 * self.sum_x - sum_l * sum_xl) / determinant, np.float32)
         above = minimum > 0
-        scale = np.asarray(np.where(above, sum_xl / sum_l2, scale), np.float32)
+        scale = np.where(above, np.asarray(sum_xl / sum_l2, np.float32), scale)
         return scale, np.where(above, np.float32(0), minimum), determinant > 0

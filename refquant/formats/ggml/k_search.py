@@ -18,9 +18,10 @@ an array adds row after row, which is C's order, with all sub-blocks at once. (A
 it would add in pairs: other bits.) The arrays of one candidate fit the cache; that is all there is
 to the speed.
 
-Compiled with fused multiply-add, which llama.cpp's pull request 25353 forbids, ggml writes other
-bytes in some blocks. Which products are fused is the compiler's choice, so no flavour here imitates
-it. Left out: the modes that no type uses (``rmse_type`` other than 1).
+That is what ggml computes on x86-64, where its quantizers are compiled without fused multiply-add.
+On Arm compilers fuse by default, and other bytes come out in some blocks (llama.cpp's pull request
+25353, which would forbid it, was open in 2026-08). Which products are fused is the compiler's
+choice, so no flavour here imitates it. Left out: ``rmse_type`` other than 1, which no type uses.
 
 References
 ----------
@@ -124,4 +125,6 @@ def sequential_sum(terms: F32) -> F32:
     >>> sequential_sum(terms[::-1]).tolist()
     [100000008.0]
     """
+    if terms.shape[1] == 1:  # NumPy drops this axis, and adds in pairs; accumulate never does
+        return np.asarray(np.add.accumulate(terms, axis=0)[-1] + np.float32(0), np.float32)
     return np.asarray(np.add.reduce(terms, axis=0, initial=np.float32(0)), np.float32)
