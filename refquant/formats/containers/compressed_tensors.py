@@ -1,4 +1,4 @@
-r"""compressed-tensors: ``weight_packed`` of its pack-quantized, nvfp4 and mxfp4 formats.
+r"""compressed-tensors: ``weight_packed`` of its pack-quantized, nvfp4, mxfp4 and mxfp6 formats.
 
 **Integers** (pack-quantized) are signed codes, stored as code + 2^(b - 1) in int32 words along
 in_features, the zero points likewise along out_features (axis 0), because these are (N, groups)::
@@ -20,7 +20,8 @@ apart, but the number of words does, except for short rows (``sniff.compressed_t
 A row that does not fill its last word is padded with zero *bits*, which is not code 0.
 
 **FP4** (nvfp4-pack-quantized, mxfp4-pack-quantized) are E2M1 codes 0 to 15, in pairs, uint8
-(N, K / 2), the even one in the low nibble; ModelOpt and torchao write the same bytes.
+(N, K / 2), the even one in the low nibble; ModelOpt and torchao write the same bytes. **FP6**
+(mxfp6) are E2M3 codes 0 to 63, four in three bytes, from the lowest bit up.
 
 Left out: scales (``refquant.formats``), ``weight_g_idx``, marlin-24 and the sparse formats.
 
@@ -28,7 +29,7 @@ References
 ----------
 compressed-tensors ``compressors/pack_quantized/helpers.py`` (dense),
 ``compressors/quantized_compressors/pack_quantized.py`` of 2025 (padded),
-``compressors/nvfp4/helpers.py``; PR 732.
+``compressors/nvfp4/helpers.py``, ``compressors/mxfp6/helpers.py`` (0.20); PR 732.
 """
 
 from collections.abc import Sequence
@@ -47,8 +48,9 @@ from refquant.formats.containers.words import (
     unpack_dense,
     unpack_padded,
 )
+from refquant.numerics import packing
 
-__all__ = ["CARDS", "LAYOUTS", "pack", "pack_fp4", "unpack", "unpack_fp4", "word_count"]
+__all__ = ["CARDS", "LAYOUTS", "pack", "pack_float", "unpack", "unpack_float", "word_count"]
 
 Codes = NDArray[np.integer[Any]]
 I32 = NDArray[np.int32]
@@ -110,31 +112,45 @@ def unpack(
     return codes.astype(np.int8)
 
 
-def pack_fp4(codes: Codes) -> NDArray[np.uint8]:
-    """Return uint8 (..., K / 2) of E2M1 codes (..., K), 0 to 15; an odd K is a ``ValueError``.
+def pack_float(codes: Codes, *, num_bits: int) -> NDArray[np.uint8]:
+    """Return uint8 (..., K * num_bits / 8) of float codes (..., K): pairs of 4 bits, fours of 6.
 
-    >>> pack_fp4(np.array([[1, 2, 15, 0]])).tolist()
+    ``codes`` are 0 to 2^num_bits - 1; a K that does not fill its bytes is a ``ValueError``.
+
+    >>> pack_float(np.array([[1, 2, 15, 0]]), num_bits=4).tolist()
     [[33, 15]]
     """
-    fields = checked_codes(codes, num_bits=4)
+    together = _together(num_bits)
+    fields = checked_codes(codes, num_bits=num_bits)
     if fields.ndim == 0:
         raise ValueError("codes must have at least 1 axis, got shape ()")
-    multiple(fields.shape[-1], 2, name="in_features")
-    return (fields[..., ::2] | fields[..., 1::2] << np.uint32(4)).astype(np.uint8)
+    multiple(fields.shape[-1], together, name="in_features")
+    stream = packing.pack(fields, num_bits=num_bits)
+    return stream.reshape(*fields.shape[:-1], fields.shape[-1] * num_bits // 8)
 
 
-def unpack_fp4(packed: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return the E2M1 codes, uint8 (..., K), in uint8 (..., K / 2): the inverse of ``pack_fp4``.
+def unpack_float(packed: NDArray[np.uint8], *, num_bits: int) -> NDArray[np.uint8]:
+    """Return the codes, uint8 (..., K), in uint8 (..., K * num_bits / 8): the inverse.
 
-    >>> unpack_fp4(np.array([[33, 15]], np.uint8)).tolist()
+    >>> unpack_float(np.array([[33, 15]], np.uint8), num_bits=4).tolist()
     [[1, 2, 15, 0]]
     """
+    together = _together(num_bits)
     packed = np.asarray(packed)
     if packed.ndim == 0:
         raise ValueError("packed must have at least 1 axis, got shape ()")
     packed = checked_packed(packed, dtype="uint8", shape=packed.shape)
-    pairs = np.stack([packed & np.uint8(15), packed >> np.uint8(4)], axis=-1)
-    return np.asarray(pairs.reshape(*packed.shape[:-1], 2 * packed.shape[-1]), np.uint8)
+    units = multiple(packed.shape[-1], together * num_bits // 8, name="bytes of a row")
+    shape = (*packed.shape[:-1], together * units)
+    codes = packing.unpack(packed.reshape(-1), num_bits=num_bits, signed=False, shape=shape)
+    return codes.astype(np.uint8)
+
+
+def _together(num_bits: int) -> int:
+    """Return how many codes fill whole bytes."""
+    if num_bits not in (4, 6):
+        raise ValueError(f"num_bits must be 4 (FP4) or 6 (FP6), got {num_bits}")
+    return 2 if num_bits == 4 else 4
 
 
 def _check(num_bits: int, layout: str, axis: int) -> None:
@@ -178,6 +194,6 @@ CARDS = (
         layout="byte: |  q1   |  q0   |   bit 7 first",
         equation="byte = q0 + 16 * q1",
         source="compressed-tensors compressors/nvfp4/helpers.py, pack_fp4_to_uint8",
-        pack=pack_fp4,
+        pack=lambda codes: pack_float(codes, num_bits=4),
     ),
 )

@@ -17,7 +17,7 @@ which is a *blob* of bytes, dense from the lowest bit up::
 
 with z = 2^(bits - 1) where there is no input ``zero_points``; and that is also what the fields hold
 that fill the last byte of a row of zero points (measured for 2 and 4 bits). Zero points may be
-float too, of the dtype of the scales, one an element and not packed.
+float too, of the dtype of the scales, one an element and not packed (not for 8 bits on a CPU).
 
 The last block of a row whose K is no multiple is as long as the others: ``pack`` fills it with
 zeros; the operator and ``unpack`` never look there, as onnxruntime's own quantizer in C++ leaves
