@@ -55,6 +55,34 @@ GGUF_REFUSES: dict[str, str] = {}
 GGUF_HANGS = {"KV_BAD_VALUE_SIZE"}
 
 
+# Files that libgguf 0.2.2's validator finds no error in, and we refuse.
+LIBGGUF_READS = {
+    "n_kv_one_too_many": "the padding is read as a key without a name",
+    "KV_EMPTY_KEY": "llama.cpp refuses a key without a name",
+    "key_with_nul": "llama.cpp would cut the name where C ends it",
+    "key_of_a_megabyte": "docs/gguf.md: at most 65535 bytes",
+    "KV_BAD_ALIGN": "llama.cpp: an alignment is a power of two",
+    "alignment_3": "the same",
+    "TENSORS_BAD_ALIGN": "the same",
+    "KV_WRONG_TYPE_ALIGN": "docs/gguf.md: general.alignment is a uint32",
+    "alignment_text": "the same",
+    "bool_2": "docs/gguf.md: anything but 0 and 1 is invalid",
+    "bool_255_in_array": "the same",
+    "TENSORS_BAD_NAME_SIZE": "docs/gguf.md: at most 64 bytes",
+    "name_empty": "docs/gguf.md is silent; nothing could refer to it",
+    "n_dims_0": "llama.cpp takes it for one element; no writer makes it",
+    "TENSORS_BAD_TYPE": "a type it does not know has no size, and nothing is checked",
+    "type_negative": "the same",
+    "type_Q4_2": "the same; ggml has removed it",
+    "type_Q4_0_4_4": "the same",
+    "row_not_of_blocks": "ggml: a row is a whole number of blocks",
+    "rows_not_of_blocks": "the same; that all rows together are does not help",
+    "hole": "llama.cpp: every offset is the end of the tensor before",
+    "trailing_byte": "llama.cpp reads it, too: a file inside of a file",
+    "trailing_zip": "the same",
+}
+
+
 @pytest.mark.parametrize("case", CORPUS, ids=lambda case: case.name)
 def test_every_file_of_the_corpus_is_read_or_refused_by_name(case: Case) -> None:
     if case.code is None:
@@ -91,6 +119,19 @@ def test_what_gguf_makes_of_the_corpus(tmp_path: Path) -> None:
     assert reads == expected, f"{reads ^ expected}"
     refuses = {c.name for c in cases if c.code is None and not accepted_by_gguf(c.data, tmp_path)}
     assert refuses == set(GGUF_REFUSES), f"{refuses ^ set(GGUF_REFUSES)}"
+
+
+def test_what_libgguf_makes_of_the_corpus(tmp_path: Path) -> None:
+    inspect = pytest.importorskip("libgguf.inspect", reason="there is none for this machine")
+    passed = set()
+    for case in CORPUS:
+        (tmp_path / "f.gguf").write_bytes(case.data)
+        with contextlib.suppress(ValueError, OverflowError):  # it does not catch Python's own
+            if inspect.validate_gguf(tmp_path / "f.gguf").ok:
+                passed.add(case.name)
+    good = {case.name for case in CORPUS if case.code is None}
+    assert passed - good == set(LIBGGUF_READS), f"{(passed - good) ^ set(LIBGGUF_READS)}"
+    assert good <= passed, f"libgguf refuses {good - passed}, we do not"
 
 
 def refused(data: bytes) -> bool:
