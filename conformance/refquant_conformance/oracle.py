@@ -67,8 +67,12 @@ def quantize_exact(
     [3, 127, -128]
     """
     v = _scaled(x, scale, str(axes["scale_op"]))
-    before = axes["zero_point_at"] == "before_rounding"
-    if before:
+    fused = axes["zero_point_at"] == "fused"
+    before = fused or axes["zero_point_at"] == "before_rounding"
+    if fused and math.isfinite(x):
+        inverse = divide(1.0, scale)
+        v = float32(Fraction(x) * Fraction(inverse) + zero_point)
+    elif before:
         # The sum has the precision of the quotient.
         wide = axes["scale_op"] == "divide_f64"
         v = _add_f64(v, zero_point) if wide else add_f32(v, float(zero_point))

@@ -35,6 +35,7 @@ from refquant.formats.parameters import choose_qparams
 from refquant.formats.qparams import QParams
 from refquant.numerics.blocks import expand
 from refquant.numerics.casts import int32_cast, saturate, wrap
+from refquant.numerics.fused import fused_multiply_add
 from refquant.numerics.rounding import round_to_integer
 
 __all__ = ["QParams", "choose_qparams", "dequantize", "fake_quantize", "quantize"]
@@ -74,11 +75,15 @@ def quantize(x: Float, qparams: QParams, *, contract: Contract) -> Codes:
 
     if qparams.kind == "offset":
         x = _minus(x, zero_point)
-    v = _scaled(x, scale, qparams, contract)
     late = zero_point if qparams.kind == "integer" else np.zeros(zero_point.shape, np.int64)
-    if contract.zero_point_at == "before_rounding":  # late: what of z is added after rounding
+    if contract.zero_point_at == "fused":
+        v: Real = fused_multiply_add(x, _inverse(qparams, scale, x.shape), zero_point)
+    else:
+        v = _scaled(x, scale, qparams, contract)
+    if contract.zero_point_at == "before_rounding":
         v = v + zero_point.astype(v.dtype)
-        late = np.zeros_like(late)
+    if contract.zero_point_at in ("before_rounding", "fused"):
+        late = np.zeros_like(late)  # what of z is added after rounding
     if contract.clamp == "before_rounding":
         v = np.clip(v, (qmin - late).astype(v.dtype), (qmax - late).astype(v.dtype))  # keeps NaN
     v = round_to_integer(v, rule=contract.rounding)
@@ -174,10 +179,18 @@ def _scaled(
         if contract.scale_op == "divide_f32":
             return np.asarray(x / scale, np.float32)
         if contract.scale_op == "reciprocal_f32":
-            if qparams.inverse is not None:  # computed before s was rounded
-                return np.asarray(x * _spread(qparams.inverse, qparams, x.shape), np.float32)
-            return np.asarray(x * (np.float32(1) / scale), np.float32)
+            return np.asarray(x * _inverse(qparams, scale, x.shape), np.float32)
         return np.asarray(x.astype(np.float64) / scale.astype(np.float64))  # divide_f64
+
+
+def _inverse(
+    qparams: QParams, scale: NDArray[np.float32], shape: tuple[int, ...]
+) -> NDArray[np.float32]:
+    """Return what to multiply by: the parameters' own inverse, or f32(1/s)."""
+    if qparams.inverse is not None:
+        return _spread(qparams.inverse, qparams, shape)
+    with np.errstate(over="ignore", under="ignore"):
+        return np.asarray(np.float32(1) / scale)
 
 
 def _cast_first(

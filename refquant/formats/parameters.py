@@ -49,7 +49,7 @@ from refquant.formats.small_range import Step, small_range, step_of
 from refquant.numerics.ranges import code_range, dtype_range
 from refquant.numerics.rounding import round_to_integer
 
-__all__ = ["choose_qparams"]
+__all__ = ["choose_qparams", "refusal"]
 
 Real = NDArray[np.floating[Any]]
 
@@ -79,8 +79,7 @@ def choose_qparams(
     ``block_shape``. ``dtype`` has 1 to 16 bits. The arithmetic is that of ``parameter_dtype``; the
     scale is then rounded to float32. Symmetric signed codes are narrow if ``weight_range`` is.
     ``ValueError`` for an empty, infinite or NaN range, for one too wide to compute with, and for
-    parameters that the contract does not have (``symmetric_scale`` none; asymmetric ones where
-    ``zero_point`` is none; an offset with signed codes).
+    parameters that the contract does not have: ``refusal``.
 
     >>> from refquant.contracts import preset
     >>> lo, hi = np.float32(-1.0), np.float32(3.0)
@@ -99,7 +98,8 @@ def choose_qparams(
         raise ValueError(f"lo must be of the shape of hi and not above it, got lo {lo}, hi {hi}")
     narrow = symmetric and not dtype.startswith("u") and contract.weight_range == "narrow"
     qmin, qmax = dtype_range(dtype)
-    _refuse_what_is_not_there(dtype, symmetric, contract)
+    if reason := refusal(dtype=dtype, symmetric=symmetric, contract=contract):
+        raise ValueError(reason)
     if narrow:
         qmin, qmax = code_range(num_bits=qmax.bit_length() + 1, signed=True, narrow=True)
     real = np.dtype(contract.parameter_dtype).type
@@ -119,18 +119,24 @@ def choose_qparams(
     )
 
 
-def _refuse_what_is_not_there(dtype: str, symmetric: bool, contract: Contract) -> None:
-    """Refuse parameters that no tool of this contract would choose."""
+def refusal(*, dtype: str, symmetric: bool, contract: Contract) -> str | None:
+    """Say why no tool of this contract chooses such parameters, or return None: it does.
+
+    >>> from refquant.contracts import preset
+    >>> refusal(dtype="int8", symmetric=True, contract=preset("hqq"))
+    "symmetric must be False: contract 'hqq' has symmetric_scale 'none'; got True"
+    """
     head = f"contract {contract.name!r} has"
     if symmetric and contract.symmetric_scale == "none":
-        raise ValueError(f"symmetric must be False: {head} symmetric_scale 'none'; got True")
+        return f"symmetric must be False: {head} symmetric_scale 'none'; got True"
     if not symmetric and contract.zero_point == "none":
-        raise ValueError(f"symmetric must be True: {head} zero_point 'none'; got False")
+        return f"symmetric must be True: {head} zero_point 'none'; got False"
     if not symmetric and contract.zero_point == "offset" and not dtype.startswith("u"):
-        raise ValueError(
+        return (
             f"dtype must be unsigned: {head} zero_point 'offset', what the code 0 means; "
             f"got {dtype!r}"
         )
+    return None
 
 
 def _symmetric(lo: Real, hi: Real, codes: _Codes) -> tuple[Step, NDArray[Any], str]:

@@ -51,6 +51,8 @@ def contracts(draw: st.DrawFn) -> Contract:
         axis: draw(st.sampled_from([v for v in AXES[axis] if v != "before_scaling"]))
         for axis in QUANTIZE_AXES
     }
+    if changes["zero_point_at"] == "fused":
+        changes["scale_op"] = "reciprocal_f32"
     if changes["nan"] == "int32_min":
         changes["overflow"] = "int32_cast"
     return replace(ONNX, name="drawn", **changes)
