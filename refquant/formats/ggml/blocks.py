@@ -133,7 +133,11 @@ def checked_importance(importance: F32 | None, *, n: int) -> F32 | None:
 
 
 def checked_flavour(flavour: str, known: tuple[str, ...]) -> str:
-    """Return ``flavour`` if it is one of ``known``; ``ValueError`` lists them otherwise."""
+    """Return ``flavour`` if it is one of ``known``; ``ValueError`` lists them otherwise.
+
+    >>> checked_flavour("fma", ("reference", "fma"))
+    'fma'
+    """
     if flavour not in known:
         raise ValueError(f"flavour must be one of {', '.join(known)}; got {flavour!r}")
     return flavour
@@ -161,6 +165,10 @@ def decode_rows(data: U8, *, type: str, function: Callable[[NDArray[Any]], NDArr
 
     ``function`` takes uint8 (m, block_bytes) and returns float32 (m, block_size), for any m.
     ``data`` is checked as in ``byte_blocks``. A scale of infinity or NaN passes into the values.
+
+    >>> data = np.zeros((2, 68), np.uint8)
+    >>> decode_rows(data, type="Q8_0", function=lambda part: part[:, 2:]).shape
+    (2, 64)
     """
     kind = ggml_type(type)
     blocks = byte_blocks(data, type=type)

@@ -110,6 +110,10 @@ def scaled_codes(blocks: F32, *, flavour: str) -> tuple[F32, I32]:
     """Return d, float32 (m, 1), and the rounded codes, int32 of the shape of ``blocks``.
 
     Codes are in -127..127 unless the reciprocal is infinite: see ``narrowed``.
+
+    >>> d, codes = scaled_codes(np.array([[254, -3, 1e-9]], np.float32), flavour="reference")
+    >>> d.tolist(), codes.tolist()
+    ([[2.0]], [[127, -2, 0]])
     """
     largest = np.maximum(blocks.max(axis=1), -blocks.min(axis=1))[:, None] + np.float32(0)
     d = largest / np.float32(127)
