@@ -28,8 +28,9 @@ What producers do differently:
 * DeepSeek-V3 blocks weights by 128 x 128 and activations by 1 x 128: block shapes. The last block
   of an axis may be short.
 
-ONNX's QuantizeLinear is ``quantize_linear``: eq. (1) with ONNX's ``saturate``. Its zero point only
-carries the type: it must be 0. FLOAT4E2M1 is served, too; it always saturates, NaN becomes 6.
+ONNX's QuantizeLinear is ``quantize_linear``: eq. (1) with ONNX's ``saturate``. Its zero point is 0
+and carries the type; it is added nevertheless, which makes +0 of -0 (ONNX's node cases expect that;
+onnxruntime keeps -0). FLOAT4E2M1 is served, too; it always saturates, NaN becomes 6.
 
 Left out: scales rounded to powers of two (MX has them); torchao's training path, which computes 1/s
 in float64.
@@ -166,7 +167,7 @@ def quantize_linear(
         raise ValueError("saturate must be True for e2m1, which has no NaN and no infinity")
     s = _checked(scale, parameter_shape(y.shape, shape))
     with np.errstate(over="ignore", under="ignore"):
-        v = y / expand(s, y.shape, shape)
+        v = y / expand(s, y.shape, shape) + np.float32(0)  # the zero point: -0 becomes +0
     overflow = "saturate" if saturate else ("inf" if form.has_inf else "nan")
     infinity = "nan" if form.nan == "negative_zero" else None
     nan = "max" if form.nan == "none" else "nan"
