@@ -46,7 +46,8 @@ def file_of(package: str, path: str) -> ModuleType:
     if not files:
         pytest.skip(f"{package} is not installed: no {path}")
     spec = importlib.util.spec_from_file_location("outsider_" + Path(path).stem, files[0])
-    assert spec and spec.loader, f"{files[0]} is no Python file"
+    assert spec is not None, f"{files[0]} is no Python file"
+    assert spec.loader is not None, f"{files[0]} is no Python file"
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

@@ -204,10 +204,12 @@ def _sorted_columns(
     in_order = np.arange(in_features) // group_size
     if g_idx is None or np.array_equal(g_idx, in_order):
         return None
-    order = np.argsort(g_idx, kind="stable")
-    if np.shape(g_idx) != (in_features,) or not np.array_equal(g_idx[order], in_order):
-        raise ValueError(
-            f"g_idx must put {group_size} of the {in_features} columns into each group, "
-            f"got {np.bincount(np.asarray(g_idx).reshape(-1)).tolist()} columns a group"
-        )
-    return order
+    if np.shape(g_idx) == (in_features,):
+        order = np.argsort(g_idx, kind="stable")
+        if np.array_equal(g_idx[order], in_order):
+            return order
+    counts = np.unique(g_idx, return_counts=True)[1].tolist()
+    raise ValueError(
+        f"g_idx must put {group_size} of the {in_features} columns into each group, "
+        f"got {counts} columns a group, shape {np.shape(g_idx)}"
+    )

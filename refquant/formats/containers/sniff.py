@@ -189,6 +189,8 @@ def _judged(weights: dict[str, float], reason: str, *, logs: bool = False) -> Ve
     if second > first:
         (a, first), (b, second) = (b, second), (a, first)
     confidence = 1 / (1 + exp(second - first))
+    if second > -inf:  # a likelihood is no proof, however the quotient rounds
+        confidence = min(confidence, 1 - 2.0**-53)
     if confidence < CERTAIN:
         return _unknown(f"{reason}; {a} has a probability of only {confidence:.2f}")
     return Verdict(a, confidence, reason)

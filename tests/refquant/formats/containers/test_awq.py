@@ -9,7 +9,7 @@ from refquant.formats.containers.awq import pack, pack_zeros, unpack, unpack_zer
 from tests.refquant.formats.containers import big_int
 
 
-@given(seed=st.integers(0, 1000), rows=st.integers(1, 3), columns=st.integers(1, 9))
+@given(seed=st.integers(0, 1000), rows=st.integers(1, 2), columns=st.integers(1, 4))
 def test_gemm_interleaves_eight_out_features(seed: int, rows: int, columns: int) -> None:
     codes = big_int.codes_of((8 * rows, columns), 4, seed=seed)
     qweight = pack(codes, layout="gemm")
@@ -37,7 +37,8 @@ def test_gemv_is_one_number_a_row(seed: int, words: int) -> None:
 def test_gemv_fast_nibble_by_nibble(seed: int) -> None:
     codes = big_int.codes_of((8, 128), 4, seed=seed)
     qweight = pack(codes, layout="gemv_fast")
-    assert (qweight.shape, qweight.dtype) == ((2, 128), np.int16), f"got {qweight.shape}"
+    assert qweight.shape == (2, 128), f"got {qweight.shape}"
+    assert qweight.dtype == np.int16, f"got {qweight.dtype}"
     for row in range(2):
         nibbles = big_int.dense(qweight[row].tolist(), 16, 4, 512)
         for at, nibble in enumerate(nibbles):

@@ -97,7 +97,7 @@ def test_the_tail_holds_the_scale_and_is_otherwise_ignored() -> None:
 
 def test_bad_input_is_refused() -> None:
     codes = np.zeros((4, 32), np.int8)
-    with pytest.raises(ValueError, match="layout must be one of i2_s_x86, .*; got 'tl1'"):
+    with pytest.raises(ValueError, match=r"layout must be one of i2_s_x86, .*; got 'tl1'"):
         pack(codes, layout="tl1")
     with pytest.raises(ValueError, match=r"codes must be -1, 0 or 1, got 2\.\.2"):
         pack(codes + 2, layout="hf")
@@ -119,5 +119,5 @@ def test_bad_input_is_refused() -> None:
         unpack(np.zeros(32, np.uint8), layout="i2_s_arm", shape=(128,))
     with pytest.raises(ValueError, match=r"data must be uint8 of shape \(64,\)"):
         unpack_tensor(np.zeros(32, np.uint8), layout="i2_s_arm", shape=(4, 32))
-    with pytest.raises(ValueError, match="layout must be one of .*i2_s_rows; got 'hf'"):
+    with pytest.raises(ValueError, match=r"layout must be one of .*i2_s_rows; got 'hf'"):
         pack_tensor(codes, 1.0, layout="hf")

@@ -19,9 +19,12 @@ every_width = pytest.mark.parametrize("num_bits", range(1, 9))
 every_layout = pytest.mark.parametrize("layout", LAYOUTS)
 
 
-@every_width
-@every_layout
-@given(count=st.integers(0, 70), seed=st.integers(0, 1000))
+@given(
+    num_bits=st.integers(1, 8),
+    layout=st.sampled_from(LAYOUTS),
+    count=st.integers(0, 70),
+    seed=st.integers(0, 1000),
+)
 def test_rows_are_numbers(num_bits: int, layout: str, count: int, seed: int) -> None:
     half = 1 << num_bits - 1
     codes = big_int.codes_of((2, count), num_bits, seed=seed, low=-half)
@@ -106,7 +109,7 @@ def test_bad_input_is_refused() -> None:
     with pytest.raises(ValueError, match="shape must have at least 2 axes"):
         unpack(np.zeros(3, np.int32), num_bits=3, layout="dense", shape=(32,))
     with pytest.raises(ValueError, match=r"packed must be int32 of shape \(2, 3\), got uint32"):
-        unpack(np.zeros((2, 3), np.uint32), num_bits=3, layout="dense", shape=(2, 32))  # type: ignore[arg-type]  # what a user may pass
+        unpack(np.zeros((2, 3), np.uint32), num_bits=3, layout="dense", shape=(2, 32))
     with pytest.raises(ValueError, match="in_features must be a multiple of 2, got 3"):
         pack_float(codes[:, :3], num_bits=4)
     with pytest.raises(ValueError, match="in_features must be a multiple of 4, got 6"):
@@ -115,7 +118,7 @@ def test_bad_input_is_refused() -> None:
         unpack_float(np.zeros(4, np.uint8), num_bits=6)
     with pytest.raises(ValueError, match=r"num_bits must be 4 \(FP4\) or 6 \(FP6\), got 8"):
         pack_float(codes, num_bits=8)
-    for call in (lambda: pack_float(np.asarray(1), num_bits=4),
-                 lambda: unpack_float(np.asarray(np.uint8(1)), num_bits=4)):  # fmt: skip
-        with pytest.raises(ValueError, match="at least 1 axis"):
-            call()
+    with pytest.raises(ValueError, match="codes must have at least 1 axis"):
+        pack_float(np.asarray(1), num_bits=4)
+    with pytest.raises(ValueError, match="packed must have at least 1 axis"):
+        unpack_float(np.asarray(np.uint8(1)), num_bits=4)

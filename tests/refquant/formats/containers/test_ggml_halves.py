@@ -43,8 +43,8 @@ def test_bad_input_is_refused() -> None:
     with pytest.raises(ValueError, match=r"codes must be in \[0, 15\]"):
         pack(np.full(16, 16), block_size=16)
     with pytest.raises(ValueError, match="packed must be uint8"):
-        unpack(np.zeros(16, np.int8), block_size=32)  # type: ignore[arg-type]  # what a user may pass
-    for call in (lambda: pack(np.asarray(1), block_size=16),
-                 lambda: unpack(np.asarray(np.uint8(1)), block_size=16)):  # fmt: skip
-        with pytest.raises(ValueError, match="at least 1 axis"):
-            call()
+        unpack(np.zeros(16, np.int8), block_size=32)
+    with pytest.raises(ValueError, match="codes must have at least 1 axis"):
+        pack(np.asarray(1), block_size=16)
+    with pytest.raises(ValueError, match="packed must have at least 1 axis"):
+        unpack(np.asarray(np.uint8(1)), block_size=16)

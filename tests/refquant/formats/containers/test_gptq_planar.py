@@ -45,5 +45,7 @@ def test_bad_input_is_refused() -> None:
         pack_planar(np.zeros((1, 8), np.uint32), num_bits=4)
     with pytest.raises(ValueError, match="words along a row must be a multiple of 3, got 4"):
         unpack_planar(np.zeros((1, 4), np.uint32), num_bits=3)
-    with pytest.raises(ValueError, match=r"num_bits must be in 2\.\.8 for the planar layout, got 1"):
+    with pytest.raises(
+        ValueError, match=r"num_bits must be in 2\.\.8 for the planar layout, got 1"
+    ):
         pack_planar(np.zeros((1, 32), np.uint32), num_bits=1)

@@ -58,7 +58,8 @@ def test_bits_of_codes_are_apart_and_hold_the_code(name: str) -> None:
         assert not seen & set(places), f"two codes share a bit: {step}"
         seen |= set(places)
         code = re.search(r"0b([01]+)", step.how)
-        assert code and len(code[1]) == len(places), f"as many places as bits: {step}"
+        assert code, f"{step}"
+        assert len(code[1]) == len(places), f"as many places as bits: {step}"
         held = sum(((pattern[unit] >> bit) & 1) for unit, bit in places)
         assert held == code[1].count("1"), f"{step} and {pattern}"
 

@@ -9,8 +9,7 @@ from refquant.formats.containers.quanto import pack, unpack
 from tests.refquant.formats.containers import big_int
 
 
-@pytest.mark.parametrize("num_bits", [2, 4])
-@given(seed=st.integers(0, 1000), rows=st.integers(0, 13))
+@given(num_bits=st.sampled_from([2, 4]), seed=st.integers(0, 1000), rows=st.integers(0, 13))
 def test_a_byte_holds_a_row_of_each_piece(num_bits: int, seed: int, rows: int) -> None:
     pieces = 8 // num_bits
     height = -(-rows // pieces)

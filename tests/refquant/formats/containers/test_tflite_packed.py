@@ -9,9 +9,12 @@ from refquant.formats.containers.tflite_packed import pack, unpack
 from tests.refquant.formats.containers import big_int
 
 
-@pytest.mark.parametrize("num_bits", [2, 4])
-@pytest.mark.parametrize("signed", [False, True])
-@given(count=st.integers(0, 30), seed=st.integers(0, 1000))
+@given(
+    num_bits=st.sampled_from([2, 4]),
+    signed=st.booleans(),
+    count=st.integers(0, 30),
+    seed=st.integers(0, 1000),
+)
 def test_bytes_are_one_number(num_bits: int, signed: bool, count: int, seed: int) -> None:
     codes = big_int.codes_of((count,), num_bits, seed=seed, low=-(1 << num_bits - 1) * signed)
     data = pack(codes, num_bits=num_bits, signed=signed)
