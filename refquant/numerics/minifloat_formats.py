@@ -22,7 +22,8 @@ References
 ----------
 OCP 8-bit Floating Point Specification 1.0 (E4M3 = ``E4M3FN``, E5M2); OCP Microscaling Formats 1.0,
 section 5.3 (FP6, FP4, E8M0); LLVM ``APFloat.h`` (the FNUZ formats, E3M4, ``Float8E5M3FNU`` =
-``UE5M3``, and the suffixes); PTX ISA, ``ue4m3``; IEEE 754-2019, section 3.4 (binary16).
+``UE5M3``, and the suffixes); AutoRound ``data_type/nvfp.py`` (UE5M3: bias 15, 0xFF is NaN); PTX
+ISA, ``ue4m3``; IEEE 754-2019, section 3.4 (binary16).
 """
 
 import math
