@@ -23,7 +23,6 @@ A row of a tensor is cut into blocks of ``block_size`` elements, and each block 
 
 Eq. (1) is rounding half to even for |f| < 2^22: one float32 addition shifts the fraction out. C
 leaves the cast of a float beyond the integer undefined; ``cast_to_byte`` is what x86 does.
-Left out: what a field means, which is the matter of the type's own module.
 
 References
 ----------
@@ -64,9 +63,8 @@ _CHUNK = 1 << 16  # elements worked on at a time: temporaries of that size stay 
 def value_blocks(x: F32, *, type: str) -> F32:
     """Return float32 ``x`` of shape (..., n) as (blocks, block_size), row after row.
 
-    ``ValueError`` if ``x`` is not float32, has no axis, n is not a multiple of the block of
-    ``type``, or an element is NaN or infinite: ggml then compares and casts NaN, with a result
-    that C does not define. The first bad index is named.
+    ``ValueError`` if ``x`` is not float32, n is not a multiple of the block of ``type``, or an
+    element (the first is named) is NaN or infinite: C does not define what ggml makes of these.
 
     >>> value_blocks(np.zeros((3, 64), np.float32), type="Q8_0").shape
     (6, 32)
@@ -76,10 +74,8 @@ def value_blocks(x: F32, *, type: str) -> F32:
     if x.dtype != np.float32:
         raise ValueError(f"x must be float32, got {x.dtype}")
     if x.ndim == 0 or x.shape[-1] % kind.block_size:
-        raise ValueError(
-            f"x: the last axis must be a multiple of {kind.block_size}, the block of {kind.name}; "
-            f"got shape {x.shape}"
-        )
+        rule = f"a multiple of {kind.block_size}, the block of {kind.name}"
+        raise ValueError(f"x: the last axis must be {rule}; got shape {x.shape}")
     finite = np.isfinite(x)
     if not finite.all():
         index = tuple(int(i) for i in np.argwhere(~finite)[0])
@@ -100,17 +96,13 @@ def byte_blocks(data: U8, *, type: str) -> U8:
     if data.dtype != np.uint8:
         raise ValueError(f"data must be uint8, got {data.dtype}")
     if data.ndim == 0 or data.shape[-1] % kind.block_bytes:
-        raise ValueError(
-            f"data: the last axis must be a multiple of {kind.block_bytes} bytes, the block of "
-            f"{kind.name}; got shape {data.shape}"
-        )
+        rule = f"a multiple of {kind.block_bytes} bytes, the block of {kind.name}"
+        raise ValueError(f"data: the last axis must be {rule}; got shape {data.shape}")
     return data.reshape(-1, kind.block_bytes)
 
 
 def checked_importance(importance: F32 | None, *, n: int) -> F32 | None:
-    """Return the importance matrix' row, float32 of shape (n,), one weight a column; or None.
-
-    A weight is a mean of squares: finite and not negative, otherwise ``ValueError``.
+    """Return ``importance``, float32 (n,), if all its weights are finite and not negative.
 
     >>> checked_importance(np.ones(2, np.float32), n=2).tolist()
     [1.0, 1.0]
@@ -119,16 +111,12 @@ def checked_importance(importance: F32 | None, *, n: int) -> F32 | None:
         return None
     importance = np.asarray(importance)
     if importance.dtype != np.float32 or importance.shape != (n,):
-        raise ValueError(
-            f"importance must be float32 of shape ({n},), one weight a column of x; "
-            f"got {importance.dtype} {importance.shape}"
-        )
+        rule = f"float32 of shape ({n},), one weight a column of x"
+        raise ValueError(f"importance must be {rule}; got {importance.dtype} {importance.shape}")
     bad = ~((importance >= 0) & np.isfinite(importance))
     if bad.any():
-        first = int(np.argmax(bad))
-        raise ValueError(
-            f"importance must be finite and >= 0, got {importance[first]} at index {first}"
-        )
+        k = int(np.argmax(bad))
+        raise ValueError(f"importance must be finite and >= 0, got {importance[k]} at index {k}")
     return importance
 
 
@@ -202,9 +190,7 @@ def nearest_int(x: F32) -> NDArray[np.int32]:
 
 
 def cast_to_byte(x: F32) -> U8:
-    """Return C's ``(int8_t) x`` as a byte: the fraction dropped, then the low 8 bits.
-
-    Beyond int32, and for NaN, C has no answer; x86 makes -2^31 of it, whose low byte is 0.
+    """Return C's ``(int8_t) x`` as a byte: the low 8 bits; beyond int32 and for NaN 0, as on x86.
 
     >>> cast_to_byte(np.array([8.5, -1.9, 300.0, np.inf, np.nan], np.float32)).tolist()
     [8, 255, 44, 0, 0]
@@ -216,9 +202,7 @@ def cast_to_byte(x: F32) -> U8:
 
 
 def reciprocal(d: F32) -> F32:
-    """Return 1/d, and 0 where d is 0, as all of ggml's encoders do.
-
-    A |d| of 2^-128 or less has the reciprocal infinity: float32 ends before 2^128.
+    """Return 1/d, 0 where d is 0, and infinity for a |d| of 2^-128 or less, as ggml does.
 
     >>> reciprocal(np.array([0.5, 0.0, 1e-39], np.float32)).tolist()
     [2.0, 0.0, inf]

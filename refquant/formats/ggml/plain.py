@@ -164,6 +164,9 @@ CARDS = (
         equation="nearest half, ties to even",
     ),
     _card(
-        "bf16", bits=(1, 8, 7), title="ggml BF16: upper half of a float32", equation="ties to even"
+        "bf16_ggml",
+        bits=(1, 8, 7),
+        title="ggml BF16: upper half of a float32",
+        equation="ties to even",
     ),
 )

@@ -66,9 +66,8 @@ def encode(x: F32, *, importance: F32 | None = None, flavour: str = "reference")
     def block(part: F32) -> U8:
         d, codes = scaled_codes(part, flavour=flavour)
         data = narrowed(codes, flavour=flavour)
-        # The C code sums the bytes, the SIMD code the int32 before they are narrowed, modulo 2^32.
-        summed = data.view(np.int8) if flavour == "reference" else codes
-        total = summed.sum(axis=1, dtype=np.int32)
+        # Of int32, modulo 2^32, as SIMD code sums; C sums the bytes, which is the same.
+        total = codes.sum(axis=1, dtype=np.int32)
         s = d[:, 0] * total.astype(np.float32)
         return np.concatenate([to_half(d[:, 0]), to_half(s), data], axis=1)
 

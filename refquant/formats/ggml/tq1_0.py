@@ -137,7 +137,7 @@ CARD = Card(
         "byte 48..51: values 240 + m, m+4, m+8, m+12, and a digit 0\n"
         "byte 52..53: d, f16"
     ),
-    equation="x = d * (q - 1); d = max|x|, q = round_half_away(x * (1/d)) + 1; "
+    equation="x = d * (q - 1); d = max|x|, q = round_half_away(x * (1/d)) + 1\n"
     "byte = ceil(256 t / 243), t the digits q in base 3",
     source="ggml src/ggml-quants.c, quantize_row_tq1_0_ref",
     explain=_explain,

@@ -94,6 +94,10 @@ def corpus(n: int, *, dense: bool = True) -> dict[str, F32]:
     rows["-0, 0"] = np.where(every % 2, 0.0, -0.0)
     rows["0, -0"] = np.where(every % 2, -0.0, 0.0)
     rows["-0, 0, 1"] = np.where(every < 2, rows["-0, 0"], 1.0)
+    rows["1, 0, -0"], rows["1, -0, 0"] = (
+        np.where((every + 1) % 5, 1.0, np.where(every < n // 2, zero, -zero))
+        for zero in (0.0, -0.0)
+    )
     rows["largest"] = np.where(every % 3, LARGEST, -LARGEST)
     for scale in (1e-45, 1e-40, 3e-39, 1e-38, 1e-30, 1e-4, 1, 1000, 6e4, 7e4, 1e20, 1e37):
         rows[f"normal {scale}"] = rng.standard_normal(n) * scale
@@ -201,12 +205,14 @@ def expect_shapes(module: ModuleType, type: str) -> None:
     single = module.encode(x[2, 1, kind.block_size :])
     assert np.array_equal(single, data[2, 1, kind.block_bytes :]), "a block depends on no other"
     assert np.array_equal(module.encode(x[::-1]), data[::-1]), "strides do not matter"
+    assert np.array_equal(module.encode(np.asfortranarray(x)), data), "nor does the order"
     back = module.decode(data)
     assert back.shape == x.shape, "the shape of x"
     assert back.dtype == np.float32, "float32"
     assert np.array_equal(module.decode(data[::-1]), back[::-1]), (
         "strides do not matter here either"
     )
+    assert np.array_equal(module.decode(np.asfortranarray(data)), back), "nor the order"
     assert module.encode(x[:0]).shape == (0, 2, 2 * kind.block_bytes), "no rows"
     assert module.decode(data[..., :0]).shape == (3, 2, 0), "no blocks"
 
