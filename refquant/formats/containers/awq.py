@@ -156,14 +156,14 @@ def unpack_zeros(
 def _interleaved(fields: NDArray[np.uint32]) -> NDArray[np.int32]:
     """Return fields (rows, 8 * words) as int32 (rows, words) in the order of GEMM: eq. (1)."""
     rows, count = fields.shape
-    ordered = fields.reshape(rows, count // 8, 8)[..., GEMM_ORDER]
-    return pack_dense(ordered, num_bits=4)[..., 0].view(np.int32)
+    ordered = fields.reshape(rows, count // 8, 8)[..., GEMM_ORDER].reshape(rows, count)
+    return pack_dense(ordered, num_bits=4).view(np.int32)
 
 
 def _in_order(words: NDArray[Any]) -> U8:
     rows, count = words.shape
-    ordered = unpack_dense(_unsigned(words)[..., None], num_bits=4, count=8)
-    fields = ordered[..., np.argsort(GEMM_ORDER)]
+    ordered = unpack_dense(_unsigned(words), num_bits=4, count=8 * count)
+    fields = ordered.reshape(rows, count, 8)[..., np.argsort(GEMM_ORDER)]
     return fields.reshape(rows, 8 * count).astype(np.uint8)
 
 
