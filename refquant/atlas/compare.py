@@ -1,9 +1,9 @@
 r"""Two contracts: whether they can differ, the smallest input that shows it, and how often.
 
 The verdict is looked for in the order of ``STAGE_ORDER``; a stage counts if both contracts define
-it. In ``quantize`` it covers every float32 up to 2^30 marks for every ruler of ``probes.RULERS``;
-in the other stages the listed cases. So ``differ`` False means one of two things, and
-``because`` says which: both have the same value on every axis that a common stage reads, or no
+it. In ``quantize`` it covers every float32 up to 2^30 marks for every ruler of ``probes.RULERS``
+(up to 126 marks if one of the two wraps); in the other stages the listed cases. So ``differ`` False
+means one of two things, and ``because`` says which: both have the same value on every axis, or no
 difference was found in all that was compared.
 
 The rates are of int8 codes, scale and zero point given:
@@ -18,8 +18,9 @@ under which four standard deviations fill the codes.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,13 @@ from numpy.typing import NDArray
 
 from refquant.atlas.probes import RULERS, Ruler, near_ties
 from refquant.atlas.stages import REFUSED, STAGES, int8_codes
-from refquant.atlas.staircase import first_difference, gaussian_share, staircase
+from refquant.atlas.staircase import (
+    BOUND,
+    first_difference,
+    gaussian_share,
+    staircase,
+    up_to,
+)
 from refquant.contracts import PRESETS, Contract
 
 __all__ = ["STAGE_ORDER", "Divergence", "Example", "atlas", "diverge"]
@@ -93,14 +100,27 @@ def diverge(a: Contract, b: Contract) -> Divergence:
         stages=stages,
         examples=examples,
         rate_ties=_tie_rate(a, b),
-        rate_gaussian=gaussian_share(_stairs(a, _GAUSSIAN), _stairs(b, _GAUSSIAN)),
+        rate_gaussian=gaussian_share(*_both_stairs(a, b, _GAUSSIAN)),
     )
 
 
-def atlas() -> list[Divergence]:
-    """Return the verdict on every ordered pair of different presets, by name."""
+@cache
+def atlas() -> tuple[Divergence, ...]:
+    """Return the verdict on every ordered pair of different presets, by name.
+
+    >>> len(atlas()) == len(PRESETS) * (len(PRESETS) - 1)
+    True
+    """
     names = sorted(PRESETS)
-    return [diverge(PRESETS[a], PRESETS[b]) for a in names for b in names if a != b]
+    once = {(a, b): diverge(PRESETS[a], PRESETS[b]) for a, b in combinations(names, 2)}
+    both = once | {(b, a): _mirrored(found) for (a, b), found in once.items()}
+    return tuple(both[pair] for pair in sorted(both))
+
+
+def _mirrored(found: Divergence) -> Divergence:
+    """Return the verdict on the same pair in the other order."""
+    examples = {stage: replace(each, a=each.b, b=each.a) for stage, each in found.examples.items()}
+    return replace(found, a=found.b, b=found.a, examples=examples)
 
 
 def _because(a: Contract, b: Contract, differ: bool) -> str:
@@ -114,9 +134,28 @@ def _because(a: Contract, b: Contract, differ: bool) -> str:
     return "no difference found, although these axes have other values: " + ", ".join(axes)
 
 
+def _bound(contract: Contract) -> float:
+    """Return the marks to which codes rise: a contract that wraps has none beyond its range."""
+    return 126.0 if contract.overflow == "wrap" else BOUND
+
+
 @cache
 def _stairs(contract: Contract, ruler: Ruler) -> NDArray[np.int64]:
-    return staircase(lambda x: _codes(x, ruler, contract), scale=ruler.scale, qmin=-128, qmax=127)
+    return staircase(
+        lambda x: _codes(x, ruler, contract),
+        scale=ruler.scale,
+        qmin=-128,
+        qmax=127,
+        bound=_bound(contract),
+    )
+
+
+def _both_stairs(
+    a: Contract, b: Contract, ruler: Ruler
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return both staircases, up to where the first of them ends."""
+    end = min(_bound(a), _bound(b)) * ruler.scale
+    return up_to(_stairs(a, ruler), end), up_to(_stairs(b, ruler), end)
 
 
 @cache
@@ -137,7 +176,7 @@ def _common(a: Contract, b: Contract) -> list[Ruler]:
 def _quantize_example(a: Contract, b: Contract) -> Example | str:
     """Return the smallest x of the simplest ruler on which the codes differ, or ``same``."""
     for ruler in _common(a, b):
-        x = first_difference(_stairs(a, ruler), _stairs(b, ruler))
+        x = first_difference(*_both_stairs(a, b, ruler))
         if x is not None:
             codes = [int(_codes(np.array([x], np.float32), ruler, each)[0]) for each in (a, b)]
             given = {"x": x, "scale": ruler.scale, "zero_point": ruler.zero_point, "dtype": "int8"}

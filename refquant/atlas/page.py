@@ -40,7 +40,7 @@ def matrix(found: Sequence[Divergence]) -> dict[str, dict[str, str]]:
 
 
 def groups(found: Sequence[Divergence], stage: str) -> list[list[str]]:
-    """Return the presets that no input of ``stage`` tells apart, by their first member.
+    """Return groups of presets that no input of ``stage`` tells apart, any two of them.
 
     Presets that do not define the stage are left out.
 
@@ -52,7 +52,8 @@ def groups(found: Sequence[Divergence], stage: str) -> list[list[str]]:
     defined = [n for n in names if any(v != "undefined" for (a, _), v in verdict.items() if a == n)]
     classes: list[list[str]] = []
     for name in defined:
-        home = next((c for c in classes if verdict.get((c[0], name)) == "same"), None)
+        homes = (c for c in classes if all(verdict.get((n, name)) == "same" for n in c))
+        home = next(homes, None)
         if home is None:
             classes.append([name])
         else:

@@ -1,4 +1,4 @@
-r"""Probes: rulers, the inputs near ties, and the values no staircase covers.
+r"""Probes: rulers, the inputs near ties, and the values beyond all staircases.
 
 A ruler is a scale s and a zero point z of int8 codes. Its ties are
 
@@ -49,13 +49,13 @@ def near_ties(ruler: Ruler) -> F32:
 
 
 def special(ruler: Ruler) -> F32:
-    """Return zeros, numbers beyond int32, infinities and NaN, in this order.
+    """Return zeros, numbers beyond the codes, beyond int32, infinities and NaN, in this order.
 
     >>> special(Ruler(1.0, 0))[:4].tolist()
-    [0.0, -0.0, 2147483648.0, -2147483648.0]
+    [0.0, -0.0, 130.0, -130.0]
     """
     scale = np.float64(ruler.scale)
-    beyond = [2.0**31 * scale, 3e9 * scale, 2.0**40 * scale]
+    beyond = [130 * scale, 300 * scale, 2.0**31 * scale, 3e9 * scale, 2.0**40 * scale]
     values = np.array([*beyond, np.finfo(np.float32).max, np.inf], np.float32)
     both = np.stack([values, -values], axis=1).reshape(-1)
     return np.concatenate([np.array([0.0, -0.0], np.float32), both, np.array([np.nan], np.float32)])

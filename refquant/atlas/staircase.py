@@ -24,8 +24,8 @@ number gets two codes is the measure of the intervals in between,
     P = \sum_{[a, b)} \tfrac{1}{2} \left( \operatorname{erf}(b / \sqrt 2) - \operatorname{erf}(a /
         \sqrt 2) \right), \quad [a, b) \in \bigcup_c [\min(T_A, T_B), \max(T_A, T_B))        \tag{3}
 
-to 10^-13. Only values from ``BOUND`` marks on are left out, where a cast to int32 may overflow
-and a staircase end.
+to 10^-13. Only values from some bound on are left out: ``BOUND`` marks, where a cast to int32 may
+overflow, or the range of the codes itself where a contract wraps; there a staircase ends.
 """
 
 import math
@@ -35,23 +35,26 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["BOUND", "NEVER", "first_difference", "gaussian_share", "staircase"]
+__all__ = ["BOUND", "NEVER", "first_difference", "gaussian_share", "staircase", "up_to"]
 
 Bits = NDArray[np.int64]
 Codes = NDArray[np.integer[Any]]
 Quantizer = Callable[[NDArray[np.float32]], Codes]
 
 BOUND = 2.0**30
-"""Magnitudes, in marks, up to which a staircase is followed."""
+"""Magnitudes, in marks, up to which a staircase is followed if nothing wraps before."""
 
 NEVER = np.iinfo(np.int64).max
 """The T of a code that no value below the bound has."""
 
 
-def staircase(quantize: Quantizer, *, scale: float, qmin: int, qmax: int) -> Bits:
+def staircase(
+    quantize: Quantizer, *, scale: float, qmin: int, qmax: int, bound: float = BOUND
+) -> Bits:
     """Return T of eq. (1), int64 of shape (2, qmax - qmin + 1): the positive side, the negative.
 
-    ``quantize`` maps float32 to codes in [qmin, qmax]. Column c belongs to the code qmin + c.
+    ``quantize`` maps float32 to codes in [qmin, qmax], never falling up to ``bound * scale``.
+    Column c belongs to the code qmin + c; one that is not reached below the bound is NEVER.
 
     >>> def one_bit(x):
     ...     return np.clip(np.rint(x), -1, 1).astype(np.int64)
@@ -60,7 +63,7 @@ def staircase(quantize: Quantizer, *, scale: float, qmin: int, qmax: int) -> Bit
     ('0x3f000001', '0x3f000000')
     """
     codes = np.arange(qmin, qmax + 1)
-    top = int(np.float32(BOUND * scale).view(np.int32))
+    top = int(np.float32(bound * scale).view(np.int32))
     sides = []
     for sign in (1, -1):
 
@@ -79,10 +82,19 @@ def staircase(quantize: Quantizer, *, scale: float, qmin: int, qmax: int) -> Bit
     return np.stack(sides)
 
 
+def up_to(steps: Bits, magnitude: float) -> Bits:
+    """Return a staircase that ends at ``magnitude``: codes that begin later are NEVER.
+
+    >>> int((up_to(np.array([[0, 2**30], [0, 1]]), 1.0) == NEVER).sum())
+    1
+    """
+    return np.where(steps > int(np.float32(magnitude).view(np.int32)), NEVER, steps)
+
+
 def first_difference(a: Bits, b: Bits) -> float | None:
     """Return the float32 of least magnitude on which two staircases differ: eq. (2), or None.
 
-    Where both signs differ at one magnitude, the positive one is returned.
+    Both must end at one magnitude. Where both signs differ, the positive one is returned.
 
     >>> a = staircase(lambda x: np.clip(np.rint(x), -1, 1).astype(int), scale=1.0, qmin=-1, qmax=1)
     >>> b = staircase(lambda x: np.clip(np.trunc(x), -1, 1).astype(int), scale=1.0, qmin=-1, qmax=1)

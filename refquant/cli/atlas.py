@@ -3,6 +3,7 @@
 import argparse
 import math
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 from refquant.atlas.compare import STAGE_ORDER, Divergence, Example, atlas, diverge
@@ -26,7 +27,7 @@ def _run(arguments: argparse.Namespace) -> int:
         raise UsageError("give two contracts, or none for all pairs; see refquant atlas -h")
     if not arguments.json and not arguments.markdown:
         need_tables()
-    found = atlas() if arguments.a is None else [_pair(arguments.a, arguments.b)]
+    found = atlas() if arguments.a is None else (_pair(arguments.a, arguments.b),)
     if arguments.json:
         print_json([_as_json(each) for each in found])
     elif arguments.markdown:
@@ -94,7 +95,7 @@ def _print_pair(found: Divergence) -> None:
         write(f"int8 codes that differ {name}: {share}\n")
 
 
-def _print_matrix(found: list[Divergence]) -> None:
+def _print_matrix(found: Sequence[Divergence]) -> None:
     table = matrix(found)
     names = sorted(table)
     columns = {"": "left", **{str(index): "left" for index in range(1, len(names) + 1)}}

@@ -28,10 +28,11 @@ def test_each_tie_stands_between_its_neighbours() -> None:
             assert nearest == tie, f"{ruler}: {tie!r} is not the float nearest to tie {k}"
 
 
-def test_specials_lie_beyond_int32_or_are_no_numbers() -> None:
+def test_specials_lie_beyond_the_codes_or_are_no_numbers() -> None:
     x = special(Ruler(0.5, 0))
     assert np.signbit(x[:2]).tolist() == [False, True], "both zeros come first"
     quotients = np.abs(x[2:-1].astype(np.float64) / 0.5)
-    assert (quotients >= 2.0**31).all(), f"within int32: {x}"
+    assert (quotients > 128).all(), f"within int8: {x}"
+    assert (quotients >= 2.0**31).sum() == 10, f"within int32, or not both signs: {x}"
     assert np.isinf(x).sum() == 2, "both infinities"
     assert np.isnan(x[-1]), "NaN is last"
