@@ -33,7 +33,7 @@ six to eight digits. A value from the one to the other has another code on a GPU
 Runtime) than on a CPU. By the entries, the midpoint is right: no other bound is nearer to both.
 Minimal input: a block [1, 0.0026041669], code 0 and 1."""
 
-MAGNITUDES = [Fraction(text) for text in "0 1/192 2/3 1 1/3 1/2 1/6 1/4".split()]
+MAGNITUDES = [Fraction(text) for text in ["0", "1/192", "2/3", "1", "1/3", "1/2", "1/6", "1/4"]]
 
 
 def test_the_table_is_the_definition() -> None:
