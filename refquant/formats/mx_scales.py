@@ -132,6 +132,8 @@ def exponents(
         raise ValueError(f"scale_rule must be one of {', '.join(SCALE_RULES)}; got {rule!r}")
     if log2 not in ("exact", "float32"):
         raise ValueError(f"log2 must be exact or float32, got {log2!r}")
+    if rule == "rceil_v2" and max_value != 6:
+        raise ValueError(f"scale_rule rceil_v2 is for elements up to 6 (FP4), got {max_value}")
     row = SCALE_RULES[rule]
     if log2 == "float32" and not row.uses_logarithm:
         raise ValueError(f"scale_rule {rule!r} reads bits: log2 must be exact, got {log2!r}")

@@ -21,8 +21,8 @@ numbers of UE4M3 and E2M1. All rounding is to nearest even, and saturates.
     block of 16:  | s: 0 eeee mmm | d_0: s ee m | d_1 | ... | d_15 |       8 + 16 * 4 bits
     ue5m3:        | s: eeeee mmm  | the same                       |
 
-Eq. (2) is one of eight arithmetics in use; ``nvfp4_producers`` has them as data. They agree on the
-layout, and disagree on single codes nearly everywhere else.
+Eq. (2) is one of eight arithmetics in use; ``nvfp4_producers`` has them as data. On plain random
+tensors those with a tensor scale mean the same; they part on ties, zeros and small blocks.
 
 NaN and infinities are refused: with one scale for the tensor, they would poison all of it. A tensor
 of zeros gives torchao and ModelOpt a g of 0, and 0/0: both store NaN scales. That is reproduced, as

@@ -40,7 +40,7 @@ RCEIL_OF_NOTHING = ("autoround_rceil", "autoround_rceil_v2")
 """AutoRound rounds by ceil(x) - x + x, NaN where x = log2(0): a / M underflowed. Minimal input:
 a block with amax 2^-149. By the rule, the smallest scale."""
 ROUNDS_AMAX_TO_INFINITY = ("compressed_tensors", "compressed_tensors_mxfp6")
-"""compressed-tensors adds half a step to the bits of amax and takes log2 of the float: infinite from
+"""compressed-tensors adds half a step to the bits of amax and takes log2 of that: infinite from
 1.75 * 2^127 on (1.9375 for FP6), scale NaN. By its rule, exponent 128 - e_M, a number."""
 MXINT8_NEAR_2_TO_128 = "microxcaling"
 """log2 in float32 rounds to 128 from 2^128 - 44 * 2^104 on; microxcaling has NaN for an exponent
@@ -303,10 +303,8 @@ def test_every_code_of_ue5m3_is_that_of_autoround() -> None:
     middles = [float((a + b) / Fraction(2)) for a, b in itertools.pairwise(reals)]
     points = np.array([*middles, 114688.0, 1e9, np.inf, np.nan], np.float32)
     points = np.concatenate([points, np.nextafter(points, np.float32(0))])
-    encode, form = nvfp4.encode, nvfp4.float_format("ue5m3")
-    same(
-        encode(points, form), module.float_to_e5m3_frexp(torch.from_numpy(points)).numpy(), "codes"
-    )
+    codes = module.float_to_e5m3_frexp(torch.from_numpy(points)).numpy()
+    same(encode(points, FLOAT_FORMATS["ue5m3"]), codes, "codes")
 
 
 @pytest.mark.parametrize(
