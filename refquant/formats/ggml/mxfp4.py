@@ -21,9 +21,9 @@ It is OCP's floor rule: the largest element is 4 to 8 in units of the scale, and
 Ties go to the smaller magnitude, not to even; -0 is never written. Against OCP's own order of
 elements the nibbles are permuted, so bytes of other MXFP4 files must be repacked.
 
-**log2f is a float.** Just below 2^k the logarithm rounds up to k, and eq. (1) is one too high: for
-|k| >= 3, for up to 44 floats (|k| near 128). Those blocks lose half their resolution. Up to 2^k
-exclusively, with u the distance from k to the next float32 below it,
+**log2f is a float.** Just below 2^k the logarithm rounds up to k, and eq. (1) is one too high:
+for one float if k = 3 or -2, for 44 if k = 128. Such a block loses half of its resolution. For x
+below 2^k, with u the distance from k to the next float32 below it,
 
 .. math::
 

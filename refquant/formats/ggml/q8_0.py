@@ -30,7 +30,8 @@ In ``wasm``, 2.99 becomes 2: a bias towards zero of half a step. |d| <= 2^-128 (
 127 * 2^-128) makes the reciprocal infinite. C leaves the cast of an infinity open, so ``reference``
 is x86 there; the other rows are what AVX2, Arm and WebAssembly define. The half of d is 0 then.
 
-Left out: an importance, which ggml ignores for this type; it is checked and ignored here too.
+Left out: PowerPC (not checked); an importance, which ggml ignores for this type: it is checked and
+ignored here too.
 
 References
 ----------
