@@ -52,7 +52,7 @@ from refquant.formats.ggml.k_explain import explain_affine
 from refquant.formats.ggml.k_grids import Grids, rms_plus_magnitude
 from refquant.formats.ggml.k_scales import pack_scales_min, unpack_scales_min
 
-__all__ = ["CARD", "decode", "encode"]
+__all__ = ["CARD", "KIND", "decode", "encode"]
 
 F32 = NDArray[np.float32]
 U8 = NDArray[np.uint8]

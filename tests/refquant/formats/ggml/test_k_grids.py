@@ -67,6 +67,7 @@ def test_minimums_are_at_most_zero_and_scales_not_negative() -> None:
 
 def test_the_steps_are_sums_of_float32() -> None:
     assert [float(Q4.span(t)) for t in (0, 3, 10)] == [14.0, float(np.float32(14.3)), 15.0], "spans"
+    assert Q2.span(13) != np.float32(3 - 0.5 + 0.1 * 13), "rounded once, it is another number"
 
 
 def test_garbage_of_nearest_int_is_kept_where_magnitudes_collapse() -> None:
