@@ -10,8 +10,20 @@ from refquant.formats.ggml.k_search import (
     sequential_sum,
     signed_max,
 )
+from tests.refquant.formats.ggml.k_quants import MODULES
 from tests.refquant.formats.ggml.k_scalar import scale_alone, total
 from tests.refquant.formats.ggml.test_k_grids import hostile_columns
+
+WITH_FMA = {
+    "q2_k": ([7, 3], 16, 2, 3),
+    "q3_k": ([-30, 48], 32, 2, 3),
+    "q4_k": ([2, 1], 8, 0, 63),
+    "q5_k": ([7, 1], 48, 14, 15),
+    "q6_k": ([-83, 89, -97, 37, 29], 208, 28, 27),
+}
+"""A difference with a name: ggml compiled with fused multiply-add. Values (then zeros), the byte
+that differs, without FMA, with it. Both are ggml's own C of 2026-08 by gcc 12.2 -O3, the second
+with -mfma. Neither is wrong: C lets the compiler fuse. Ours has no FMA, as ggml on x86-64."""
 
 
 @pytest.mark.parametrize("nmax", [4, 32])
@@ -68,3 +80,12 @@ def test_final_codes_are_nearest_to_even_and_kept_where_the_scale_is_zero() -> N
     with np.errstate(all="ignore"):
         codes = final_codes(x, old, scale, minimum, qmin=-4, qmax=3)
     assert codes.T.tolist() == [[4, 6, 0, 7], [2, 2, 2, 2]], "plus 4; the second as searched"
+
+
+@pytest.mark.parametrize("name", WITH_FMA)
+def test_bytes_are_those_of_a_compiler_that_does_not_fuse(name: str) -> None:
+    values, byte, without, fused = WITH_FMA[name]
+    x = np.zeros(256, np.float32)
+    x[: len(values)] = values
+    got = int(MODULES[name].encode(x)[byte])
+    assert got == without, f"{name}: byte {byte} is {got}; with FMA it is {fused}"
