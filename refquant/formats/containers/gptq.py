@@ -28,9 +28,10 @@ A zero point z is *stored as* another number, and by which rule no tensor says:
     \hat w_{nk} = s_{ng} \cdot (q_{nk} - z_{ng}), \quad g = \mathtt{g\_idx}_k    \tag{2}
 
 All of a symmetric 4-bit checkpoint's zeros are 8: words of 0x77777777 in v1, 0x88888888 in v2. The
-readers of v1 differ about the stored 2^b - 1: AutoGPTQ's triton and torch paths read 2^b (``v1``),
-its exllama kernel 0 (``v1_wrap``), which a group of positive weights needs. AutoGPTQ's writer has
-no answer for z = 0: -1 fills every higher field of the word with ones; that is refused here.
+readers of v1 differ about the stored 2^b - 1: AutoGPTQ's triton and ``qlinear_cuda`` in PyTorch
+read 2^b (``v1``), exllama and ``qlinear_cuda_old`` 0 (``v1_wrap``), which a group of positive
+weights needs. AutoGPTQ's writer has no answer for z = 0: -1 fills every higher field of the word
+with ones; that is refused here.
 
 K and N must be multiples of 32, as AutoGPTQ requires. Left out: scales, bias, the Marlin layout.
 

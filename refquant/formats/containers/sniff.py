@@ -27,6 +27,7 @@ confidence 0, because nothing is claimed; the reason names what there is. The mo
   step in 8 bits is less than that, and the verdict ``unknown``.
 * *compressed-tensors*: the number of words; where that is the same, a bit that must be zero in one
   layout and is not. Both leave equally many bits zero, so if all of them are, neither is likelier.
+* *GPTQ or AWQ*: shapes only; exact, or silent.
 * *NVFP4*: the largest weight that the scales imply, M g or M / g, is log-normal around 1, with a
   standard deviation of 3 (a factor of 20). Activations are not meant.
 
@@ -53,6 +54,7 @@ __all__ = [
     "compressed_tensors_layout",
     "gptq_zero_rule",
     "nvfp4_scale_direction",
+    "weight_layout",
 ]
 
 CERTAIN = 0.95
@@ -139,6 +141,29 @@ def compressed_tensors_layout(
     if not possible["dense"]:
         return _unknown(f"{text}; neither leaves the bits zero that it must")
     return _unknown(f"{text}; and all bits that one of them leaves zero are zero")
+
+
+def weight_layout(qweight_shape: Sequence[int], scales_shape: Sequence[int]) -> Verdict:
+    """Return ``gptq``, ``awq_gemm`` or ``awq_gemv``: whose 4-bit ``qweight`` has that shape.
+
+    With N out_features and K in_features, GPTQ's is (K / 8, N) and AWQ's (K, N / 8), with scales
+    (groups, N), or (N, K / 8), with scales (N, width), a multiple of 8. All are int32 under the
+    same name. What fits more than one, or none, is ``unknown``.
+
+    >>> weight_layout((512, 1024), (32, 1024)).verdict
+    'gptq'
+    """
+    (rows, columns), (first, second) = qweight_shape, scales_shape
+    fits = {
+        "gptq": columns == second and rows % 4 == 0 and 0 < first <= 8 * rows,
+        "awq_gemm": 8 * columns == second and 0 < first <= rows,
+        "awq_gemv": rows == first and second % 8 == 0 and 0 < second <= 8 * columns,
+    }
+    found = [name for name, fit in fits.items() if fit]
+    text = f"qweight {tuple(qweight_shape)} and scales {tuple(scales_shape)}"
+    if len(found) != 1:
+        return _unknown(f"{text} fit {' and '.join(found) or 'no layout'}")
+    return Verdict(found[0], 1.0, f"{text} fit no other layout")
 
 
 def nvfp4_scale_direction(

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from onnxruntime.capi import _pybind_state
 
 from refquant.formats.containers.bitsandbytes import ZERO_CODE, pack, unpack
 from tests.refquant.formats.containers import big_int
@@ -29,6 +30,27 @@ def test_bitsandbytes_wrote_these_bytes() -> None:
     """``quantize_4bit`` of bitsandbytes 0.50.2 on a CPU, of the NF4 values 15, 1, 2, 3, 4."""
     packed = pack(np.array([15, 1, 2, 3, 4]), quant_type="nf4")
     assert packed.reshape(-1).tolist() == [241, 35, 71], "the last nibble is 7, the code of 0.0"
+
+
+@pytest.mark.parametrize("quant_type", ["nf4", "fp4"])
+def test_onnxruntime_writes_the_same_bytes_for_matmulbnb4(quant_type: str) -> None:
+    """The code of each element comes from a block of its own, behind the largest value."""
+    quantize = _pybind_state.quantize_matmul_bnb4
+    weight = np.random.default_rng(2).normal(0, 1, (3, 32)).astype(np.float32)  # (N, K)
+    weight[:, 0] = 4  # the largest of each block of 32: its absmax
+    packed, absmax = np.zeros(48, np.uint8), np.zeros(3, np.float32)
+    kind = {"fp4": 0, "nf4": 1}[quant_type]
+    quantize(packed, weight, absmax, 32, kind, 3, 32)
+    assert absmax.tolist() == [4, 4, 4], f"one a row: {absmax}"
+    codes: list[int] = []
+    for value in weight.reshape(-1):
+        pair, one = np.zeros(16, np.uint8), np.zeros(1, np.float32)
+        block = np.zeros((1, 32), np.float32)
+        block[0, :2] = 4, value
+        quantize(pair, block, one, 32, kind, 1, 32)
+        codes.append(int(pair[0]) & 15)  # the second element is the low nibble
+    ours = pack(np.array(codes), quant_type=quant_type).reshape(-1)
+    assert ours.tolist() == packed.tolist(), f"{quant_type}: {ours} and {packed}"
 
 
 def test_rows_are_not_aligned_and_shapes_come_back() -> None:

@@ -5,13 +5,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from refquant.formats.containers import compressed_tensors, gptq
+from refquant.formats.containers import awq, compressed_tensors, gptq
 from refquant.formats.containers.sniff import (
     CERTAIN,
     Verdict,
     compressed_tensors_layout,
     gptq_zero_rule,
     nvfp4_scale_direction,
+    weight_layout,
 )
 
 Array = np.ndarray[Any, Any]
@@ -135,6 +136,43 @@ def test_short_rows_are_told_by_bits_that_must_be_zero() -> None:
     ), f"{told}"
     with pytest.raises(ValueError, match="packed must be int32 with the axes of"):
         compressed_tensors_layout(nothing[0], num_bits=3, shape=(1, 12))
+
+
+@pytest.mark.parametrize("group_size", [32, 64, 128])
+@pytest.mark.parametrize(("n", "k"), [(512, 512), (1024, 256), (256, 1024), (4096, 11008)])
+def test_whose_weight_it_is_by_its_shape(n: int, k: int, group_size: int) -> None:
+    groups = k // group_size
+    width = awq.pack_zeros(np.zeros((1, groups), int), layout="gemv", group_size=group_size).size
+    for verdict, weight, scales in (
+        ("gptq", (k // 8, n), (groups, n)),
+        ("awq_gemm", (k, n // 8), (groups, n)),
+        ("awq_gemv", (n, k // 8), (n, 8 * width)),
+    ):
+        told = weight_layout(weight, scales)
+        assert told.verdict in (verdict, "unknown"), f"({n}, {k}), {group_size}: {told}"
+        assert told.verdict == verdict or " and " in told.reason.split("fit")[1], f"{told}"
+        assert (n, k) != (4096, 11008) or told.verdict == verdict, f"a real layer: {told}"
+    assert "fit no layout" in weight_layout((5, 7), (3, 11)).reason, "none"
+
+
+def test_verdicts_are_right_as_often_as_they_say() -> None:
+    """Data drawn from the very models: of the claims, at most one in twenty is wrong."""
+    rng = np.random.default_rng(11)
+    claims, errors = 0, 0
+    for _ in range(300):
+        pull, rule = rng.normal(0, 16 / 64), ("v1", "v2")[rng.integers(2)]
+        zeros = np.clip(np.round(rng.normal(7.5 + pull, 1.5, (32, 8))), 1, 15).astype(int)
+        told = gptq_zero_rule(stored(zeros, rule), num_bits=4, symmetric=False)
+        claims += told.verdict != "unknown"
+        errors += told.verdict not in (rule, "unknown")
+    for _ in range(300):
+        amax, inverse = np.exp(rng.normal(0, 3)), rng.integers(2)
+        g = 2688 / amax if inverse else amax / 2688
+        told = nvfp4_scale_direction(g, block_scales=np.array([448.0], np.float32))
+        claims += told.verdict != "unknown"
+        errors += told.verdict not in (("multiplier", "inverse")[inverse], "unknown")
+    assert claims > 400, f"mostly they know: {claims}"
+    assert errors <= claims / 20, f"{errors} of {claims} are wrong"
 
 
 @pytest.mark.parametrize("amax", [0.01, 0.1, 1.0, 8.0, 100.0])

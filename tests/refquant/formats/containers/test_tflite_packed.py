@@ -33,6 +33,14 @@ def test_signs_are_extended() -> None:
     assert unpack(data, num_bits=4, signed=True, shape=(1, 2)).tolist() == [[-1, -8]], "int4"
 
 
+def test_litert_wrote_these_bytes() -> None:
+    """``PackInt8IntoDenseInt`` of LiteRT (snapshot of 2026-08-21), compiled by g++ 12."""
+    for num_bits, wrote in ((2, "c6c606"), (4, "f8d6b492700e")):
+        codes = (np.arange(11) * 7) % (1 << num_bits) - (1 << num_bits - 1)
+        ours = pack(codes, num_bits=num_bits, signed=True).tobytes().hex()
+        assert ours == wrote, f"{num_bits} bits: {ours}"
+
+
 def test_rows_are_not_aligned() -> None:
     codes = np.array([[1, 2, 3], [4, 5, 6]])
     assert pack(codes, num_bits=4, signed=True).tolist() == [0x21, 0x43, 0x65], "three bytes"
