@@ -45,7 +45,7 @@ AXES: Mapping[str, tuple[str | bool, ...]] = MappingProxyType(
             *("below_sqrt_tiny", "amax_to_2_24", "fbgemm_limits", "hqq_limits"),
         ),
         "parameter_dtype": ("float32", "float64"),
-        "inverse": ("of_scale", "of_range", "stored"),
+        "inverse": ("of_scale", "of_range", "stored", "stored_by_reciprocal"),
         "scale_dtype": ("float32", "float16"),
         "zero_point_from": ("qmin", "qmin_after_rounding", "nearer_end"),
         "zero_point_rounding": ("half_even", "half_away"),
@@ -75,6 +75,7 @@ EXCLUSIONS: tuple[tuple[str, AxisValue, str, AxisValue, str], ...] = (
     ("zero_point_at", "fused", "scale_op", "reciprocal_f32", "a division cannot be fused"),
     ("inverse", "of_range", "scale_op", "reciprocal_f32", "a division has no inverse"),
     ("inverse", "stored", "scale_op", "reciprocal_f32", "a division has no inverse"),
+    ("inverse", "stored_by_reciprocal", "scale_op", "reciprocal_f32", "a division has no inverse"),
     ("scale_dtype", "float16", "scale_op", "reciprocal_f32", "only an inverse outlives the cast"),
 )
 """Each entry ``(axis, value, other, needed, why)``: ``axis = value`` needs ``other = needed``."""

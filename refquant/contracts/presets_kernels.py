@@ -146,6 +146,9 @@ KERNELS: tuple[Provenance, ...] = (
             Source("pytorch/FBGEMM", "include/fbgemm/QuantUtils.h", "2026-08-21"),
             Source("pytorch/FBGEMM", "src/QuantUtils.cc", "2026-08-21"),
         ),
+        measured="parameters: the copy in torch 2.13.0, but for its double scale, "
+        "tests/outsiders/test_presets_torch.py",
+        differs="Its AVX2 loop adds a negative zero point to -2^31, and that wraps.",
     ),
     Provenance(
         _STABLEHLO,
@@ -160,7 +163,9 @@ KERNELS: tuple[Provenance, ...] = (
             Source("Tencent/ncnn", "src/layer/quantize.cpp", "2026-07-22"),
             Source("Tencent/ncnn", "tools/quantize/ncnn2table.cpp", "2026-07-22"),
         ),
-        differs="It dequantizes by other factors; requantization is half away after two products.",
+        measured="ncnn 1.0.20261020 on x86, tests/outsiders/test_presets_ncnn.py",
+        differs="x86 kernels add one half and truncate: 0.49999997 becomes 1; requantization is "
+        "half away after two products.",
     ),
     Provenance(
         _TENSORRT,

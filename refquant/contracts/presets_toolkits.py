@@ -100,7 +100,8 @@ _QWIX = replace(
     small_range="below_sqrt_tiny",
 )
 
-# int8_vectorwise_quant, the portable kernel: round(x * (127 / absmax)), cast. No clamp.
+# int8_vectorwise_quant, the portable kernel: round(x * (127 / absmax)), cast, no clamp. PyTorch
+# computes a number over a tensor as (1 / absmax) * 127.
 _BITSANDBYTES = replace(
     _WITHOUT_OPERATORS,
     name="bitsandbytes",
@@ -116,6 +117,7 @@ TOOLKITS: tuple[Provenance, ...] = (
         _TORCHAO,
         "torchao's quantize_affine and choose_qparams_affine with integer zero points, float32.",
         (Source("pytorch/ao", "torchao/quantization/quant_primitives.py", "2026-08-21"),),
+        measured="torchao 0.18.0, tests/outsiders/test_presets_torch.py",
         differs="Its tinygemm functions have float zero points at the middle of the codes.",
     ),
     Provenance(
@@ -131,6 +133,7 @@ TOOLKITS: tuple[Provenance, ...] = (
                 "2026-08-06",
             ),
         ),
+        measured="compressed-tensors 0.20.0, tests/outsiders/test_presets_compressed_tensors.py",
         differs="It keeps subnormal scales.",
     ),
     Provenance(
@@ -143,6 +146,7 @@ TOOLKITS: tuple[Provenance, ...] = (
                 "2026-08-21",
             ),
         ),
+        measured="_tensor_quant of that file, run once with torch 2.13.0",
         differs="It has no codes: reals come back by division, code / I, and NaN stays NaN.",
     ),
     Provenance(
@@ -166,6 +170,7 @@ TOOLKITS: tuple[Provenance, ...] = (
         _QONNX,
         "QONNX's int_quant, rounding mode ROUND.",
         (Source("fastmachinelearning/qonnx", "custom_op/general/intquant.py", "2026-02-13"),),
+        measured="qonnx 1.0.0, tests/outsiders/test_presets_qonnx.py",
         differs="It chooses no parameters (those axes are ONNX's); narrow unsigned codes end at "
         "2^b - 2, bit widths may be fractions, zero points floats.",
     ),
@@ -178,7 +183,9 @@ TOOLKITS: tuple[Provenance, ...] = (
             ),
             Source("huggingface/optimum-quanto", "optimum/quanto/tensor/optimizers/", "2025-10-23"),
         ),
-        differs="The shift is -b; a range of one point has scale 0, whose codes are cast NaN: 0.",
+        measured="optimum-quanto 0.2.7, tests/outsiders/test_presets_quanto.py",
+        differs="The shift is -b; a range of one point has scale 0, whose codes are cast NaN: 0; "
+        "subnormal scales stay.",
     ),
     Provenance(
         _QWIX,
@@ -187,6 +194,7 @@ TOOLKITS: tuple[Provenance, ...] = (
             Source("google/qwix", "qwix/_src/core/qarray.py", "2026-08-13"),
             Source("google/qwix", "qwix/_src/core/numerics.py", "2026-08-13"),
         ),
+        measured="qwix 0.1.8 with jax 0.10.2 on a CPU, tests/outsiders/test_presets_qwix.py",
         differs="Its symmetric bound of int16 is 32768, not 32767.5.",
     ),
     Provenance(
@@ -199,6 +207,7 @@ TOOLKITS: tuple[Provenance, ...] = (
                 "2026-08-19",
             ),
         ),
+        measured="bitsandbytes 0.50.2, tests/outsiders/test_presets_bitsandbytes.py",
         differs="absmax is stored, not s; a row of zeros has absmax 0.",
     ),
 )

@@ -188,7 +188,7 @@ def _asymmetric(lo: Real, hi: Real, codes: _Codes) -> tuple[Step, NDArray[Any], 
         factor = 1 / step.exact if step.inverse is None else step.inverse
         return step, (real(codes.qmin) - lo * factor).astype(np.float32), "float"
     if contract.small_range == "fbgemm_limits":
-        lo, hi = _fbgemm_ends(lo, hi, width / steps, step.exact, steps)
+        lo, hi = _fbgemm_ends(lo, hi, step, steps)
     zero_point = _zero_point(lo, hi, step, codes)
     zero_at_zero = step.replaced & (contract.small_range == "replace")
     # Without zero in the range z is far from the codes: clip in float, then cast.
@@ -225,17 +225,15 @@ def _snapped(lo: Real, hi: Real, width: Real) -> tuple[Step, NDArray[np.float32]
     return Step(scale, scale.astype(np.float32), None, np.zeros(scale.shape, bool)), offset
 
 
-def _fbgemm_ends(lo: Real, hi: Real, before: Real, after: Real, steps: Real) -> tuple[Real, Real]:
+def _fbgemm_ends(lo: Real, hi: Real, step: Step, steps: Real) -> tuple[Real, Real]:
     """Return the range that FBGEMM makes of one whose scale it has raised: float32 numbers."""
-    raised = before.astype(np.float32) < after.astype(np.float32)
-    amplifier = (after.astype(np.float32) / before.astype(np.float32)).astype(np.float32)
-    reach = (after * steps).astype(np.float32)
-    with np.errstate(invalid="ignore"):
-        new_lo = np.where(hi == 0, -reach, lo.astype(np.float32) * amplifier)
-        new_hi = np.where(lo == 0, reach, hi.astype(np.float32) * amplifier)
-    new_lo, new_hi = np.where(lo == 0, np.float32(0), new_lo), np.where(hi == 0, 0, new_hi)
-    both = (lo == 0) & (hi == 0)
+    before = ((hi - lo) / steps).astype(np.float32)
+    raised = (before < step.stored) & ~step.replaced
+    amplifier = step.stored / np.where(raised, before, np.float32(1))
+    reach = (step.stored * steps.astype(np.float32)).astype(np.float32)
+    new_lo = np.where(hi == 0, -reach, lo.astype(np.float32) * amplifier)
+    new_hi = np.where(lo == 0, reach, hi.astype(np.float32) * amplifier)
     return (
-        np.where(raised & ~both, new_lo, lo).astype(lo.dtype),
-        np.where(raised & ~both, new_hi, hi).astype(lo.dtype),
+        np.where(raised & (lo != 0), new_lo, lo).astype(lo.dtype),
+        np.where(raised & (hi != 0), new_hi, hi).astype(lo.dtype),
     )

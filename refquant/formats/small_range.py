@@ -71,7 +71,8 @@ def small_range(lo: Real, hi: Real, *, contract: Contract) -> tuple[Real, Real]:
 def step_of(span: Real, steps: Real, *, contract: Contract) -> Step:
     """Return the scale of ``span`` in ``steps``: s = span / steps, and eq. (1) to (8).
 
-    The axis ``inverse`` says whether 1/s is computed from s, from the range beside it, or first;
+    The axis ``inverse`` says whether 1/s is computed from s, from the range beside it, or first, and
+    then by division or as PyTorch computes a number over a tensor, steps * (1 / span);
     ``scale_dtype`` float16 rounds the stored scale, and the inverse remembers the unrounded one.
 
     >>> from refquant.contracts import preset
@@ -96,15 +97,17 @@ def step_of(span: Real, steps: Real, *, contract: Contract) -> Step:
         small |= np.abs(scale) < given
     inverse = None
     if contract.inverse != "of_scale":
-        inverse = np.where(small, real(1) / given, steps / np.where(small, real(1), span))
+        whole = np.where(small, real(1), span)
+        quotient = steps / whole if contract.inverse == "stored" else steps * (real(1) / whole)
+        inverse = np.where(small, real(1) / given, quotient)
         if rule == "hqq_limits":
             inverse = np.minimum(inverse, real(_HQQ_INVERSE))
         inverse = inverse.astype(np.float32)
-        if contract.inverse == "stored":
+        if contract.inverse != "of_range":
             scale = np.asarray(np.float32(1) / inverse).astype(real)
     scale = np.where(small, given, scale)
     if rule == "fbgemm_limits":
-        scale = np.maximum(scale.astype(np.float32), _FBGEMM_SMALL).astype(real)
+        scale = np.where(scale.astype(np.float32) < _FBGEMM_SMALL, real(_FBGEMM_SMALL), scale)
     stored = scale.astype(np.float32)
     if contract.scale_dtype == "float16":
         if inverse is None:

@@ -51,7 +51,7 @@ AXES: Mapping[str, Choices] = {  # and the number zero_range_scale
         *("amax_to_2_24", "fbgemm_limits", "hqq_limits"),
     ),
     "parameter_dtype": ("float32", "float64"),
-    "inverse": ("of_scale", "of_range", "stored"),
+    "inverse": ("of_scale", "of_range", "stored", "stored_by_reciprocal"),
     "scale_dtype": ("float32", "float16"),
     "zero_point_from": ("qmin", "qmin_after_rounding", "nearer_end"),
     "zero_point_rounding": ("half_even", "half_away"),
@@ -78,6 +78,7 @@ _NEEDS: tuple[tuple[str, str, str, str | bool], ...] = (  # this value needs tha
     ("zero_point_at", "fused", "scale_op", "reciprocal_f32"),
     ("inverse", "of_range", "scale_op", "reciprocal_f32"),
     ("inverse", "stored", "scale_op", "reciprocal_f32"),
+    ("inverse", "stored_by_reciprocal", "scale_op", "reciprocal_f32"),
     ("scale_dtype", "float16", "scale_op", "reciprocal_f32"),
 )
 _COMMON = {
