@@ -102,7 +102,7 @@ def quantize(w: ArrayLike, *, parts: Menus, alpha: float) -> Codes:
         ratio = np.minimum(np.abs(values) / np.float32(alpha), np.float32(1))
     place = nearest(np.asarray(ratio, np.float32), marks, ties="low")
     sign = (values < 0) & (place > 0)
-    return np.asarray(place + sign.astype(np.uint8) * _sign(marks), np.uint8)
+    return np.asarray(place + np.where(sign, _sign(marks), 0), np.uint8)
 
 
 def dequantize(codes: Codes, *, parts: Menus, alpha: float) -> F32:
@@ -125,9 +125,9 @@ def dequantize(codes: Codes, *, parts: Menus, alpha: float) -> F32:
     return np.asarray(np.where(codes >= bit, -magnitude, magnitude), np.float32)
 
 
-def _sign(marks: F32) -> np.uint8:
+def _sign(marks: F32) -> int:
     """Return the bit of the sign: the first power of two that is no place."""
-    return np.uint8(1 << (marks.size - 1).bit_length())
+    return 1 << (marks.size - 1).bit_length()
 
 
 def _explain(values: F32) -> Sequence[Step]:

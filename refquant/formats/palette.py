@@ -12,7 +12,7 @@ The marks of a sorted list cut it into intervals, so there are two ways:
 * ``lloyd`` begins with the quantiles (j + 0.5) / 2^b and alternates eq. (2) with the nearest mark
   until no value moves: a local minimum, deterministic;
 * ``optimal`` finds the best cuts by dynamic programming over the n distinct values, in :math:`n^2
-  2^b` steps: the global minimum, for n up to 2048.
+  2^b` steps: the global minimum, for n up to 2048 (with 8 bits, ten seconds).
 
 .. math::
 

@@ -64,12 +64,15 @@ def test_codes_are_those_of_the_exact_oracle(num_bits: int, alpha: float) -> Non
     assert quantize(x, parts=MENUS[num_bits], alpha=alpha).tolist() == expected, "codes"
 
 
-@pytest.mark.parametrize("num_bits", MENUS)
+@pytest.mark.parametrize("num_bits", [*MENUS, 7])
 def test_every_code_comes_back(num_bits: int) -> None:
+    parts = MENUS.get(num_bits, menus(terms=1, term_bits=num_bits))
     codes = np.arange(2 ** (num_bits + 1), dtype=np.uint8)
-    values = dequantize(codes, parts=MENUS[num_bits], alpha=1.0)
+    values = dequantize(codes, parts=parts, alpha=1.0)
     expected = [0 if c == 2**num_bits else c for c in codes.tolist()]
-    assert quantize(values, parts=MENUS[num_bits], alpha=1.0).tolist() == expected, "-0 is 0"
+    again = quantize(values, parts=parts, alpha=1.0)
+    some = (values != 0) | (codes == 0)  # one term of seven bits has powers below float32
+    assert again[some].tolist() == np.array(expected)[some].tolist(), "-0 is 0"
     assert (values[2**num_bits :] == -values[: 2**num_bits]).all(), "the sign is the high bit"
 
 

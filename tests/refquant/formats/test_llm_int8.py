@@ -50,7 +50,7 @@ def test_rows_are_those_of_the_exact_oracle(flavour: str, threshold: float) -> N
     largest = [1.0, 127.0, 3.3, 5.99, 0.013, 6e-8, 60000.0, 2.0, 0.0]
     x = np.array([ties(a) for a in largest], np.float16)
     q = quantize(x, threshold=threshold, flavour=flavour)
-    columns = ((np.abs(x) >= 6.0) & (threshold > 0)).any(axis=0).tolist()
+    columns = [threshold > 0 and bool((np.abs(column) >= 6).any()) for column in x.T]
     for i, row in enumerate(x.tolist()):
         codes, a = exact_row(row, threshold, flavour)
         kept = [0 if column else c for c, column in zip(codes, columns, strict=True)]

@@ -91,6 +91,12 @@ def test_lloyd_can_miss_the_optimum() -> None:
     assert marks == {"lloyd": [third, 6.5], "optimal": [1.25, 9.0]}, "a local minimum"
 
 
+def test_a_value_between_two_marks_goes_to_the_lower() -> None:
+    x = np.array([0, 1, 2], np.float32)
+    p = palettize(x, num_bits=1, method="lloyd", axis=0, group_size=3)
+    assert p.values.tolist() == [[0.5, 2.0]], "it begins at 0 and 2, and 1 is a tie"
+
+
 def test_importance_moves_a_mark() -> None:
     x = np.array([0, 1, 10, 11], np.float32)
     f = np.array([3, 1, 1, 1], np.float32)

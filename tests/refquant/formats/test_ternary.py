@@ -61,7 +61,7 @@ def test_what_is_on_the_threshold_is_zero() -> None:
 
 
 def test_twn_is_near_the_optimum_for_normal_weights() -> None:
-    """The claim behind 0.7. Measured: within 0.2 % of the least error for 4096 normal weights."""
+    """The claim behind 0.7. Measured here: 0.7 % above the least error."""
     w = many(31, count=4096)
     errors = [
         float(((dequantize(quantize(w, method=m, axis=None)) - w).astype(np.float64) ** 2).sum())
