@@ -64,8 +64,8 @@ def encode(x: F32, *, importance: F32 | None = None) -> U8:
     """Return ``x``, float32 (..., n), as uint8 (..., n / 256 * 136), with ggml's search.
 
     ``importance`` is None or float32 (n,), finite, not negative. ``ValueError`` if n is no multiple
-    of 256 or ``x`` is not finite. A block of zeros has d = -0.0, l = 32 and codes 8. A scale beyond
-    65504 becomes infinity.
+    of 256 or ``x`` is not finite. A block of zeros has d = -0.0, l = 32 and codes 8, and so has one
+    whose squares are beyond float32. A scale beyond 65504 becomes infinity.
 
     >>> x = np.repeat(np.array([32, 16, -1, 0, 0, 0, 0, 0], np.float32), 32) * np.float32(127)
     >>> data = encode(x)  # the fit ends a bit above 1
@@ -95,8 +95,9 @@ def _encode(x: F32, importance: F32 | None) -> U8:
         weights = importance * np.sqrt(square + weights)
     sub_blocks = x.reshape(-1, 8, 32)
     scales = fit_scales(x.reshape(-1, 32), weights.reshape(-1, 32)).reshape(-1, 8)
-    first = np.argmax(np.abs(scales), axis=-1)[:, None]
-    d = -np.take_along_axis(scales, first, axis=-1) / np.float32(32)
+    known = np.where(np.abs(scales) > 0, scales, np.float32(0))  # no NaN is the largest
+    first = np.argmax(np.abs(known), axis=-1)[:, None]
+    d = np.asarray(-np.take_along_axis(known, first, axis=-1) / np.float32(32), np.float32)
     multiple = np.clip(nearest_int(reciprocal(d) * scales), -32, 31)  # eq. (2)
     inverse = reciprocal(d * multiple.astype(np.float32))
     codes = nearest_values(inverse[:, :, None] * sub_blocks)

@@ -70,7 +70,7 @@ def find_fields(
     largest = largest_value(values)
     live = (largest >= np.float32(search.smallest)) & (largest != 0)
     span, scale = (largest, largest / np.float32(search.top)) if start is None else start
-    live &= span > 0
+    live &= ~(span <= 0)  # a NaN goes on, and is refused as a scale
     scales = np.zeros(len(values), np.float32)
     points = np.zeros((len(values), sub_block // 4 if search.top > 5 else sub_block // 8), np.int32)
     if live.any():
