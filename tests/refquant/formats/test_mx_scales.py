@@ -69,6 +69,20 @@ def test_oas_is_even_but_for_its_rounding_to_bfloat16() -> None:
     assert even == [0, 0], "even does not"
 
 
+def test_the_bar_of_round_lies_between_two_float32() -> None:
+    below = np.float32(1.4142135)  # the float32 nearest to sqrt(2), and below it
+    a = np.array([below, np.nextafter(below, np.float32(2))])
+    got = exponents(a, rule="round", max_value=1.0, mantissa_bits=1).tolist()
+    assert got == [0, 1], f"no float32 is sqrt(2): {got}"
+
+
+def test_oas_makes_a_scale_of_one_below_its_smallest_and_not_at_it() -> None:
+    at = np.float32(6 * 2.0**-63)
+    a = np.array([at, np.nextafter(at, np.float32(0))])
+    got = exponents(a, rule="oas", max_value=6.0, mantissa_bits=1).tolist()
+    assert got == [-63, 0], f"sqrt of the smallest normal float32: {got}"
+
+
 def test_even_with_the_bits_of_fp4_is_another_rule_for_fp8() -> None:
     a = np.array([448.0, 447.0, 480.0, 496.0], np.float32)  # compressed-tensors has 1 bit for FP8
     own = exponents(a, rule="even", max_value=448.0, mantissa_bits=3).tolist()

@@ -177,6 +177,14 @@ def test_golden_reals(producer: str) -> None:
     assert [*back[:8].tolist(), *back[16:20].tolist()] == want, f"{producer}: reals"
 
 
+def test_the_order_of_the_divisions_decides_a_scale() -> None:
+    """Measured in torchao and ModelOpt: 184 = 448 * 2.875 / 7 is a tie of 176 and 192."""
+    x = np.zeros(32, np.float32)
+    x[0], x[16] = 7.0, 2.875
+    got = {p: int(quantize(x, producer=p).scales[1]) for p in ("torchao", "modelopt")}
+    assert got == {"torchao": 115, "modelopt": 116}, f"(a / 6) / g and a / (6 g): {got}"
+
+
 # What a producer makes of a block of zeros among others: (scale code, what it means).
 ZERO_BLOCK = {
     "torchao": 8, "torchao_single": 8, "modelopt": 0x38, "compressed_tensors": 0x20,
