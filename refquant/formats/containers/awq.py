@@ -206,4 +206,14 @@ CARDS = (
         source="AutoAWQ awq/modules/linear/gemv.py, from_linear",
         pack=lambda codes: pack(codes[None], layout="gemv"),
     ),
+    packing_card(
+        name="awq_gemv_fast_packing",
+        title="AWQ GEMV-fast qweight, four rows of 64 columns (values are codes, 0 to 15)",
+        num_bits=4,
+        block_size=256,
+        layout="int16 16 r + 8 h + j: | q[24 + j] | q[16 + j] | q[8 + j] | q[j] | of half h, row r",
+        equation="nibble f of int16 16r + 8h + j holds column 32h + j + 8f of row r",
+        source="AutoAWQ awq/modules/linear/gemv_fast.py, pack_intweight",
+        pack=lambda codes: pack(codes.reshape(4, 64), layout="gemv_fast"),
+    ),
 )

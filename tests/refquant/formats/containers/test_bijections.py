@@ -5,6 +5,7 @@ are the exhaustive test of 2^100 inputs.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -109,3 +110,64 @@ def test_the_union_of_codes_is_the_union_of_bits(name: str) -> None:
     num_bits, shape, pack = PACKERS[name]
     a, b = np.random.default_rng(3).integers(0, 1 << num_bits, (2, *shape))
     assert as_number(pack(a | b)) == as_number(pack(a)) | as_number(pack(b)), name
+
+
+@pytest.mark.parametrize("name", PACKERS)
+def test_memory_order_and_dtype_do_not_matter(name: str) -> None:
+    num_bits, shape, pack = PACKERS[name]
+    codes = np.random.default_rng(5).integers(0, 1 << num_bits, shape)
+    codes.flags.writeable = False  # an argument is never changed
+    packed = pack(codes)
+    for same in (
+        np.asfortranarray(codes),
+        np.repeat(codes, 2, axis=1)[:, ::2],
+        codes.astype(np.int16),
+    ):
+        assert pack(same).tobytes() == packed.tobytes(), f"{name}: {same.dtype} {same.strides}"
+
+
+def test_packed_arrays_may_be_views() -> None:
+    """As a slice of a file's buffer, or a transposed tensor, is."""
+    codes = np.random.default_rng(6).integers(0, 16, (64, 64))
+    ternary = codes % 3 - 1
+    cases: dict[str, tuple[Array, Array, Pack]] = {
+        "gptq": (codes, gptq.pack(codes, num_bits=4), lambda p: gptq.unpack(p, num_bits=4)),
+        "mlx": (codes, mlx.pack(codes, num_bits=4), lambda p: mlx.unpack(p, num_bits=4)),
+        "hqq": (codes, hqq.pack(codes, num_bits=4), lambda p: hqq.unpack(p, num_bits=4, rows=64)),
+        "quanto": (
+            codes,
+            quanto.pack(codes, num_bits=4),
+            lambda p: quanto.unpack(p, num_bits=4, shape=(64, 64)),
+        ),
+        "fp4": (
+            codes,
+            compressed_tensors.pack_float(codes, num_bits=4),
+            lambda p: compressed_tensors.unpack_float(p, num_bits=4),
+        ),
+        "bitnet": (
+            ternary,
+            bitnet.pack(ternary, layout="hf"),
+            lambda p: bitnet.unpack(p, layout="hf", shape=(64, 64)),
+        ),
+        "halves": (
+            codes,
+            ggml_halves.pack(codes, block_size=32),
+            lambda p: ggml_halves.unpack(p, block_size=32),
+        ),
+    }
+    for layout in awq.LAYOUTS:
+        cases[layout] = (
+            codes,
+            awq.pack(codes, layout=layout),
+            partial(awq.unpack, layout=layout),
+        )
+    for layout in compressed_tensors.LAYOUTS:
+        signed = codes - 8
+        cases[layout] = (
+            signed,
+            compressed_tensors.pack(signed, num_bits=4, layout=layout),
+            partial(compressed_tensors.unpack, num_bits=4, layout=layout, shape=(64, 64)),
+        )
+    for name, (wanted, packed, unpack) in cases.items():
+        for view in (np.asfortranarray(packed), np.repeat(packed, 2, axis=1)[:, ::2]):
+            assert unpack(view).tolist() == wanted.tolist(), f"{name}: {view.strides}"
