@@ -80,7 +80,8 @@ def dequantize(quantized: DoubleQuantized) -> F32:
     [1.0070312023162842, 3.0]
     """
     inner = dynamic_map.dequantize(quantized.inner, values=dynamic_map.DYNAMIC_SIGNED)
-    return np.asarray(inner + quantized.offset, np.float32)
+    with np.errstate(over="ignore"):
+        return np.asarray(inner + quantized.offset, np.float32)
 
 
 def _explain(values: F32) -> list[Step]:

@@ -24,7 +24,8 @@ float32, exact for K <= 1040 only. Two flavours: on GPUs (``bnb_cuda``) 127 / a 
 constant 6.200124e-05, a slip of 18 millionths. The GPU's quotient is approximate; ours is IEEE's.
 
 Special values: a row of zeros has absmax 0 and codes 0, one with an infinity absmax inf and codes
-0. NaN: absmax NaN and codes 0 for ``bnb_torch``; ``bnb_cuda`` passes it over, code 0. Outliers are
+0. NaN: absmax NaN and codes 0 for ``bnb_torch``; ``bnb_cuda`` passes it over, code 0. An absmax
+below 127 / 3.4e38 (float32 only) has no finite scale: codes saturate. Outliers are
 left out of a_r *element by element*, and the codes of their columns become 0 if there is more than
 one row (a single row has no other element there). The threshold 0 means: no outliers.
 
@@ -95,7 +96,7 @@ def quantize(x: F16 | F32, *, threshold: float, flavour: str) -> Int8Rows:
             absmax = np.fmax.reduce(np.abs(kept), axis=1, initial=np.float32(0))
             scale = np.float32(127) / absmax
         product = np.rint(kept * scale[:, None])
-    codes = np.where(np.isnan(product), np.float32(0), product)
+    codes = np.clip(np.where(np.isnan(product), np.float32(0), product), -127, 127)
     columns = np.flatnonzero(outliers.any(axis=0))
     codes[:, columns] = 0
     return Int8Rows(codes.astype(np.int8), absmax, columns.astype(np.int64))
@@ -151,7 +152,8 @@ def _explain(values: F32) -> Sequence[Step]:
         for i, code in enumerate(q.codes[0])
     ]
     back = dequantize(q)[0]
-    back[q.outlier_columns] = x[0, q.outlier_columns].astype(np.float16)
+    with np.errstate(over="ignore"):  # float16 ends at 65504
+        back[q.outlier_columns] = x[0, q.outlier_columns].astype(np.float16)
     return [
         Step("outliers", "|x| >= 6", ", ".join(map(str, q.outlier_columns.tolist())) or "none"),
         Step("absmax", "max |x| of the others", number(q.absmax[0])),

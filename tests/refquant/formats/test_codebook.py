@@ -19,6 +19,7 @@ BOOKS: dict[str, F32] = {
     "unsigned": DYNAMIC_UNSIGNED,
     "two": np.array([-1, 1], np.float32),
     "huge": np.array([-3e38, 0, 1e-45, 3e38], np.float32),
+    "sums beyond float32": np.array([-3.4e38, -3e38, 1e38, 3e38, 3.4e38], np.float32),
 }
 
 

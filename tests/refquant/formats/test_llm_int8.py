@@ -97,6 +97,13 @@ def test_special_rows(flavour: str) -> None:
     assert np.isnan(dequantize(q)[1]).all(), "0 * inf"
 
 
+def test_a_subnormal_row_saturates() -> None:
+    x = np.array([[1e-45, -1e-45, 0]], np.float32)
+    for flavour in FLAVOURS:
+        codes = quantize(x, threshold=0.0, flavour=flavour).codes
+        assert codes.tolist() == [[127, -127, 0]], f"{flavour}: 127 / 1e-45 is infinite"
+
+
 def test_values_are_two_products() -> None:
     codes = np.arange(-127, 128, dtype=np.int8)
     for a in (1.0, 0.3, 1e-7):

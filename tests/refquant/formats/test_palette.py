@@ -156,6 +156,9 @@ def test_special_values() -> None:
         np.zeros((0, 3), np.float32), num_bits=2, method="lloyd", axis=0, group_size=1
     )
     assert dequantize(empty).shape == (0, 3), "nothing"
+    huge = np.array([3e38, -3e38, 3.4e38, 3.3e38], np.float32)
+    p = palettize(huge, num_bits=2, method="lloyd", axis=0, group_size=4)
+    assert np.array_equal(dequantize(p), huge), "sums beyond float32"
     tiny = np.array([1e-45, 0, -1e-45, 3e-45], np.float32)
     p = palettize(tiny, num_bits=1, method="optimal", axis=0, group_size=4)
     assert np.abs(dequantize(p) - tiny).max() <= np.float32(3e-45), "subnormals"
