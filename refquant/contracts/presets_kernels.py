@@ -126,7 +126,9 @@ KERNELS: tuple[Provenance, ...] = (
         "TOSA RESCALE with double rounding, AVG_POOL2D; quantizing as TFLite models are imported.",
         (
             Source("jerryzhao173985/reference_model", "reference_model/src/ops/", "2025"),
-            Source("tensorflow/tensorflow", "compiler/mlir/tosa/transforms/", "2025"),
+            Source(
+                "tensorflow/tensorflow", "compiler/mlir/tosa/transforms/legalize_common.cc", "2023"
+            ),
         ),
         differs="CAST of NaN is undefined; operators on tensors are int32, so there is no add.",
     ),
@@ -170,7 +172,7 @@ KERNELS: tuple[Provenance, ...] = (
     Provenance(
         _TENSORRT,
         "The documentation of explicit int8 quantization, by division (TensorRT after 10.11).",
-        (Source("docs.nvidia.com", "tensorrt/working-with-quantized-types", "2026-08"),),
+        (Source("docs.nvidia.com", "tensorrt/11.0.0 work-quantized-types.html", "11.0.0"),),
         differs="Closed source: NaN, integer operators and the arithmetic of 127 are not said.",
     ),
 )

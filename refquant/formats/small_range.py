@@ -71,8 +71,8 @@ def small_range(lo: Real, hi: Real, *, contract: Contract) -> tuple[Real, Real]:
 def step_of(span: Real, steps: Real, *, contract: Contract) -> Step:
     """Return the scale of ``span`` in ``steps``: s = span / steps, and eq. (1) to (8).
 
-    The axis ``inverse`` says whether 1/s is computed from s, from the range beside it, or first, and
-    then by division or as PyTorch computes a number over a tensor, steps * (1 / span);
+    The axis ``inverse`` says whether 1/s is computed from s, from the range beside it, or first,
+    and then by division or as PyTorch divides a number by a tensor, steps * (1 / span);
     ``scale_dtype`` float16 rounds the stored scale, and the inverse remembers the unrounded one.
 
     >>> from refquant.contracts import preset

@@ -18,6 +18,24 @@ _FAR = np.array([2.0**31, 2.0**31 - 128, 2.0**24 + 2, 2.0**63, 3e9, 3.4e38, np.i
 EDGES: Float32 = np.concatenate([_FAR, -_FAR, [np.nan]]).astype(np.float32)
 
 
+TIES: Float32 = np.array(
+    [-13.0, -0.25, -0.15, -0.05, 0.05, 0.15, 0.25, 12.65, 3e9, -3e9, np.inf, -np.inf, np.nan],
+    np.float32,
+)
+"""Ties of the scale 0.1, or as near as float32 comes; both ends; what is no number."""
+
+
+def codes_of_ties(name: str) -> list[int | None]:
+    """int8 codes of ``TIES``, scale 0.1, zero point 1 or none; None for a NaN without a code."""
+    contract = preset(name)
+    zero_point = np.int32(contract.zero_point != "none")
+    p = QParams(np.float32(0.1), zero_point, None, "int8")
+    if contract.nan == "error":
+        return [*quantize(TIES[:-1], p, contract=contract).tolist(), None]
+    codes: list[int | None] = quantize(TIES, p, contract=contract).tolist()
+    return codes
+
+
 def ties(scale: float, zero_point: int, qmin: int, qmax: int) -> Float32:
     """Every tie of the codes, and two floats on each side of it."""
     k = np.arange(qmin, qmax + 1) - zero_point

@@ -1,16 +1,32 @@
-"""Golden codes and parameters of this family; see test_presets.py for what all have in common."""
+"""Golden codes of this family; what all presets have in common is in test_presets.py.
+
+int8 codes of ``TIES`` with scale 0.1 and zero point 1 (0 where there is none); None: no code. Those
+of measured presets were compared with the tool, in the version that PRESET_SOURCES names.
+"""
+
+from typing import Any
+
+import pytest
 
 from refquant.contracts.presets_kernels import KERNELS
+from tests.refquant.contracts.preset_inputs import codes_of_ties
+
+GOLDEN: dict[str, list[Any]] = {
+    # x: -13, -0.25, -0.15, -0.05, 0.05, 0.15, 0.25, 12.65, 3e9, -3e9, inf, -inf, NaN
+    "gemmlowp_neon": [-128, -2, -1, 1, 2, 3, 4, 127, 127, -128, 127, -128, 127],
+    "tosa": [-128, -2, 0, 0, 2, 2, 4, 127, 127, -128, 127, -128, None],
+    "cmsis_nn": [-128, -2, -1, 0, 2, 3, 4, 127, -128, -128, -128, -128, -128],
+    "fbgemm": [-128, -1, -1, 1, 1, 3, 3, 127, 127, -128, 127, -128, 127],
+    "stablehlo": [-128, -2, 0, 0, 2, 2, 4, 127, 127, -128, 127, -128, None],
+    "ncnn": [-128, -3, -2, -1, 1, 2, 3, 127, -128, -128, -128, -128, -128],
+    "tensorrt": [-128, -2, -2, 0, 0, 2, 2, 126, 127, -128, 127, -128, None],
+}  # fmt: skip
 
 
 def test_the_family() -> None:
-    names = [entry.contract.name for entry in KERNELS]
-    assert names == [
-        "gemmlowp_neon",
-        "tosa",
-        "cmsis_nn",
-        "fbgemm",
-        "stablehlo",
-        "ncnn",
-        "tensorrt",
-    ], "in this order"
+    assert [entry.contract.name for entry in KERNELS] == list(GOLDEN), "these, in this order"
+
+
+@pytest.mark.parametrize("name", GOLDEN)
+def test_golden_codes(name: str) -> None:
+    assert codes_of_ties(name) == GOLDEN[name], "bit for bit"
