@@ -185,6 +185,14 @@ def test_the_order_of_the_divisions_decides_a_scale() -> None:
     assert got == {"torchao": 115, "modelopt": 116}, f"(a / 6) / g and a / (6 g): {got}"
 
 
+def test_the_order_of_the_divisions_decides_an_element() -> None:
+    """Measured in torchao and ModelOpt: 1.75 of 3 is 3.5 of 6, the tie of 3 and 4."""
+    x = np.zeros(16, np.float32)
+    x[:2] = 3.0, 1.75
+    got = {p: quantize(x, producer=p).codes[:2].tolist() for p in ("torchao", "modelopt")}
+    assert got == {"torchao": [7, 5], "modelopt": [7, 6]}, f"3.4999998 and 3.5: {got}"
+
+
 # What a producer makes of a block of zeros among others: (scale code, what it means).
 ZERO_BLOCK = {
     "torchao": 8, "torchao_single": 8, "modelopt": 0x38, "compressed_tensors": 0x20,
