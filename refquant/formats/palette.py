@@ -126,8 +126,9 @@ def _marks(x: F32, f: F64, count: int, method: str) -> F32:
     if not weights.sum() > 0:
         raise ValueError("importance must not be zero for all of a group")
     # Distances from the mean: sums of squares then lose the fewest digits.
-    middle = np.average(distinct.astype(np.float64), weights=weights)
-    points = distinct - middle
+    wide = distinct.astype(np.float64)
+    middle = np.average(wide, weights=weights)
+    points = wide - middle
     found = (
         _lloyd(points, weights, count) if method == "lloyd" else _optimal(points, weights, count)
     )
