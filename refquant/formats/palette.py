@@ -146,13 +146,15 @@ def _lloyd(points: F64, weights: F64, count: int) -> F64:
     mass, moment, _ = _sums(points, weights)
     places = np.searchsorted(mass[1:], (np.arange(count) + 0.5) / count * mass[-1])
     marks = points[np.minimum(places, points.size - 1)]
-    cuts = np.zeros(0, np.intp)
-    while True:  # ends: every round lowers eq. (1), and there are finitely many cuts
+    seen: set[bytes] = set()
+    while (
+        True
+    ):  # every round lowers eq. (1); where rounding hides that, a cut that was seen ends it
         bounds = (marks[:-1] + marks[1:]) / 2
-        new = np.concatenate([[0], np.searchsorted(points, bounds, side="right"), [points.size]])
-        if np.array_equal(new, cuts):
+        cuts = np.concatenate([[0], np.searchsorted(points, bounds, side="right"), [points.size]])
+        if cuts.tobytes() in seen:
             break
-        cuts = new
+        seen.add(cuts.tobytes())
         f, fx = np.diff(mass[cuts]), np.diff(moment[cuts])
         marks = np.where(f > 0, fx / np.where(f > 0, f, 1), marks)
     return np.asarray(marks, np.float64)
