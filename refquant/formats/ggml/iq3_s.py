@@ -13,7 +13,7 @@ the grid is twice as large. A point's number has 9 bits, the highest in a byte o
     byte 106 + k: bits 0-3 c of weights 64 k to 64 k + 31, bits 4-7 c of the 32 that follow
 
 That is 2 + 64 + 8 + 32 + 4 = 110 bytes, 3.4375 bits a weight; the heading above ggml's decoder says
-3.3125, from before the scales had 4 bits for every 32.
+3.3125, which leaves out the 4 bytes of scales.
 
 .. math::
 

@@ -33,6 +33,17 @@ def test_bytes_are_those_of_libgguf() -> None:
     assert differing(rows, iq4_xs.encode(stacked(rows)), theirs) == set(), "all finite magnitudes"
 
 
+def test_multiples_at_a_tie_are_those_of_libgguf() -> None:
+    # scales (2 k + 1) / 64 of the largest: s / d is a tie, s times 1 / d often is none
+    largest = np.float32(1 + abs(iq.noise(31, 200)))[:, None]
+    odd = np.rint(31 * iq.noise(32, 1600)).reshape(200, 8) * 2 + 1
+    s = np.where(np.arange(8) == 3, largest, (largest * odd / 64).astype(np.float32))
+    x = (s[:, :, None] * np.tile(np.array(iq.CODEBOOK, np.float32), 2)).astype(np.float32)
+    x = x.reshape(200, 256)
+    theirs = libgguf.quantize_rows(x, libgguf.GGMLQuantizationType.IQ4_XS)
+    assert np.array_equal(iq4_xs.encode(x), theirs), "the float32 reciprocal decides"
+
+
 def test_the_largest_sub_block_has_multiple_minus_32() -> None:
     data = iq4_xs.encode(np.stack([iq.rows()[name] for name in ("bell", "outliers", "one value")]))
     assert (scales(data).min(axis=1) == 0).all(), "l = 0 stands for -32"

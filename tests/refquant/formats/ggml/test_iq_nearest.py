@@ -80,6 +80,20 @@ def test_no_finite_distance_is_refused() -> None:
         best_listed(cell, x, x, np.ones(1, np.float32), q=q, name="iq2_xs", distances=2)
 
 
+def test_the_largest_float_is_no_distance() -> None:
+    lists = neighbour_lists("iq2_xs", distances=2)
+    cell = np.flatnonzero(lists.point < 0)[:1].astype(np.int32)
+    largest = np.finfo(np.float32).max
+    one = np.ones(1, np.float32)
+    q = np.ones(3, np.float32)
+    weights = np.array([[largest, 0, 0, 0, 0, 0, 0, 0]], np.float32)
+    with pytest.raises(ValueError, match="must stay in float32"):
+        best_listed(cell, 0 * weights, weights, one, q=q, name="iq2_xs", distances=2)
+    weights[0, 0] = np.nextafter(largest, np.float32(0))
+    best = best_listed(cell, 0 * weights, weights, one, q=q, name="iq2_xs", distances=2)
+    assert best[0] == lists.listed[lists.first[cell[0]]], "all are equal: the first"
+
+
 def test_levels_are_clamped() -> None:
     x = np.array([[[-5, 100, 0, 1e6]]], np.float32)
     one = np.ones(1, np.float32)

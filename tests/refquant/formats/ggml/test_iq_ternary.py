@@ -93,6 +93,15 @@ def test_off_the_grid_levels_go_to_a_listed_point_and_the_scale_follows() -> Non
     assert scale[0] == np.float32((q * x[0]).sum()) / np.float32((q * q).sum()), "eighths: exact"
 
 
+def test_levels_on_the_grid_keep_the_scale_they_came_with() -> None:
+    levels = grid_levels("iq1")[[7, 99]].reshape(1, 16)
+    x = SHIFTED[1][levels].astype(np.float32)
+    split = Split(levels, np.zeros(1, np.int32), np.full(1, 2, np.float32), np.ones(1, np.bool_))
+    number, scale = snap_to_grid(x, np.ones_like(x), split, np.ones((1, 2), np.int32))
+    assert number.tolist() == [[7, 99]], "their own numbers"
+    assert scale.tolist() == [2.0], "the fit by split stands, although 1 fits better"
+
+
 def test_values_are_exact_and_shifts_are_up_and_down() -> None:
     points, shifts = np.zeros((1, 32), np.int32), np.zeros((1, 32), np.int32)
     shifts[0, 1] = 1
