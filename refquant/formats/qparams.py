@@ -139,6 +139,10 @@ class QParams:
 
 
 def frozen(array: NDArray[Any]) -> Any:
-    """Return a scalar for a 0-d array, otherwise the array, read-only."""
+    """Return a scalar for a 0-d array, otherwise the array, read-only.
+
+    >>> frozen(np.zeros(2)).flags.writeable, float(frozen(np.array(0.5)))
+    (False, 0.5)
+    """
     array.setflags(write=False)
     return array[()]

@@ -60,7 +60,13 @@ class Step:
 
 
 def small_range(lo: Real, hi: Real, *, contract: Contract) -> tuple[Real, Real]:
-    """Return the range to compute with: eq. (4), or the range itself."""
+    """Return the range to compute with: eq. (4), or the range itself.
+
+    >>> from refquant.contracts import preset
+    >>> lo, hi = small_range(np.zeros(1), np.zeros(1), contract=preset("gptq"))
+    >>> lo.tolist(), hi.tolist()
+    ([-1.0], [1.0])
+    """
     if contract.small_range != "unit_range":
         return lo, hi
     zero = (lo == 0) & (hi == 0)
@@ -84,17 +90,7 @@ def step_of(span: Real, steps: Real, *, contract: Contract) -> Step:
     given = real(contract.zero_range_scale)
     scale = np.asarray(span / steps)
     rule = contract.small_range
-    small = np.abs(scale) < real(SMALLEST_NORMAL)
-    if rule == "below_sqrt_tiny":
-        small = np.abs(scale) < real(2.0**-63)
-    elif rule == "amax_to_2_24":
-        small |= np.abs(span) <= real(2.0**-24)
-    elif rule == "hqq_limits":
-        small |= np.abs(span) <= real(_HQQ_WIDTH)
-    elif rule == "fbgemm_limits":
-        small = np.abs(scale.astype(np.float32)) <= np.float32(_FBGEMM_ZERO)
-    elif rule == "floor_scale":
-        small |= np.abs(scale) < given
+    small = _is_small(scale, span, contract)
     inverse = None
     if contract.inverse != "of_scale":
         whole = np.where(small, real(1), span)
@@ -114,6 +110,18 @@ def step_of(span: Real, steps: Real, *, contract: Contract) -> Step:
             inverse = np.asarray(np.float32(1) / stored)
         stored = _float16(stored, given)
     return Step(scale, np.asarray(stored), inverse, small)
+
+
+def _is_small(scale: Real, span: Real, contract: Contract) -> NDArray[np.bool_]:
+    """Say which scales become ``zero_range_scale``: eq. (1), (2) and (5) to (8)."""
+    real, rule = span.dtype.type, contract.small_range
+    if rule == "fbgemm_limits":
+        return np.asarray(np.abs(scale.astype(np.float32)) <= np.float32(_FBGEMM_ZERO))
+    limits = {"below_sqrt_tiny": real(2.0**-63), "floor_scale": real(contract.zero_range_scale)}
+    small = np.abs(scale) < max(limits.get(rule, real(0)), real(SMALLEST_NORMAL))
+    if rule in ("amax_to_2_24", "hqq_limits"):
+        small |= np.abs(span) <= real(2.0**-24 if rule == "amax_to_2_24" else _HQQ_WIDTH)
+    return np.asarray(small)
 
 
 def _float16(scale: NDArray[np.float32], given: np.floating[Any]) -> NDArray[np.float32]:

@@ -156,12 +156,7 @@ def average_pool_quantized(
             )
         codes = _mean_half_away(total + zx * count, count)  # sum of raw codes again
     elif contract.average_pool == "tosa_reciprocal":
-        if sx != sy:
-            raise ValueError(
-                f"AveragePool: tosa_reciprocal needs equal scales of input and output, got "
-                f"{float(sx)} and {float(sy)}"
-            )
-        codes = _mean_by_reciprocal(total, count) + zy
+        codes = _mean_by_reciprocal(total, count, sx, sy) + zy
     else:  # unspecified
         raise ValueError(
             f"AveragePool: contract {contract.name!r} leaves a quantized AveragePool "
@@ -198,8 +193,15 @@ def global_average_pool_quantized(
     )
 
 
-def _mean_by_reciprocal(total: NDArray[Any], count: NDArray[Any]) -> NDArray[np.int64]:
+def _mean_by_reciprocal(
+    total: NDArray[Any], count: NDArray[Any], sx: np.float32, sy: np.float32
+) -> NDArray[np.int64]:
     """Return eq. (5) without the clamp and zy; counts are below 2^16, sums fit int32."""
+    if sx != sy:
+        raise ValueError(
+            f"AveragePool: tosa_reciprocal needs equal scales of input and output, got "
+            f"{float(sx)} and {float(sy)}"
+        )
     n = np.asarray(count, np.int64)
     k = np.ceil(np.log2(n)).astype(np.int64)  # exact: log2 of a power of two is an integer
     multiplier = (((1 << 30) + 1) << k) // n
