@@ -53,9 +53,10 @@ def integer_card(dtype: str, contract: Contract) -> Card:
     num_bits = (qmax - qmin).bit_length()
     signed = qmin < 0
     kind = "two's complement" if signed else "unsigned"
+    how = "symmetric" if _symmetric(dtype, contract) else "asymmetric"
     return Card(
         name=dtype,
-        title=f"{dtype}, {'symmetric' if signed else 'asymmetric'}, contract {contract.name}",
+        title=f"{dtype}, {how}, contract {contract.name}",
         bits_per_value=float(num_bits),
         block_size=0,
         layout=f"{num_bits} bits, {kind}: {qmin} ... {qmax}\n"
@@ -66,12 +67,20 @@ def integer_card(dtype: str, contract: Contract) -> Card:
     )
 
 
+def _symmetric(dtype: str, contract: Contract) -> bool:
+    """Signed codes are symmetric, unsigned are not, unless the contract knows only one of both."""
+    only = {"none": False}.get(contract.symmetric_scale)
+    if "none" in (contract.asymmetric_scale, contract.zero_point):
+        only = True
+    return dtype.startswith("int") if only is None else only
+
+
 def _explain(dtype: str, contract: Contract, x: F32) -> Sequence[Step]:
     """Return the steps: range, scale, zero point, then each code."""
     x = np.asarray(x, np.float32)
     if x.size == 0 or not np.isfinite(x).all():
         raise ValueError(f"x: must be one finite value or more, to have a range; got {x.tolist()}")
-    symmetric = dtype.startswith("int")
+    symmetric = _symmetric(dtype, contract)
     low, high = x.min(), x.max()
     ruler = choose_qparams(low, high, dtype=dtype, symmetric=symmetric, contract=contract)
     codes = quantize(x, ruler, contract=contract)
@@ -89,7 +98,7 @@ def _explain(dtype: str, contract: Contract, x: F32) -> Sequence[Step]:
         Step("range", "min, max of the values", f"{number(low)}, {number(high)}"),
         Step("codes", f"{dtype} of contract {contract.name}", f"{qmin} ... {qmax}"),
         Step("scale", rule, number(ruler.scale)),
-        Step("zero point", "the code of 0.0", str(int(ruler.zero_point))),
+        Step("zero point", "the code of 0.0", number(ruler.zero_point)),
         Step(
             "rounding",
             f"{division}, {contract.rounding}; zero point {contract.zero_point_at}",
