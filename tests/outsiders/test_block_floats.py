@@ -88,7 +88,16 @@ def same(got: Array, want: Array, what: str) -> None:
 
 
 MX_INPUT = blocks(32, seed=21, count=400)
-FP4_INPUT = blocks(16, seed=22, count=400)
+FP4_INPUTS = {
+    "wide": blocks(16, seed=22, count=400),
+    # multiples of 1/8 up to 3, 7 and 26: scales and elements fall on ties or just beside them
+    **{
+        str(top): np.random.default_rng(top).integers(-8 * top, 8 * top, (800, 16), endpoint=True)
+        .astype(np.float32) / np.float32(8)
+        for top in (3, 7, 26)
+    },
+}  # fmt: skip
+every_input = pytest.mark.parametrize("x", FP4_INPUTS.values(), ids=FP4_INPUTS.keys())
 AMAX = np.abs(MX_INPUT).max(axis=1)
 
 
@@ -231,23 +240,25 @@ def test_mx_of_compressed_tensors(name: str, bits: int) -> None:
     same(mx.dequantize(q)[~beyond], want[~beyond], f"{name}: reals")
 
 
-def test_nvfp4_of_compressed_tensors() -> None:
-    g, s, elements, want = compressed_tensors_of(FP4_INPUT, 4, 16, torch.float8_e4m3fn, two=True)
+@every_input
+def test_nvfp4_of_compressed_tensors(x: Array) -> None:
+    g, s, elements, want = compressed_tensors_of(x, 4, 16, torch.float8_e4m3fn, two=True)
     pack = package("compressed_tensors.compressors.nvfp4.helpers").pack_fp4_to_uint8
-    q = nvfp4.quantize(FP4_INPUT, producer="compressed_tensors")
+    q = nvfp4.quantize(x, producer="compressed_tensors")
     assert float(g) == float(q.tensor_scale or 0), f"g: {q.tensor_scale}, theirs {g}"
     same(q.scales.ravel(), s.to(torch.float8_e4m3fn).view(torch.uint8).numpy(), "scales")
     same(q.codes, nibbles(pack(elements)), "codes")
     same(nvfp4.dequantize(q), want, "reals")
 
 
+@every_input
 @pytest.mark.parametrize("producer", ["torchao", "torchao_single"])
-def test_nvfp4_of_torchao(producer: str) -> None:
+def test_nvfp4_of_torchao(producer: str, x: Array) -> None:
     module = package("torchao.prototype.mx_formats.nvfp4_tensor")
-    t = tensor(FP4_INPUT)
+    t = tensor(x)
     g = module.per_tensor_amax_to_scale(t.abs().max()) if producer == "torchao" else None
     s, codes = module.nvfp4_quantize(t, 16, g)
-    q = nvfp4.quantize(FP4_INPUT, producer=producer)
+    q = nvfp4.quantize(x, producer=producer)
     assert g is None or float(g) == float(q.tensor_scale or 0), f"g: {q.tensor_scale}, theirs {g}"
     same(q.scales, s.view(torch.uint8).numpy(), "scales")
     same(q.codes, nibbles(codes), "codes")
@@ -260,9 +271,10 @@ def modelopt_nvfp4(x: Array) -> Any:
     return g, s.view(torch.uint8).numpy(), nibbles(stored._quantized_data), back.numpy()
 
 
-def test_nvfp4_of_modelopt() -> None:
-    g, scales, codes, back = modelopt_nvfp4(FP4_INPUT)
-    q = nvfp4.quantize(FP4_INPUT, producer="modelopt")
+@every_input
+def test_nvfp4_of_modelopt(x: Array) -> None:
+    g, scales, codes, back = modelopt_nvfp4(x)
+    q = nvfp4.quantize(x, producer="modelopt")
     assert float(g) == float(q.tensor_scale or 0), f"g: {q.tensor_scale}, theirs {g}"
     same(q.scales, scales, "scales")
     same(q.codes, codes, "codes")
@@ -281,13 +293,14 @@ def test_a_tensor_of_zeros_is_nan_in_torchao_and_modelopt() -> None:
         assert q.scales.tolist() == [[0x7F]], f"{producer}: ours is NaN as theirs"
 
 
+@every_input
 @pytest.mark.parametrize("producer", [p for p in NVFP4_PRODUCERS if p.startswith("autoround")])
-def test_nvfp4_of_autoround(producer: str) -> None:
+def test_nvfp4_of_autoround(producer: str, x: Array) -> None:
     module = package("auto_round.data_type.nvfp")
     name = {"autoround": "nv_fp4", "autoround_ue5m3": "nvfp4_v2"}
     function = getattr(module, name.get(producer, "nvfp4_v2_with_global_scale"))
-    want, s, _ = function(tensor(FP4_INPUT), group_size=16)
-    q = nvfp4.quantize(FP4_INPUT, producer=producer)
+    want, s, _ = function(tensor(x), group_size=16)
+    q = nvfp4.quantize(x, producer=producer)
     reals = [float(v) for v in magnitudes(NVFP4_PRODUCERS[producer].scale_format)]
     same(np.array(reals)[q.scales.ravel()], s.numpy().ravel().astype(np.float64), "scales")
     same(nvfp4.dequantize(q), want.numpy(), "reals")

@@ -124,6 +124,41 @@ def test_blocks_are_those_of_float32_arithmetic_on_fractions(producer: str, span
     assert dequantize(q).tolist() == reals, f"{producer}: reals"
 
 
+def near_ties(producer: str, a: float, seed: int) -> Array:
+    """A tensor that reaches ``a``, all maxima and elements next to a tie of their rounding."""
+    random = np.random.default_rng(seed)
+    g = tensor(a, producer)
+    form = "ue5m3" if "ue5m3" in producer else "ue4m3"
+    unit = {"multiplier": g, "divisor": 1 / g, "none": 1.0}[NVFP4_PRODUCERS[producer].direction]
+    reals = np.array([float(v) for v in magnitudes(form)])
+    ties = (reals[:-1] + reals[1:]) / 2 * 6 * unit
+    ties = random.choice(ties[(ties < a) & (ties > a * 1e-3)], 10)
+    maxima = np.concatenate([ties, ties, ties]).astype(np.float32)
+    maxima[10:20] = np.nextafter(maxima[10:20], np.float32(0))
+    maxima[20:] = np.nextafter(maxima[20:], np.float32(np.inf))
+    x = np.zeros((31, 16), np.float32)
+    x[0, 0], x[1:, 0] = a, maxima
+    for row in x:
+        _, s = block_scale(float(row[0]), g, producer)
+        middle = np.array([0.25, 0.75, 1.25, 1.75, 2.5]) * s * unit
+        near = np.concatenate([middle, middle, middle]).astype(np.float32)
+        near[5:10] = np.nextafter(near[5:10], np.float32(0))
+        near[10:] = np.nextafter(near[10:], np.float32(np.inf))
+        row[1:] = np.minimum(near, row[0])
+    return x
+
+
+@every_producer
+@pytest.mark.parametrize("a", [3.0, 7.0, 26.0])
+def test_ties_of_scales_and_elements_fall_as_in_exact_fractions(producer: str, a: float) -> None:
+    x = near_ties(producer, a, seed=int(a))
+    q = quantize(x, producer=producer)
+    _, scales, codes, reals = oracle(x, producer)
+    assert q.scales.ravel().tolist() == scales, f"{producer}: scales"
+    assert q.codes.tolist() == codes, f"{producer}: codes"
+    assert dequantize(q).tolist() == reals, f"{producer}: reals"
+
+
 # Run on a CPU: torchao 0.18.0, ModelOpt 0.47.0, compressed-tensors 0.20.0, AutoRound 0.16.1, qwix
 # (2026-08). AutoRound returns reals and the reals of the scales.
 WITNESS = np.zeros(32, np.float32)
