@@ -1,4 +1,4 @@
-r"""Eight ways to choose the scale of an MX block, all of them in production.
+r"""Eight ways to choose the scale of an MX block (ONNX's in three roundings), all in production.
 
 An MX block stores small floats that share one power of two, 2^e. The OCP text names one way to
 choose e from the largest magnitude a of the block; the field uses eight, and they disagree on
@@ -26,15 +26,15 @@ exponent, and a bar that the significand 1 <= t < 2 of v must reach to get one m
     onnx_down     a / M                never                 0     the same, round_mode
     onnx_nearest  a / M                t >= 1.5              0     the same, round_mode
 
-Quotients and products are float32. ``rceil`` loses nothing by that: no M has a significand above
-15/8, so the float32 after M * 2^k divides to more than half a step above 2^k. C of ``oas`` is
+Quotients and products are float32. ``rceil`` loses nothing by that: a significand is below 2, so
+the float32 after M * 2^k divides to more than half a step above 2^k. C of ``oas`` is
 2 (2 - 2^-m) / (2 - 2^-(m+1)): 12/7 for FP4 and 60/31 for FP8, the two that qwix has.
 
 **The float32 logarithm.** A bit field is exact; ``floor(log2f(a))`` is not. Just below a power of
 two the true logarithm is nearer to an integer than float32 can say: log2(2^16 - 2^-8) rounds to 16,
 and the block gets twice the scale. ``log2="float32"`` is that arithmetic, with a logarithm that is
 rounded correctly (a libm may differ by a unit in the last place, and then decides differently for a
-few more values). It changes ``floor``, ``ceil``-like rules and ``round`` near their bars only.
+few more values). It changes those rules near their bars only.
 
 Left out: scales chosen by search (AutoRound ``opt_rtn``), and stochastic ones.
 
