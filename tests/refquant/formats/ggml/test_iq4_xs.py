@@ -35,7 +35,7 @@ def test_bytes_are_those_of_libgguf() -> None:
 
 def test_multiples_at_a_tie_are_those_of_libgguf() -> None:
     # scales (2 k + 1) / 64 of the largest: s / d is a tie, s times 1 / d often is none
-    largest = np.float32(1 + abs(iq.noise(31, 200)))[:, None]
+    largest = (1 + abs(iq.noise(31, 200))).astype(np.float32)[:, None]
     odd = np.rint(31 * iq.noise(32, 1600)).reshape(200, 8) * 2 + 1
     s = np.where(np.arange(8) == 3, largest, (largest * odd / 64).astype(np.float32))
     x = (s[:, :, None] * np.tile(np.array(iq.CODEBOOK, np.float32), 2)).astype(np.float32)
