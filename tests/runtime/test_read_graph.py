@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from refquant.contracts import preset
 from refquant_runtime import FormatError
 from refquant_runtime.graph import Graph
 from refquant_runtime.read_graph import read_graph
@@ -96,6 +97,10 @@ EDITS: dict[str, tuple[Callable[[Tree], Any], str]] = {
     "contract unnamed": (contract_of("", "nan", "qmin"), "contract '': has an empty name"),
     "axis missing": (lambda t: axes(t).pop("add"), "contract 'ort': axis 'add' is missing"),
     "axis unknown": (contract_of("u", "mood", "good"), "contract 'u': unknown axis 'mood'"),
+    "float zeros": (
+        lambda t: t["contracts"].update(hqq=preset("hqq").to_json()),
+        "contract 'hqq': has zero points that are no integers",
+    ),
     "axis value": (contract_of("u", "rounding", "nearest"), "axis 'rounding' is 'nearest', none"),
     "axis type": (contract_of("u", "negative_scale", 0), "axis 'negative_scale' is 0, none of"),
     "axis number": (contract_of("u", "zero_range_scale", 0.1), "axis 'zero_range_scale' is 0.1"),

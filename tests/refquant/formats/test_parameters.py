@@ -108,6 +108,12 @@ def test_the_snapped_edge_is_exact_and_zero_is_a_mark(
     assert abs(float(p.scale)) == expected, "bent until k marks reach zero"
 
 
+def test_of_two_equal_edges_the_upper_one_counts() -> None:
+    p = choose(-1.0, 1.0, "uint4", preset("mlx"), symmetric=False)
+    assert float(p.zero_point) == 1.0, "measured with mlx 0.32.4"
+    assert float(p.scale) == float(np.float32(-1 / 7)), "f32(2/15) is above 2/15, so k is 7, not 8"
+
+
 def test_an_offset_is_what_the_code_0_means() -> None:
     """quanto: (x - lo) / s; every value of the range comes back to half a mark."""
     p = choose(2.0, 5.0, "uint4", preset("quanto"), symmetric=False)

@@ -40,6 +40,17 @@ def test_softmax_is_float_where_the_contract_says_nothing(contract: str) -> None
     assert _float(_plan(fold(small_cnn()), contract=contract)) == ["y"]
 
 
+def test_operators_are_float_where_the_contract_has_none() -> None:
+    left = {
+        layer.node.op
+        for layer in _plan(fold(small_cnn()), contract="torchao").layers
+        if layer.codes
+    }
+    absent = {"Conv", "Gemm", "MatMul", "Mul", "Add", "AveragePool", "GlobalAveragePool", "Softmax"}
+    assert not left & absent, "torchao has no integer operators"
+    assert left, "tables and movement remain"
+
+
 def test_who_copies_codes_shares_parameters() -> None:
     g = fold(small_cnn())
     source = _plan(g).source

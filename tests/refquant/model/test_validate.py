@@ -52,6 +52,8 @@ def test_the_zoo_is_valid(graph: Graph) -> None:
         (fields(meta={"a": (1,)}), "names and meta .* tuple has no JSON"),
         (fields(meta={"a": float("nan")}), "names and meta .* finite"),
         (fields(contracts={"mine": preset("onnx")}), r"contracts\['mine'\] is called 'onnx'"),
+        (fields(contracts={"hqq": preset("hqq")}), r"'hqq'\] has zero points that are no integers"),
+        (fields(contracts={"mlx": preset("mlx")}), r"'mlx'\] has zero points that are no integers"),
         (value("", F4), "a value's name is not empty"),
         (value("x", Value("float64", ("N", 4))), "'x': dtype is one of .* got 'float64'"),
         (value("x", Value("float32", ("N", "N"))), "'x': shape is integers >= 0"),
