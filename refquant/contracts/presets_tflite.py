@@ -120,7 +120,7 @@ TFLITE: tuple[Provenance, ...] = (
             Source("google/XNNPACK", "src/f32-qs8-vcvt/", "2026-08-21"),
             Source(_LITERT, f"{_KERNELS}/quantization_util.h", "2026-08-21"),
         ),
-        measured="LiteRT 2.3.0 with its XNNPACK delegate, x86",
+        measured="codes of QUANTIZE, LiteRT 2.3.0 with its XNNPACK delegate, x86",
         differs="The scalar fallback adds the zero point before rounding.",
     ),
     Provenance(
@@ -130,7 +130,7 @@ TFLITE: tuple[Provenance, ...] = (
             Source(_LITERT, f"{_KERNELS}/reference/quantize.h", "2026-08-21"),
             Source(_LITERT, f"{_KERNELS}/quantization_util.h", "2026-08-21"),
         ),
-        measured="LiteRT 2.3.0, reference kernels, x86",
+        measured="codes of QUANTIZE, LiteRT 2.3.0, reference kernels, x86",
         differs="A range of zeros has scale 0 there.",
     ),
     Provenance(
@@ -140,7 +140,7 @@ TFLITE: tuple[Provenance, ...] = (
             Source(_LITERT, f"{_KERNELS}/optimized/optimized_ops.h", "2026-08-21"),
             Source(_LITERT, f"{_KERNELS}/quantization_util.h", "2026-08-21"),
         ),
-        measured="LiteRT 2.3.0, builtin kernels, x86",
+        measured="codes of QUANTIZE, LiteRT 2.3.0, builtin kernels, x86",
         differs="The last n mod 8 values of a vector are half_away and divide_f64.",
     ),
 )
