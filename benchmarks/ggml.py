@@ -89,7 +89,7 @@ def rates(engines: dict[str, Engine], count: int, rounds: int) -> dict[str, floa
             begin = time.perf_counter()
             try:
                 run()
-            except (NotImplementedError, ValueError, TypeError):  # it cannot: a dash
+            except (NotImplementedError, ValueError, TypeError, AttributeError):  # it cannot
                 continue
             seconds = time.perf_counter() - begin
             best[engine] = min(best.get(engine, seconds), seconds)
