@@ -48,7 +48,7 @@ F32 = NDArray[np.float32]
 I32 = NDArray[np.int32]
 Bools = NDArray[np.bool_]
 
-_CHUNK = 1 << 17  # candidates compared at a time
+_CHUNK = 1 << 15  # candidates compared at a time: temporaries of that size stay in the cache
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +116,7 @@ def best_listed(
     start = 0
     while start < len(order):
         longest = int(lists.count[cells[order[min(start + 255, len(order) - 1)]]])
-        part = order[start : start + max(256, _CHUNK // longest)]
+        part = order[start : start + max(256, _CHUNK // max(longest, 64))]
         counts = lists.count[cells[part], None]
         places = np.minimum(np.arange(int(counts.max())), counts - 1)  # the last one fills up
         candidates = lists.listed[lists.first[cells[part], None] + places]
