@@ -9,7 +9,7 @@ from typing import Any
 from refquant.atlas.compare import STAGE_ORDER, Divergence, Example, atlas, diverge
 from refquant.atlas.page import LETTERS, example_words, groups, markdown, matrix
 from refquant.cli.common import Command, UsageError, need_tables, print_json, print_table
-from refquant.contracts import preset
+from refquant.contracts import PRESET_SOURCES, preset
 
 __all__ = ["COMMAND"]
 
@@ -93,6 +93,12 @@ def _print_pair(found: Divergence) -> None:
     for name, rate in (("on ties", found.rate_ties), ("on Gaussian data", found.rate_gaussian)):
         share = "-" if rate is None else f"{100 * rate:.4g} %"
         write(f"int8 codes that differ {name}: {share}\n")
+    for name in (found.a, found.b):
+        known = PRESET_SOURCES[name]
+        sources = "; ".join(map(str, known.sources))
+        write(f"\n{name}: {known.about}\n  {known.evidence}\n  {sources}\n")
+        if known.differs:
+            write(f"  not in the contract: {known.differs}\n")
 
 
 def _print_matrix(found: Sequence[Divergence]) -> None:

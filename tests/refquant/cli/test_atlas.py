@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from refquant.contracts import PRESETS
+from refquant.contracts import PRESET_SOURCES, PRESETS
 
 Refquant = Callable[..., Any]
 KEYS = {"a", "b", "differ", "example", "rate_ties", "rate_gaussian"}
@@ -30,6 +30,8 @@ def test_a_pair_is_told_with_its_smallest_inputs(refquant: Refquant) -> None:
     assert done.out.startswith("ort and torch differ\n"), done.out
     assert "x 1.54999995, scale 0.100000001, zero_point 0" in done.out, done.out
     assert "int8 codes that differ on ties" in done.out, done.out
+    for name in ("ort", "torch"):
+        assert f"\n{name}: {PRESET_SOURCES[name].about}\n" in done.out, f"who {name} is: {done.out}"
     (one,) = json.loads(refquant("atlas", "ort", "torch", "--json").out)
     assert one["example"]["given"]["x"] == pytest.approx(1.55, rel=2**-23), f"{one['example']}"
 
