@@ -1,8 +1,9 @@
 """Quantization: a float graph and a recipe make another graph.
 
-Four steps, each its own module: **fold** batch normalization into weights (`fold`), **plan** which
-nodes compute on codes (`quantize_plan`), **calibrate** (`calibrate`), **rewrite**
-(`quantize_static`, `quantize_dynamic`, `quantize_weights`). The result is validated: what this
+Steps, each its own module: **fold** batch normalization into weights (`fold`), **equalize** their
+channels if the recipe says so (`equalize`), **plan** which nodes compute on codes (`quantize_plan`),
+**calibrate** (`calibrate`), **rewrite** (`quantize_static`, `quantize_dynamic`,
+`quantize_weights`). The result is validated: what this
 function returns can be executed, written and proved not to overflow. Its bytes depend on graph,
 recipe and calibration data, and on nothing else.
 
@@ -19,6 +20,7 @@ from typing import Any
 
 from refquant.contracts import Contract, preset
 from refquant.model.calibrate import Batch, calibrate
+from refquant.model.equalize import equalize
 from refquant.model.fold import fold
 from refquant.model.graph import Graph, Node
 from refquant.model.quantize_dynamic import quantize_dynamic
@@ -53,7 +55,7 @@ def quantize(
     """
     validate(graph)
     _need_float(graph)
-    folded = fold(graph)
+    folded = _transformed(graph, recipe)
     meta = {**graph.meta, "scheme": recipe.scheme, "recipe": recipe.to_json(), "tools": _tools()}
     if recipe.scheme == "float32":
         result = replace(folded, meta=meta)
@@ -82,6 +84,15 @@ def quantize(
         rewrite = quantize_dynamic if recipe.scheme == "dynamic" else quantize_weight_only
         b = rewrite(folded, weights, contract=contract)
     return b.graph(graph.outputs, meta=meta)
+
+
+def _transformed(graph: Graph, recipe: Recipe) -> Graph:
+    """Return the folded graph, with its weights transformed as the recipe says."""
+    rules = recipe.transforms
+    if rules is None or not rules.equalize:
+        return fold(graph)
+    assert rules.sweeps is not None, "Transforms sets it"
+    return equalize(graph, sweeps=rules.sweeps, absorb_bias=rules.absorb_bias)
 
 
 def _need_float(graph: Graph) -> None:

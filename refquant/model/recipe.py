@@ -1,9 +1,10 @@
 """A recipe: how a model is to be quantized, as data.
 
-A recipe is a TOML file of at most five parts, and nothing in it is ignored:
+A recipe is a TOML file of at most six parts, and nothing in it is ignored:
 
 * ``scheme``: ``float32``, ``static``, ``full_integer``, ``dynamic`` or ``weight_only``;
 * ``contract``: the arithmetic, a preset's name (every scheme but ``float32``);
+* ``[transforms]``: what happens to the float32 weights first (none, if it is absent);
 * ``[activations]``: dtype, symmetry and observer (``static`` and ``full_integer``);
 * ``[weights]``: bits, symmetry, granularity and observer (every scheme but ``float32``);
 * ``[[override]]``: the same for the nodes whose names fit a pattern, or their exclusion.
@@ -25,6 +26,7 @@ from refquant.contracts import PRESETS
 from refquant.model.recipe_rules import (
     Activations,
     Override,
+    Transforms,
     Weights,
     check_value,
     field_names,
@@ -37,6 +39,7 @@ __all__ = [
     "Activations",
     "Override",
     "Recipe",
+    "Transforms",
     "Weights",
     "parse_recipe",
     "recipe",
@@ -45,6 +48,7 @@ __all__ = [
 
 SCHEMES = ("float32", "static", "full_integer", "dynamic", "weight_only")
 _CALIBRATED = ("static", "full_integer")
+_KEYS = ("scheme", "contract", "transforms", "activations", "weights", "override")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +61,7 @@ class Recipe:
     activations: Activations | None = None
     weights: Weights | None = None
     overrides: tuple[Override, ...] = ()
+    transforms: Transforms | None = None
 
     def __post_init__(self) -> None:
         """Refuse parts the scheme would ignore, miss, or cannot compute."""
@@ -102,6 +107,8 @@ class Recipe:
         parts: dict[str, Any] = {"name": self.name, "scheme": self.scheme}
         if self.contract is not None:
             parts["contract"] = self.contract
+        if self.transforms is not None:
+            parts["transforms"] = _plain(self.transforms)
         if self.activations is not None:
             parts["activations"] = _plain(self.activations)
         if self.weights is not None:
@@ -155,7 +162,7 @@ def parse_recipe(text: str, *, name: str) -> Recipe:
     """
     try:
         table = tomllib.loads(text)
-        known_keys("recipe", table, ("scheme", "contract", "activations", "weights", "override"))
+        known_keys("recipe", table, _KEYS)
         if "scheme" not in table:
             raise ValueError(f"scheme is missing; allowed: {listed(SCHEMES)}")
         return Recipe(
@@ -165,6 +172,7 @@ def parse_recipe(text: str, *, name: str) -> Recipe:
             activations=_table(Activations, "activations", table.get("activations")),
             weights=_table(Weights, "weights", table.get("weights")),
             overrides=_overrides(table.get("override", [])),
+            transforms=_table(Transforms, "transforms", table.get("transforms")),
         )
     except ValueError as error:  # tomllib's errors are ValueErrors, too
         raise ValueError(f"recipe {name!r}: {error}") from error

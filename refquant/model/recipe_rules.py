@@ -13,6 +13,7 @@ from refquant.calibration import OBSERVERS, observer
 __all__ = [
     "Activations",
     "Override",
+    "Transforms",
     "Weights",
     "check_value",
     "field_names",
@@ -121,6 +122,34 @@ class Override:
         if changed.get("granularity", "group") != "group":
             changed.setdefault("group_size", None)
         return replace(weights, **changed)
+
+
+@dataclass(frozen=True, slots=True)
+class Transforms:
+    """What happens to the float32 weights before they become codes (`refquant.model.equalize`).
+
+    ``sweeps`` and ``absorb_bias`` belong to ``equalize``.
+
+    >>> Transforms(sweeps=4)
+    Traceback (most recent call last):
+    ValueError: transforms.sweeps: only with equalize = true, got 4
+    """
+
+    equalize: bool = False
+    sweeps: int | None = None
+    absorb_bias: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse values that mean nothing, and ask for 20 sweeps where there is no number."""
+        check_value("transforms.equalize", self.equalize, (False, True))
+        check_value("transforms.absorb_bias", self.absorb_bias, (False, True))
+        for key, unset in (("sweeps", None), ("absorb_bias", False)):
+            if (value := getattr(self, key)) is not unset and not self.equalize:
+                raise ValueError(f"transforms.{key}: only with equalize = true, got {value!r}")
+        if self.equalize and self.sweeps is None:
+            object.__setattr__(self, "sweeps", 20)
+        if self.equalize and (type(self.sweeps) is not int or self.sweeps < 1):
+            raise ValueError(f"transforms.sweeps: an integer >= 1, got {self.sweeps!r}")
 
 
 def field_names(kind: Any) -> tuple[str, ...]:

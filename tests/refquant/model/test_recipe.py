@@ -11,6 +11,7 @@ from refquant.model.recipe import (
     Activations,
     Override,
     Recipe,
+    Transforms,
     Weights,
     parse_recipe,
     recipe,
@@ -54,7 +55,7 @@ def test_the_shipped_recipes() -> None:
     assert set(shipped) == {
         "float32", "w8a8_static_per_channel", "w8a8_static_per_tensor", "w8a8_dynamic",
         "w8_weight_only", "w4_group32_weight_only", "w8a8_tflite", "w8a8_full_integer",
-        "w2_group16_weight_only",
+        "w2_group16_weight_only", "int8_cle",
     }, sorted(shipped)  # fmt: skip
     assert {r.scheme for r in shipped.values()} == set(SCHEMES), "every scheme has a recipe"
     for name, r in shipped.items():
@@ -76,6 +77,7 @@ def test_json_says_every_default_and_parses_back() -> None:
             contract=said.get("contract"),
             activations=Activations(**said["activations"]) if "activations" in said else None,
             weights=Weights(**said["weights"]) if "weights" in said else None,
+            transforms=Transforms(**said["transforms"]) if "transforms" in said else None,
         )
         assert rebuilt == r, f"{name}: {said}"
 
@@ -141,6 +143,17 @@ ACTIVATIONS = [
 ]
 
 
+TRANSFORMS = [
+    ("equalise = true", "transforms: unknown key 'equalise' (value True); allowed: 'equalize'"),
+    ("equalize = 1", "transforms.equalize: unknown value 1; allowed: False, True"),
+    ("absorb_bias = true", "transforms.absorb_bias: only with equalize = true, got True"),
+    ("sweeps = 3", "transforms.sweeps: only with equalize = true, got 3"),
+    ("sweeps = 0", "transforms.sweeps: only with equalize = true, got 0"),
+    ("equalize = true\nsweeps = 0", "transforms.sweeps: an integer >= 1, got 0"),
+    ("equalize = true\nsweeps = true", "transforms.sweeps: an integer >= 1, got True"),
+]
+
+
 def _refused(text: str, message: str) -> None:
     with pytest.raises(ValueError, match=re.escape(message)) as caught:
         parse_recipe(text, name="bad")
@@ -163,6 +176,11 @@ def test_activations_that_mean_nothing(text: str, message: str) -> None:
     _refused(f"scheme = 'static'\ncontract = 'ort'\n[activations]\n{text}{weights}", message)
 
 
+@pytest.mark.parametrize(("text", "message"), TRANSFORMS)
+def test_transforms_that_mean_nothing(text: str, message: str) -> None:
+    _refused(f"scheme = 'float32'\n[transforms]\n{text}", message)
+
+
 @pytest.mark.parametrize("weights", ["bits = 4", "symmetric = false"])
 def test_dynamic_weights_are_symmetric_and_8_bits(weights: str) -> None:
     _refused(
@@ -181,5 +199,5 @@ def test_overrides_are_tables() -> None:
 
 
 def test_an_unknown_name_lists_the_names() -> None:
-    with pytest.raises(ValueError, match=r"unknown recipe 'w8'; there are float32, w2_"):
+    with pytest.raises(ValueError, match=r"unknown recipe 'w8'; there are float32, int8_cle, w2_"):
         recipe("w8")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from refquant.model.recipe_rules import Activations, Override, Weights
+from refquant.model.recipe_rules import Activations, Override, Transforms, Weights
 
 
 def test_the_dtype_of_codes_follows_bits_and_symmetry() -> None:
@@ -38,3 +38,10 @@ def test_options_are_those_of_the_observer() -> None:
     Activations(observer="moving_average", options={"momentum": 0.5})
     with pytest.raises(ValueError, match=r"activations.options: .* has no option 'momentum'"):
         Activations(observer="minmax", options={"momentum": 0.5})
+
+
+def test_equalization_has_sweeps_and_nothing_else_has() -> None:
+    assert Transforms(equalize=True).sweeps == 20, "the default number of sweeps"
+    assert Transforms().sweeps is None, "without equalization there is nothing to repeat"
+    with pytest.raises(ValueError, match="only with equalize"):
+        Transforms(sweeps=20)
