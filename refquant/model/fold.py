@@ -210,7 +210,7 @@ def _replaced(
     before = {name for old in swapped for name in (*old.inputs, *old.outputs)}
     used = {name for node in nodes for name in (*node.inputs, *node.outputs)}
     quants = [value.quant for value in graph.values.values() if value.quant is not None]
-    parameters = {item for quant in quants for item in (quant.scale, quant.zero_point)}
+    parameters = {item for quant in quants for item in quant.names}
     gone = before - used - parameters - set(graph.inputs) - set(graph.outputs)
     described = {name: Value("float32", tuple(a.shape)) for name, a in constants.items()}
     values = {**graph.values, **described}

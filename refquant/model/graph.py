@@ -65,32 +65,50 @@ DTYPES: Mapping[str, Dtype] = {
     "int32": _integer(32, True),
     "int16": _integer(16, True),
     "uint16": _integer(16, False),
-    "int8": _integer(8, True),
-    "uint8": _integer(8, False),
-    "int4": _integer(4, True),
-    "uint4": _integer(4, False),
-    "int2": _integer(2, True),
-    "uint2": _integer(2, False),
+    **{
+        f"{kind}{bits}": _integer(bits, kind == "int")
+        for bits in (8, 7, 6, 5, 4, 3, 2)
+        for kind in ("int", "uint")
+    },
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Quant:
-    """What codes mean: real = scale * (code - zero_point).
+    """What codes mean: real = scale * (code - zero_point), or scale * table[code].
 
-    ``scale`` is a float that is exactly a float32, or the name of a float32 constant;
-    ``zero_point`` an integer, or the name of an int32 constant; ``block_shape`` is the shape of
-    the block of elements that shares one entry of those constants (None: numbers, one block).
+    ``scale`` is a float that is exactly a float32, or the name of a constant, float32 or itself of
+    codes; ``zero_point`` an integer, or the name of an int32 or float32 constant; ``block_shape``
+    is the shape of the block of elements that shares one entry of those constants (None: numbers,
+    one block). ``table`` names the float32 constant of what each code means, ``g_idx`` the int32
+    constant that says which block of an axis each index belongs to (None: neighbours). A float zero
+    point, a table and ``g_idx`` are for weights beside float32 activations only.
     """
 
     scale: float | str
     zero_point: int | str
     block_shape: tuple[int, ...] | None = None
+    table: str | None = None
+    g_idx: str | None = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The constants that it names.
+
+        >>> Quant("w/scale", 0, (1, 32), table="nf4").names
+        ('w/scale', 'nf4')
+        """
+        fields = (self.scale, self.zero_point, self.table, self.g_idx)
+        return tuple(name for name in fields if isinstance(name, str))
 
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """A tensor's description; the first entry of ``shape`` may be ``"N"``, the batch."""
+    """A tensor's description.
+
+    The first entry of ``shape`` may be ``"N"``, the batch; any other may be ``"T"``, the length of
+    the sequences of a run.
+    """
 
     dtype: str
     shape: Shape

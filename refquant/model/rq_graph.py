@@ -43,6 +43,8 @@ def _value_to_json(value: Value) -> dict[str, Any]:
         quant: dict[str, Any] = {"scale": value.quant.scale, "zero_point": value.quant.zero_point}
         if value.quant.block_shape is not None:
             quant["block_shape"] = list(value.quant.block_shape)
+        named = {"table": value.quant.table, "g_idx": value.quant.g_idx}
+        quant |= {key: name for key, name in named.items() if name is not None}
         result["quant"] = quant
     return result
 
@@ -80,15 +82,17 @@ def graph_from_json(tree: Any, constants: Mapping[str, NDArray[Any]]) -> Graph:
 def _value(tree: Any, where: str) -> Value:
     fields = _object(tree, where, frozenset({"dtype", "shape"}), frozenset({"quant"}))
     shape = tuple(_list(fields["shape"], f"{where}.shape"))
-    if not all(_is_integer(d) or d == "N" for d in shape):
-        raise FieldError(f"{where}.shape is a list of integers, or 'N' first, got {short(shape)}")
+    if not all(_is_integer(d) or d in ("N", "T") for d in shape):
+        raise FieldError(
+            f"{where}.shape is a list of integers, or 'N' first, or 'T', got {short(shape)}"
+        )
     quant = _quant(fields["quant"], f"{where}.quant") if "quant" in fields else None
     return Value(_text(fields["dtype"], f"{where}.dtype"), shape, quant)
 
 
 def _quant(tree: Any, where: str) -> Quant:
     required = frozenset({"scale", "zero_point"})
-    fields = _object(tree, where, required, frozenset({"block_shape"}))
+    fields = _object(tree, where, required, frozenset({"block_shape", "table", "g_idx"}))
     scale, zero_point = fields["scale"], fields["zero_point"]
     if not (isinstance(scale, str | float) or _is_integer(scale)):
         raise FieldError(f"{where}.scale is a number or a constant's name, got {short(scale)}")
@@ -99,7 +103,10 @@ def _quant(tree: Any, where: str) -> Quant:
     block = None
     if "block_shape" in fields:
         block = _integers(fields["block_shape"], f"{where}.block_shape")
-    return Quant(scale if isinstance(scale, str) else float(scale), zero_point, block)
+    names = {
+        key: _text(fields[key], f"{where}.{key}") for key in ("table", "g_idx") & fields.keys()
+    }
+    return Quant(scale if isinstance(scale, str) else float(scale), zero_point, block, **names)
 
 
 def _node(tree: Any, where: str) -> Node:

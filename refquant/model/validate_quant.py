@@ -1,12 +1,16 @@
-"""What codes may mean: the rules of QUANT in docs/spec/rq-format.md, section 2."""
+"""What codes may mean: the rules of QUANT in docs/spec/rq-format.md, section 2.
+
+Here: names, blocks and rulers; tables, float zero points and ``g_idx`` in `validate_tables`.
+"""
 
 import math
 from collections.abc import Collection
 
 import numpy as np
 
-from refquant.model.graph import Graph, Quant
-from refquant.model.params import qparams_of
+from refquant.model.graph import DTYPES, Graph, Quant
+from refquant.model.params import ruler_of
+from refquant.model.validate_tables import check_floats, check_groups, check_table
 from refquant.numerics.blocks import parameter_shape
 
 __all__ = ["check_quant", "may_be_negative"]
@@ -27,25 +31,29 @@ def check_quant(graph: Graph, name: str, *, negative: Collection[str]) -> None:
         raise ValueError(f"{where} is for integer dtypes, {name!r} is float32; remove it")
     _check_blocks(graph, name, value.quant, where)
     _check_numbers(value.quant, where)
+    if isinstance(value.quant.scale, str):  # of codes, perhaps, whose meaning comes first
+        check_quant(graph, value.quant.scale, negative=())
     try:
-        qparams = qparams_of(graph, name)  # finite, normal, not 0; zero point a code of the dtype
+        check_groups(graph, name)
+        if value.quant.table is not None:
+            check_table(graph, name)
+            return
+        ruler = ruler_of(graph, name)  # finite, normal, not 0; zero point a code of the dtype
+        if ruler.kind == "float":
+            check_floats(graph, name, ruler)
     except ValueError as error:
         raise ValueError(f"{where}: {error}") from error
-    if name not in negative and (np.asarray(qparams.scale) < 0).any():
+    if name not in negative and (np.asarray(ruler.scale) < 0).any():
         raise ValueError(
             f"{where}.scale is > 0 unless the contract of every node of the value has "
-            f"negative_scale; got {np.asarray(qparams.scale).min()}"
+            f"negative_scale; got {np.asarray(ruler.scale).min()}"
         )
 
 
 def _check_blocks(graph: Graph, name: str, quant: Quant, where: str) -> None:
     shape = graph.values[name].shape
-    named = {
-        "float32": quant.scale if isinstance(quant.scale, str) else None,
-        "int32": quant.zero_point if isinstance(quant.zero_point, str) else None,
-    }
-    tensors = {dtype: item for dtype, item in named.items() if item is not None}
     block = quant.block_shape
+    tensors = [item for item in (quant.scale, quant.zero_point) if isinstance(item, str)]
     if (block is None) == bool(tensors):
         raise ValueError(f"{where}.block_shape stands with tensors and only then, got {block}")
     if block is None:
@@ -55,14 +63,30 @@ def _check_blocks(graph: Graph, name: str, quant: Quant, where: str) -> None:
             f"{where}.block_shape is {len(shape)} integers >= 1, as many as the shape, got {block}"
         )
     grid = parameter_shape(tuple(int(d) for d in shape), block)
-    for dtype, item in tensors.items():
+    for item, dtypes in ((quant.scale, ("float32",)), (quant.zero_point, ("int32", "float32"))):
+        if not isinstance(item, str):
+            continue
         array = graph.constants.get(item)
-        if array is None or graph.values[item].dtype != dtype or array.shape != grid:
+        known = array is not None and graph.values[item].dtype in dtypes
+        if item == quant.scale and array is not None:
+            known = known or _may_be_scales(graph, item)
+        if array is None or not known or array.shape != grid:
             got = "none" if array is None else f"{graph.values[item].dtype} {list(array.shape)}"
             raise ValueError(
-                f"{where} names {item!r}, a {dtype} constant of shape ceil(shape / block_shape) = "
-                f"{list(grid)}, got {got}"
+                f"{where} names {item!r}, a constant of {' or '.join(dtypes)} and of shape "
+                f"ceil(shape / block_shape) = {list(grid)}, got {got}"
             )
+
+
+def _may_be_scales(graph: Graph, name: str) -> bool:
+    """Say whether the constant is of codes, with scales of float32."""
+    value = graph.values[name]
+    if value.quant is None or DTYPES[value.dtype].bits > 8:
+        return False
+    scale = value.quant.scale
+    return not isinstance(scale, str) or (
+        scale in graph.constants and graph.values[scale].dtype == "float32"
+    )
 
 
 def _check_numbers(quant: Quant, where: str) -> None:

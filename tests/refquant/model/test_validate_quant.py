@@ -60,8 +60,8 @@ def test_good_parameters_pass(quant: Quant | None) -> None:
         (Quant("s", 0, (2, 0)), "2 integers >= 1"),
         (Quant("s", 0, (2, 2.0)), "2 integers >= 1"),  # type: ignore[arg-type]
         (Quant("s", 0, (3, 2)), r"= \[1, 3\], got float32 \[2, 3\]"),
-        (Quant("z", 0, (2, 2)), "'z', a float32 constant .* got int32"),
-        (Quant("s", "s", (2, 2)), "'s', a int32 constant .* got float32"),
+        (Quant("z", 0, (2, 2)), "'z', a constant of float32 .* got int32"),
+        (Quant(0.5, "u", (2, 2)), "'u', a constant of int32 or float32 .* got uint8"),
         (Quant("none", 0, (2, 2)), "'none', .* got none"),
         (Quant("bad", 0, (2, 2)), "finite, normal and not 0"),
         (Quant("s", "far", (2, 2)), r"zero_point must be in \[-128, 127\]"),
@@ -70,8 +70,9 @@ def test_good_parameters_pass(quant: Quant | None) -> None:
 def test_a_broken_rule_is_named(quant: Quant, message: str) -> None:
     bad, far = GRID.copy(), np.zeros((2, 3), np.int32)
     bad[1, 2], far[1, 2] = np.inf, -129
+    u = np.zeros((2, 3), np.uint8)
     with pytest.raises(ValueError, match=f"value 'w': quant.*{message}"):
-        check_quant(graph(quant, bad=bad, far=far), "w", negative=())
+        check_quant(graph(quant, bad=bad, far=far, u=u), "w", negative=())
 
 
 def test_int32_has_zero_point_0() -> None:
