@@ -161,9 +161,9 @@ def test_ranges_from_end_to_end_of_float32() -> None:
     """In float32, the product of the ranges would be 0 or infinity."""
     tiny, large = np.float32(2.0**-149), np.finfo(np.float32).max
     a, b, s = equalize_pair(Linear(f32([[tiny]]), None), Linear(f32([[tiny]]), None))
-    assert (a.weight.item(), b.weight.item(), s.item()) == (tiny, tiny, 1), "0 / 0 in float32"
+    assert (a.weight.item(), b.weight.item(), s.item()) == (float(tiny), float(tiny), 1), "0 / 0"
     a, b, _ = equalize_pair(Linear(f32([[large]]), None), Linear(f32([[large]]), None))
-    assert (a.weight.item(), b.weight.item()) == (large, large), "infinity / infinity in float32"
+    assert (a.weight.item(), b.weight.item()) == (float(large),) * 2, "infinity / infinity"
     a, b, s = equalize_pair(Linear(f32([[2.0**100]]), None), Linear(f32([[2.0**-100]]), None))
     assert (a.weight.item(), b.weight.item(), s.item()) == (1, 1, 2.0**100), "met in the middle"
 
@@ -211,7 +211,7 @@ def test_absorbing_keeps_what_is_above_c() -> None:
 
 
 WRONG = [
-    (lambda: Linear(np.ones((2, 2)), None), "weight must be float32"),
+    (lambda: Linear(np.ones((2, 2), np.float64), None), "weight must be float32"),  # type: ignore[arg-type]  # that is the test
     (lambda: Linear(f32([1, 2]), None), "weight must be float32 (outputs, inputs, ...)"),
     (lambda: Linear(np.ones((0, 2), np.float32), None), "not empty"),
     (lambda: Linear(f32([[np.nan]]), None), "finite"),
