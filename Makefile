@@ -1,6 +1,6 @@
 # The only command list. A machine needs Python 3.11 or newer, pip and make; the rest goes into .venv.
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test lint types docs conformance conformance-exhaustive atlas models arm bench assets clean
+.PHONY: help venv demo test lint types docs conformance conformance-exhaustive atlas models outsiders arm bench assets clean
 MAKEFLAGS += --no-print-directory
 
 # The first interpreter that runs and is new enough; say `make PYTHON=...` to choose another.
@@ -10,6 +10,11 @@ BIN := .venv/bin
 PROJECTS := pyproject.toml runtime/pyproject.toml conformance/pyproject.toml
 SOURCES := refquant runtime/refquant_runtime conformance/refquant_conformance
 PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+# Debian splits ensurepip off: there, the pip that is installed puts one into the environment.
+new_environment = test -n "$(PYTHON)" || { echo "make: no Python 3.11 or newer found; install one, or say make PYTHON=/path/to/python" >&2; exit 1; }; \
+	echo "making $(1) with $$($(PYTHON) --version); this takes $(2)" >&2; \
+	test -x $(1)/bin/python || $(PYTHON) -m venv $(1) >/dev/null 2>&1 || { rm -rf $(1); \
+	$(PYTHON) -m venv --without-pip $(1) && $(PYTHON) -m pip --python $(1)/bin/python install --quiet pip; }
 # Derandomized: the same examples every time. HYPOTHESIS_PROFILE=dev or nightly searches.
 PROFILE = HYPOTHESIS_PROFILE=$${HYPOTHESIS_PROFILE:-ci}
 WORKERS ?= 2
@@ -20,11 +25,7 @@ help: ## this list
 venv: .venv/.made ## .venv with all that `make test` needs, at the versions of constraints.txt
 
 .venv/.made: $(PROJECTS) constraints.txt
-	@test -n "$(PYTHON)" || { echo "make: no Python 3.11 or newer found; install one, or say make PYTHON=/path/to/python" >&2; exit 1; }
-	@echo "making .venv with $$($(PYTHON) --version); this takes a minute or two" >&2
-	@# Debian splits ensurepip off: there, the pip that is installed puts one into the environment.
-	@test -x $(BIN)/python || $(PYTHON) -m venv .venv >/dev/null 2>&1 || { rm -rf .venv; \
-		$(PYTHON) -m venv --without-pip .venv && $(PYTHON) -m pip --python $(BIN)/python install --quiet pip; }
+	@$(call new_environment,.venv,a minute or two)
 	@$(PIP) -e '.[dev]' -e runtime -e conformance
 	@touch $@
 
@@ -64,6 +65,17 @@ models: venv ## tests on real models, which it fetches first (one so far, 93 MB)
 	@$(BIN)/python examples/assets/fetch.py smollm2
 	$(PROFILE) $(BIN)/python -m pytest -q -n $(WORKERS) -m models tests/models
 
+OUTSIDERS := .venv-outsiders/bin/python
+.venv-outsiders/.made: $(PROJECTS) constraints.txt constraints-outsiders.txt
+	@$(call new_environment,.venv-outsiders,some minutes and 3 GB)
+	@$(OUTSIDERS) -m pip install --quiet --disable-pip-version-check --no-warn-conflicts -c constraints.txt -e '.[dev]' -e runtime -e conformance
+	@$(OUTSIDERS) -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-deps -r constraints-outsiders.txt || \
+		{ echo "make: not every outsider can be installed here; pip said above which and why" >&2; exit 1; }
+	@touch $@
+
+outsiders: .venv-outsiders/.made ## tests that ask PyTorch, bitsandbytes, torchao, MLX and others, in .venv-outsiders
+	$(PROFILE) $(OUTSIDERS) -m pytest -q -n $(WORKERS) --dist loadfile -m torch tests/outsiders --every-outsider
+
 arm: ## comes with a later issue: the kernels for ARM
 	@echo "make arm comes with a later issue, after 6 (the kernels for ARM)" >&2; exit 2
 
@@ -76,6 +88,6 @@ WANT ?=
 assets: venv ## real models and data into assets/, pinned by SHA-256: 450 MB, or WANT="smollm2 text"
 	@$(BIN)/python examples/assets/fetch.py $(WANT)
 
-clean: ## remove .venv, caches and what was built
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist docs/_build* docs/sg_execution_times.rst
+clean: ## remove both environments, caches and what was built
+	rm -rf .venv .venv-outsiders .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist docs/_build* docs/sg_execution_times.rst
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

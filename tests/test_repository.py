@@ -25,8 +25,8 @@ PACKAGES = {  # package -> its tests
 }
 PROJECTS = {".": "refquant", "runtime": "refquant_runtime", "conformance": "refquant_conformance"}
 TARGETS = [
-    *("venv", "demo", "test", "lint", "types", "docs"),
-    *("conformance", "conformance-exhaustive", "atlas", "models", "arm", "bench", "assets", "clean"),
+    *("venv", "demo", "test", "lint", "types", "docs", "conformance", "conformance-exhaustive"),
+    *("atlas", "models", "outsiders", "arm", "bench", "assets", "clean"),
 ]
 
 MAX_FILE_LINES, MAX_FUNCTION_LINES, MAX_README_LINES = 250, 40, 60
@@ -236,12 +236,53 @@ def test_the_makefile_has_every_target() -> None:
     assert not missing, f"`make help` does not list {missing}"
 
 
-def test_constraints_are_exact() -> None:
-    lines = (ROOT / "constraints.txt").read_text().splitlines()
-    loose = [line for line in lines if not re.match(r"#|[\w.-]+==[\w.]+$", line)]
-    assert not loose, f"constraints.txt does not pin {loose}"
-    pinned = {line.split("==")[0].lower().replace("_", "-") for line in lines if "==" in line}
+CONSTRAINTS = ["constraints.txt", "constraints-outsiders.txt"]
+
+
+def pins(name: str) -> dict[str, str]:
+    """Distribution, as pip compares names, -> version."""
+    found = re.findall(r"^([\w.-]+)==(\S+)$", (ROOT / name).read_text(), re.MULTILINE)
+    return {re.sub(r"[-_.]+", "-", dist).lower(): version for dist, version in found}
+
+
+@pytest.mark.parametrize("name", CONSTRAINTS)
+def test_constraints_are_exact(name: str) -> None:
+    lines = (ROOT / name).read_text().splitlines()
+    loose = [line for line in lines if not re.match(r"#|$|[\w.-]+==[\w.]+$", line)]
+    assert not loose, f"{name} does not pin {loose}"
+    listed = [line for line in lines if "==" in line]
+    assert len(listed) == len(pins(name)), f"{name} pins a package twice"
+
+
+def test_constraints_have_what_is_asked_for() -> None:
     extras = project(".")["project"]["optional-dependencies"]
     wanted = {re.split(r"[<>=\[]", r)[0] for extra in ("dev", "docs") for r in extras[extra]}
-    missing = {name.replace("_", "-") for name in wanted} - pinned - {"refquant"}
-    assert not missing, f"constraints.txt lacks {missing}"
+    missing = {name.replace("_", "-") for name in wanted} - set(pins("constraints.txt"))
+    assert not missing - {"refquant"}, f"constraints.txt lacks {missing}"
+
+
+def test_both_constraints_agree() -> None:
+    ours, theirs = map(pins, CONSTRAINTS)
+    differ = [n for n in ours.keys() & theirs.keys() if ours[n] != theirs[n]]
+    assert not differ, f"constraints.txt and constraints-outsiders.txt differ in {differ}"
+
+
+def outsider_tests() -> list[Path]:
+    return sorted((ROOT / "tests/outsiders").glob("test_*.py"))
+
+
+def test_outsiders_are_asked_by_their_own_target() -> None:
+    unmarked = [short(p) for p in outsider_tests() if "pytest.mark.torch" not in p.read_text()]
+    assert not unmarked, f"without `pytestmark = pytest.mark.torch` nothing runs {unmarked}"
+
+
+def test_outsiders_are_measured_at_the_versions_that_are_pinned() -> None:
+    pinned = pins("constraints-outsiders.txt")
+    pages = [*outsider_tests(), *(ROOT / "refquant/contracts").glob("presets_*.py")]
+    wrong = [
+        f"{short(page)} says {name} {version}, pinned is {pinned[name.lower()]}"
+        for page in pages
+        for name, version in re.findall(r"([A-Za-z][\w-]+) (\d+(?:\.\w+)+)", page.read_text())
+        if pinned.get(name.lower(), version) != version
+    ]
+    assert not wrong, "other versions than `make outsiders` installs:\n  " + "\n  ".join(wrong)
