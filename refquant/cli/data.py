@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from refquant.cli.common import whole_file
 from refquant.formats.affine import dequantize, quantize
 from refquant.model.ends import input_contract
-from refquant.model.graph import DTYPES, Graph, Value, has_batch
+from refquant.model.graph import DTYPES, Graph, fits, has_batch
 from refquant.model.params import qparams_of
 from refquant.model.rq import read_rq
 
@@ -100,7 +100,7 @@ def sample_count(graph: Graph, inputs: Mapping[str, NDArray[Any]]) -> int:
 
 def _check(graph: Graph, inputs: Arrays) -> int:
     """Refuse arrays that are not the graph's inputs; return the number of samples."""
-    counts = set()
+    counts, sizes = set(), dict[str, int]()
     for name in graph.inputs:
         value, array = graph.values[name], inputs[name]
         container = DTYPES[value.dtype].container
@@ -110,13 +110,14 @@ def _check(graph: Graph, inputs: Arrays) -> int:
                 f"array {name!r} must be {container}{reals if value.quant else ''}, got "
                 f"{array.dtype}; convert it with .astype({container.name!r})"
             )
-        if not _fits(value, array):
+        if not fits(value.shape, array.shape, sizes):
             raise ValueError(
                 f"array {name!r} must have shape [{', '.join(map(str, value.shape))}], "
                 f"got {list(array.shape)}; reshape it"
             )
         if value.shape[:1] == ("N",):
             counts.add(len(array))
+        sizes.pop("N", None)  # counted, and said in its own words
     if len(counts) > 1:
         raise ValueError(
             f"inputs have different numbers of samples {sorted(counts)}; make them one"
@@ -124,12 +125,6 @@ def _check(graph: Graph, inputs: Arrays) -> int:
     if 0 in counts:
         raise ValueError("holds no samples; give at least one")
     return counts.pop() if counts else 1
-
-
-def _fits(value: Value, array: NDArray[Any]) -> bool:
-    if value.shape[:1] == ("N",):
-        return array.ndim == len(value.shape) and array.shape[1:] == value.shape[1:]
-    return array.shape == value.shape
 
 
 def read_npz(path: str | os.PathLike[str], names: Collection[str]) -> Arrays:

@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 
 from refquant.calibration import Observer, observer
 from refquant.model.execute import run
-from refquant.model.graph import Graph, has_batch
+from refquant.model.graph import DTYPES, Graph, fits, has_batch
 from refquant.model.recipe import Activations
 
-__all__ = ["STEP", "Batch", "Calibrated", "calibrate"]
+__all__ = ["STEP", "Batch", "Calibrated", "calibrate", "steps"]
 
 Batch = Mapping[str, NDArray[Any]]
 
@@ -60,7 +60,7 @@ def calibrate(
     states = {name: observer(rules.observer, rules.options) for name in sorted(names)}
     hashes = {name: hashlib.sha256() for name in graph.inputs}
     samples = 0
-    for batch in _steps(graph, data):
+    for batch in steps(graph, data):
         for name, array in batch.items():
             hashes[name].update(np.ascontiguousarray(array).astype("<f4").tobytes())
         arrays = {**run(graph, batch, keep=states), **batch}
@@ -81,8 +81,15 @@ def _updated(state: Observer, name: str, array: NDArray[Any]) -> Observer:
         ) from error
 
 
-def _steps(graph: Graph, data: Batch | Iterable[Batch] | None) -> Iterator[Batch]:
-    """Cut the data into checked batches of at most `STEP` samples."""
+def steps(graph: Graph, data: Batch | Iterable[Batch] | None) -> Iterator[Batch]:
+    """Yield the data in checked batches of at most `STEP` samples; `ValueError` as `calibrate`.
+
+    >>> from refquant.model.build import Builder
+    >>> b = Builder("g")
+    >>> g = b.graph([b.node("Relu", [b.input("x", ("N", 2))], name="y")])
+    >>> [len(batch["x"]) for batch in steps(g, {"x": np.zeros((40, 2), np.float32)})]
+    [32, 8]
+    """
     if data is None:
         raise ValueError(
             "calibration data are missing: scheme static and full_integer need them; "
@@ -105,19 +112,17 @@ def _check(graph: Graph, batch: object) -> int | None:
             f"calibration must have an array for each of the inputs {sorted(graph.inputs)}, "
             f"got {got}; rename its arrays"
         )
-    samples: int | None = None
+    sizes: dict[str, int] = {}
     for name in graph.inputs:
         array, shape = batch[name], graph.values[name].shape
-        if not isinstance(array, np.ndarray) or array.dtype != np.float32:
+        dtype = DTYPES["float32" if graph.values[name].quant else graph.values[name].dtype]
+        if not isinstance(array, np.ndarray) or array.dtype != dtype.container:
             got = str(getattr(array, "dtype", type(array).__name__))
             raise ValueError(
-                f"calibration, input {name!r}: it is a float32 array, got {got}; convert it as "
-                "the model's users will"
+                f"calibration, input {name!r}: it is a {dtype.container} array, got {got}; convert "
+                "it as the model's users will"
             )
-        if shape[:1] == ("N",) and samples is None:
-            samples = len(array) if array.ndim else 0
-        expected = (samples, *shape[1:]) if shape[:1] == ("N",) else shape
-        if array.shape != expected:
+        if not fits(shape, array.shape, sizes):
             raise ValueError(
                 f"calibration, input {name!r}: its shape is {list(shape)}, samples first, and "
                 f"every input has as many, got {list(array.shape)}; reshape it"
@@ -133,4 +138,4 @@ def _check(graph: Graph, batch: object) -> int | None:
                 f"calibration, input {name!r}: it is finite, got {bad} NaN or infinity in "
                 f"{array.size} elements; remove these samples"
             )
-    return samples
+    return sizes.get("N")

@@ -7,7 +7,8 @@ over the nodes. Slow by design; a runtime that is fast is compared with this, bi
 A graph with a batch ``"N"`` is a function of one sample (docs/spec/rq-format.md, section 3). Most
 operators give the same bits for a sample whatever stands beside it, so samples go through in
 chunks. `DynamicQuantizeLinear` does not: it takes its range from all it is given. Graphs that
-contain it are run one sample at a time.
+contain it are run one sample at a time. Where there are sequences, ``"T"`` is the length of those
+that are given.
 """
 
 from collections.abc import Collection, Mapping
@@ -17,23 +18,32 @@ import numpy as np
 from numpy.typing import NDArray
 
 from refquant.model.execute_node import execute_node
-from refquant.model.graph import DTYPES, Graph, has_batch
+from refquant.model.graph import DTYPES, Graph, fits, has_batch, has_length
+from refquant.numerics.dot import check_sums
 
-__all__ = ["CHUNK", "run"]
+__all__ = ["CHUNK", "SEQUENCES", "run"]
 
-CHUNK = 250
-"""Samples at a time: memory is that of so many, however many there are."""
+CHUNK, SEQUENCES = 250, 4
+"""Samples, or sequences, at a time: memory is that of so many, however many there are."""
 
 Arrays = dict[str, NDArray[Any]]
 
 
-def run(graph: Graph, inputs: Mapping[str, NDArray[Any]], *, keep: Collection[str] = ()) -> Arrays:
+def run(
+    graph: Graph,
+    inputs: Mapping[str, NDArray[Any]],
+    *,
+    keep: Collection[str] = (),
+    sums: str = "ordered",
+) -> Arrays:
     """Return the outputs of the valid ``graph``, by name, and the values named in ``keep``.
 
     ``inputs`` has an array for each input, of its dtype and shape (codes for a quantized one); in
     place of ``"N"`` all have the same number of samples, 0 allowed. Outputs are codes where the
     output is quantized. A kept value without a batch that differs between samples (the scale of a
     `DynamicQuantizeLinear`) comes stacked, one a sample. `ValueError` says which input is wrong.
+    ``sums="blas"`` is for looking at large models, not for comparing bits: float dot products in
+    whatever order is fast here (`refquant.numerics.dot`); integer ones are exact either way.
 
     >>> from refquant.model.build import Builder
     >>> b = Builder("double")
@@ -46,27 +56,28 @@ def run(graph: Graph, inputs: Mapping[str, NDArray[Any]], *, keep: Collection[st
     for name in names:
         if name not in graph.values:
             raise ValueError(f"keep names {name!r}, which is no value of the graph; correct it")
-    samples = _check_inputs(graph, inputs)
-    if samples is None:
-        return {name: array.copy() for name, array in _walk(graph, inputs, names).items()}
-    if samples == 0:
-        return {name: _empty(graph, name) for name in names}
+    check_sums(sums)
+    sizes = _check_inputs(graph, inputs)
+    if not has_batch(graph):
+        return {name: array.copy() for name, array in _walk(graph, inputs, names, sums).items()}
+    if sizes["N"] == 0:
+        return {name: _empty(graph, name, sizes) for name in names}
     dynamic = any(node.op == "DynamicQuantizeLinear" for node in graph.nodes)
-    step = 1 if dynamic else CHUNK
+    step = 1 if dynamic else SEQUENCES if has_length(graph) else CHUNK
     parts = [
-        _walk(graph, {name: a[i : i + step] for name, a in inputs.items()}, names)
-        for i in range(0, samples, step)
+        _walk(graph, {name: a[i : i + step] for name, a in inputs.items()}, names, sums)
+        for i in range(0, sizes["N"], step)
     ]
     return {name: _join(graph, name, [part[name] for part in parts]) for name in names}
 
 
-def _walk(graph: Graph, inputs: Mapping[str, NDArray[Any]], names: list[str]) -> Arrays:
+def _walk(graph: Graph, inputs: Mapping[str, NDArray[Any]], names: list[str], sums: str) -> Arrays:
     """Execute every node once; drop each value after its last use."""
     arrays: Arrays = {**graph.constants, **inputs}
     last = {name: i for i, node in enumerate(graph.nodes) for name in node.inputs}
     for i, node in enumerate(graph.nodes):
         results = execute_node(
-            graph, node, [arrays[name] if name else None for name in node.inputs]
+            graph, node, [arrays[name] if name else None for name in node.inputs], sums=sums
         )
         arrays.update(zip(node.outputs, results, strict=True))
         for name in {*node.inputs, *node.outputs}.difference(names):
@@ -75,13 +86,13 @@ def _walk(graph: Graph, inputs: Mapping[str, NDArray[Any]], names: list[str]) ->
     return {name: arrays[name] for name in names}
 
 
-def _check_inputs(graph: Graph, inputs: Mapping[str, NDArray[Any]]) -> int | None:
-    """Return the number of samples, None for a graph without a batch."""
+def _check_inputs(graph: Graph, inputs: Mapping[str, NDArray[Any]]) -> dict[str, int]:
+    """Return the number of samples, N, and the length of the sequences, T, if there are any."""
     if inputs.keys() != set(graph.inputs):
         raise ValueError(
             f"inputs must be exactly {sorted(graph.inputs)}, got {sorted(inputs)}; rename them"
         )
-    samples: int | None = None
+    sizes: dict[str, int] = {}
     for name in graph.inputs:
         value, array = graph.values[name], inputs[name]
         container = DTYPES[value.dtype].container
@@ -90,25 +101,26 @@ def _check_inputs(graph: Graph, inputs: Mapping[str, NDArray[Any]]) -> int | Non
             raise ValueError(
                 f"input {name!r} must be an array of {container}, got {got}; convert it"
             )
-        batched = value.shape[:1] == ("N",)
-        if batched and array.ndim and samples is None:
-            samples = array.shape[0]
-        expected = (samples, *value.shape[1:]) if batched else value.shape
-        if array.shape != expected:
+        if not fits(value.shape, array.shape, sizes):
+            known = ", ".join(f"{d} = {sizes[d]}" for d in ("N", "T") if d in sizes)
+            known = f" with {known}" if known and not set(value.shape).isdisjoint(sizes) else ""
             raise ValueError(
-                f"input {name!r} must have shape {list(value.shape)}"
-                f"{f' with N = {samples}' if batched else ''}, got {list(array.shape)}; reshape it"
+                f"input {name!r} must have shape {list(value.shape)}{known}, "
+                f"got {list(array.shape)}; reshape it"
             )
-    return samples if has_batch(graph) else None
+        if sizes.get("T") == 0:
+            raise ValueError(f"input {name!r} must have at least one step, got {list(array.shape)}")
+    return sizes
 
 
-def _empty(graph: Graph, name: str) -> NDArray[Any]:
+def _empty(graph: Graph, name: str, sizes: Mapping[str, int]) -> NDArray[Any]:
     """Return what no samples give."""
     if name in graph.constants:
         return graph.constants[name]
     shape = graph.values[name].shape
     rest = shape[1:] if shape[:1] == ("N",) else shape  # without a batch: stacked, see `run`
-    return np.empty((0, *(int(d) for d in rest)), DTYPES[graph.values[name].dtype].container)
+    own = (sizes[d] if isinstance(d, str) else d for d in rest)
+    return np.empty((0, *own), DTYPES[graph.values[name].dtype].container)
 
 
 def _join(graph: Graph, name: str, parts: list[NDArray[Any]]) -> NDArray[Any]:

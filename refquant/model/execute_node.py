@@ -1,20 +1,18 @@
 """One node: from operator name and operands to the function of `refquant.ops` that computes it.
 
-The table says it all: an operator is a function of `_Call`, which holds the node, its operands and
-where to look up parameters. Whether a node computes in float32 or on codes is decided by its
-output's ``quant``, as the operator's rules have made sure (`refquant.model.validate`).
+The table says it all: an operator is a function of `Call`. Whether a node computes in float32 or on
+codes is decided by its output's ``quant``, as the operator's rules have made sure
+(`refquant.model.validate`).
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from numpy.typing import NDArray
 
-from refquant.contracts import Contract
-from refquant.formats.qparams import QParams
+from refquant.model.execute_call import Call
+from refquant.model.execute_sequence import SEQUENCE
 from refquant.model.graph import Graph, Node
-from refquant.model.params import qparams_of
 from refquant.ops import (
     conv,
     elementwise,
@@ -32,108 +30,42 @@ __all__ = ["execute_node"]
 Array = NDArray[Any]
 
 
-@dataclass(frozen=True, slots=True)
-class _Call:
-    graph: Graph
-    node: Node
-    operands: Sequence[Array | None]
-
-    def operand(self, index: int) -> Array:
-        """Return a required operand."""
-        array = self.operands[index]
-        assert array is not None, "validated: the input is there"
-        return array
-
-    def optional(self, index: int) -> Array | None:
-        return self.operands[index] if index < len(self.operands) else None
-
-    @property
-    def contract(self) -> Contract:
-        assert self.node.contract is not None, "validated: integer arithmetic has a contract"
-        return self.graph.contracts[self.node.contract]
-
-    @property
-    def quantized(self) -> bool:
-        return self.graph.values[self.node.outputs[0]].quant is not None
-
-    def x(self, index: int = 0) -> QParams:
-        return qparams_of(self.graph, self.node.inputs[index])
-
-    @property
-    def y(self) -> QParams:
-        return qparams_of(self.graph, self.node.outputs[0])
-
-    def attributes(self, *names: str) -> dict[str, Any]:
-        """Return those of ``names`` that the node has; the functions have ONNX's defaults."""
-        return {name: self.node.attributes[name] for name in names if name in self.node.attributes}
-
-    @property
-    def clamps(self) -> dict[str, Any]:
-        return self.attributes("clamp_min", "clamp_max")
-
-    @property
-    def window(self) -> dict[str, Any]:
-        return self.attributes("strides", "pads", "dilations", "group")
-
-    @property
-    def pool(self) -> dict[str, Any]:
-        return self.attributes("kernel_shape", "strides", "pads", "count_include_pad")
-
-    def weight(self) -> Array:
-        """Return the float32 weight of a float32 node, dequantized if it is of codes."""
-        w = self.operand(1)
-        if self.graph.values[self.node.inputs[1]].quant is None:
-            return w
-        return quantize_linear.dequantize_linear(w, self.x(1))
-
-    def three(self) -> dict[str, Any]:
-        """Return the parameters of x, w, y and the contract."""
-        return {
-            "x_qparams": self.x(),
-            "w_qparams": self.x(1),
-            "y_qparams": self.y,
-            "contract": self.contract,
-        }
-
-    def two(self) -> dict[str, Any]:
-        """Return the parameters of x and y and the contract."""
-        return {"x_qparams": self.x(), "y_qparams": self.y, "contract": self.contract}
-
-
-def execute_node(graph: Graph, node: Node, operands: Sequence[Array | None]) -> tuple[Array, ...]:
+def execute_node(
+    graph: Graph, node: Node, operands: Sequence[Array | None], *, sums: str = "ordered"
+) -> tuple[Array, ...]:
     """Return the outputs of ``node`` for these arrays, one an input (None: absent)."""
-    result = _TABLE[node.op](_Call(graph, node, operands))
+    result = _TABLE[node.op](Call(graph, node, operands, sums))
     return result if isinstance(result, tuple) else (result,)
 
 
-def _conv(c: _Call) -> Array:
+def _conv(c: Call) -> Array:
     x, bias = c.operand(0), c.optional(2)
     if c.quantized:
         w = c.operand(1)
         return conv.conv_quantized(x, w, bias, **c.three(), **c.window, **c.clamps)
-    return conv.conv_f32(x, c.weight(), bias, **c.window)
+    return conv.conv_f32(x, c.weight(), bias, **c.window, sums=c.sums)
 
 
-def _gemm(c: _Call) -> Array:
+def _gemm(c: Call) -> Array:
     x, bias = c.operand(0), c.optional(2)
     trans_b = int(c.attributes("transB").get("transB", 0))
     if c.quantized:
         w = c.operand(1)
         return matmul.gemm_quantized(x, w, bias, trans_b=trans_b, **c.three(), **c.clamps)
-    return matmul.gemm_f32(x, c.weight(), bias, trans_b=trans_b)
+    return matmul.gemm_f32(x, c.weight(), bias, trans_b=trans_b, sums=c.sums)
 
 
-def _matmul(c: _Call) -> Array:
+def _matmul(c: Call) -> Array:
     if c.quantized:
         x, w, bias = c.operand(0), c.operand(1), c.optional(2)
         return matmul.matmul_quantized(x, w, bias, **c.three(), **c.clamps)
-    return matmul.matmul_f32(c.operand(0), c.weight())
+    return matmul.matmul_f32(c.operand(0), c.weight(), sums=c.sums)
 
 
 def _binary(
     real: Callable[[Array, Array], Array], codes: Callable[..., Array] | None = None
-) -> Callable[[_Call], Array]:
-    def call(c: _Call) -> Array:
+) -> Callable[[Call], Array]:
+    def call(c: Call) -> Array:
         a, b = c.operand(0), c.operand(1)
         if not c.quantized or codes is None:
             return real(a, b)
@@ -143,7 +75,7 @@ def _binary(
     return call
 
 
-def _unary(c: _Call) -> Array:
+def _unary(c: Call) -> Array:
     x, table = c.operand(0), c.optional(1)
     if table is not None:
         return unary.apply_table(x, table)
@@ -154,44 +86,44 @@ def _unary(c: _Call) -> Array:
     return unary.apply_unary(c.node.op, x, c.node.attributes)
 
 
-def _softmax(c: _Call) -> Array:
+def _softmax(c: Call) -> Array:
     axis = c.attributes("axis")
     if c.quantized:
         return softmax.softmax_quantized(c.operand(0), **c.two(), **axis)
     return softmax.softmax_f32(c.operand(0), **axis)
 
 
-def _average_pool(c: _Call) -> Array:
+def _average_pool(c: Call) -> Array:
     if c.quantized:
         return pool.average_pool_quantized(c.operand(0), **c.two(), **c.pool, **c.clamps)
     return pool.average_pool_f32(c.operand(0), **c.pool)
 
 
-def _global_average_pool(c: _Call) -> Array:
+def _global_average_pool(c: Call) -> Array:
     if c.quantized:
         return pool.global_average_pool_quantized(c.operand(0), **c.two(), **c.clamps)
     return pool.global_average_pool_f32(c.operand(0))
 
 
-def _pad(c: _Call) -> Array:
+def _pad(c: Call) -> Array:
     attributes = c.attributes("pads", "value")
     if c.quantized:
         return movement.pad_quantized(c.operand(0), c.x(), **attributes)
     return movement.pad(c.operand(0), **attributes)
 
 
-def _concat(c: _Call) -> Array:
+def _concat(c: Call) -> Array:
     arrays = [c.operand(i) for i in range(len(c.operands))]
     return movement.concat(arrays, **c.attributes("axis"))
 
 
-def _batch_normalization(c: _Call) -> Array:
+def _batch_normalization(c: Call) -> Array:
     parameters = [c.operand(i) for i in range(5)]
     return normalization.batch_normalization(*parameters, **c.attributes("epsilon"))
 
 
-def _integer(function: Callable[..., Array], *, window: bool) -> Callable[[_Call], Array]:
-    def call(c: _Call) -> Array:
+def _integer(function: Callable[..., Array], *, window: bool) -> Callable[[Call], Array]:
+    def call(c: Call) -> Array:
         zeros = {"x_zero_point": c.optional(2), "w_zero_point": c.optional(3)}
         given = {name: array for name, array in zeros.items() if array is not None}
         return function(c.operand(0), c.operand(1), **given, **(c.window if window else {}))
@@ -199,8 +131,8 @@ def _integer(function: Callable[..., Array], *, window: bool) -> Callable[[_Call
     return call
 
 
-def _to_float(function: Callable[..., Array], *, window: bool) -> Callable[[_Call], Array]:
-    def call(c: _Call) -> Array:
+def _to_float(function: Callable[..., Array], *, window: bool) -> Callable[[Call], Array]:
+    def call(c: Call) -> Array:
         return function(
             c.operand(0),
             c.operand(1),
@@ -214,8 +146,9 @@ def _to_float(function: Callable[..., Array], *, window: bool) -> Callable[[_Cal
     return call
 
 
-_TABLE: Mapping[str, Callable[[_Call], Array | tuple[Array, ...]]] = {
+_TABLE: Mapping[str, Callable[[Call], Array | tuple[Array, ...]]] = {
     **dict.fromkeys(unary.UNARY, _unary),
+    **SEQUENCE,
     "Conv": _conv,
     "Gemm": _gemm,
     "MatMul": _matmul,
@@ -238,7 +171,7 @@ _TABLE: Mapping[str, Callable[[_Call], Array | tuple[Array, ...]]] = {
     "Identity": lambda c: c.operand(0),
     "BatchNormalization": _batch_normalization,
     "QuantizeLinear": lambda c: quantize_linear.quantize_linear(c.operand(0), c.y, c.contract),
-    "DequantizeLinear": lambda c: quantize_linear.dequantize_linear(c.operand(0), c.x()),
+    "DequantizeLinear": lambda c: c.weight(0),
     "DynamicQuantizeLinear": lambda c: quantize_linear.dynamic_quantize_linear(
         c.operand(0), c.contract
     ),

@@ -10,7 +10,7 @@ A `Graph` is what a `.rq` file says (docs/spec/rq-format.md, section 2), held in
 
 There is no behaviour here: `refquant.model.validate` says which graphs are meaningful,
 `refquant.model.execute` what they compute. Left out: control flow, sub-graphs, dynamic shapes
-other than the batch.
+other than the batch ``"N"`` and the length ``"T"`` of a sequence.
 """
 
 from collections.abc import Mapping, Sequence
@@ -32,7 +32,9 @@ __all__ = [
     "Shape",
     "Value",
     "dependents",
+    "fits",
     "has_batch",
+    "has_length",
     "names_of",
 ]
 
@@ -191,6 +193,29 @@ def has_batch(graph: Graph) -> bool:
     True
     """
     return any(graph.values[name].shape[:1] == ("N",) for name in graph.inputs)
+
+
+def has_length(graph: Graph) -> bool:
+    """Say whether an input has an axis ``"T"``: the graph takes sequences of any length.
+
+    >>> x = Value("float32", ("N", "T", 2))
+    >>> has_length(Graph("g", ("x",), ("x",), {"x": x}, (), {}, {}, {}))
+    True
+    """
+    return any("T" in graph.values[name].shape for name in graph.inputs)
+
+
+def fits(shape: Shape, got: Sequence[int], sizes: dict[str, int]) -> bool:
+    """Say whether an array of shape ``got`` is one of ``shape``; ``sizes`` learns new letters.
+
+    >>> sizes = {"N": 3}
+    >>> fits(("N", "T", 4), (3, 7, 4), sizes), sizes
+    (True, {'N': 3, 'T': 7})
+    """
+    return len(shape) == len(got) and all(
+        (sizes.setdefault(d, n) if isinstance(d, str) else d) == n
+        for d, n in zip(shape, got, strict=True)
+    )
 
 
 def dependents(nodes: Sequence[Node], inputs: Sequence[str]) -> frozenset[str]:

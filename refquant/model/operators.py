@@ -10,7 +10,16 @@ from dataclasses import dataclass, field
 
 from refquant.model.graph import Attribute, Node
 
-__all__ = ["DYNAMIC", "MOVEMENT", "OPERATORS", "UNARY", "Operator", "check_signature"]
+__all__ = [
+    "DYNAMIC",
+    "MOVEMENT",
+    "OPERATORS",
+    "UNARY",
+    "VERSION_2",
+    "WEIGHTS",
+    "Operator",
+    "check_signature",
+]
 
 Kind = str | tuple[int | str, ...]
 
@@ -46,7 +55,7 @@ UNARY: Mapping[str, Mapping[str, Kind]] = {
     "Elu": {"alpha": "float"},
     "Erf": {},
     "Exp": {},
-    "Gelu": {},
+    "Gelu": {"approximate": ("none", "tanh")},
     "HardSigmoid": {"alpha": "float", "beta": "float"},
     "HardSwish": {},
     "LeakyRelu": {"alpha": "float"},
@@ -68,6 +77,9 @@ MOVEMENT = frozenset(
         "Transpose",
         "Concat",
         "Pad",
+        "Slice",
+        "Squeeze",
+        "Unsqueeze",
         "Identity",
         "MaxPool",
         "GlobalMaxPool",
@@ -83,7 +95,55 @@ DYNAMIC = frozenset(
     }
 )
 
+_AXES = frozenset({"axes"})
+_REDUCE = Operator(1, 1, attributes={"axes": "ints", "keepdims": (0, 1)}, required=_AXES)
+_HEADS: Mapping[str, Kind] = {"q_num_heads": "int", "kv_num_heads": "int"}
+_ATTENTION: Mapping[str, Kind] = {**_HEADS, "is_causal": (0, 1), "scale": "float"}
+_ROTARY: Mapping[str, Kind] = {"num_heads": "int", "rotary_embedding_dim": "int"}
+_WALK: Mapping[str, Kind] = {
+    "direction": ("forward", "reverse", "bidirectional"),
+    "hidden_size": "int",
+    "layout": (1,),
+}
+_SIZED = frozenset({"hidden_size", "layout"})
+
+# docs/spec/operators.md, section 7: operators of files that say refquant/2.
+SEQUENCE: Mapping[str, Operator] = {
+    "Cast": Operator(1, 1, attributes={"to": (1,)}, required=frozenset({"to"})),
+    "Gather": Operator(2, 2, attributes={"axis": (0,)}),
+    "LayerNormalization": Operator(2, 3, attributes={"axis": "int", "epsilon": "float"}),
+    "RMSNormalization": Operator(2, 2, attributes={"axis": "int", "epsilon": "float"}),
+    "Attention": Operator(3, 4, attributes=_ATTENTION),
+    "RotaryEmbedding": Operator(4, 4, attributes={**_ROTARY, "interleaved": (0, 1)}),
+    "GRU": Operator(
+        3, 6, outputs=2, attributes={**_WALK, "linear_before_reset": (0, 1)}, required=_SIZED
+    ),
+    "LSTM": Operator(3, 7, outputs=3, attributes=_WALK, required=_SIZED),
+    "ReduceMean": _REDUCE,
+    "ReduceSum": _REDUCE,
+    "Slice": Operator(
+        1,
+        1,
+        attributes={"starts": "ints", "ends": "ints", "axes": "ints"},
+        required=frozenset({"starts", "ends", "axes"}),
+    ),
+    "Squeeze": Operator(1, 1, attributes={"axes": "ints"}, required=_AXES),
+    "Unsqueeze": Operator(1, 1, attributes={"axes": "ints"}, required=_AXES),
+}
+VERSION_2 = frozenset(SEQUENCE)
+
+WEIGHTS: Mapping[str, tuple[int, ...]] = {
+    "Conv": (1,),
+    "Gemm": (1,),
+    "MatMul": (1,),
+    "Gather": (0,),
+    "GRU": (1, 2),
+    "LSTM": (1, 2),
+}
+"""The inputs that may be constants of codes beside float32 activations: weight-only."""
+
 OPERATORS: Mapping[str, Operator] = {
+    **SEQUENCE,
     "Conv": Operator(2, 3, attributes=_CONV, fused=True),
     "Gemm": Operator(2, 3, attributes=_GEMM, fused=True),
     "MatMul": Operator(2, 3, fused=True),

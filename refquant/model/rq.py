@@ -23,15 +23,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from refquant.model.graph import DTYPES, Graph
+from refquant.model.operators import VERSION_2
 from refquant.model.rq_container import decode, encode, little_endian, physical_name, short
 from refquant.model.rq_graph import graph_from_json, graph_to_json
 from refquant.model.rq_json import dumps, loads
 from refquant.model.validate import constant_shape, validate
+from refquant.model.validate_tables import needs_version_2
 from refquant.numerics.packing import pack, unpack
 
-__all__ = ["FORMAT", "RqFormatError", "parse_rq", "read_rq", "rq_bytes", "write_rq"]
+__all__ = ["FORMATS", "RqFormatError", "parse_rq", "read_rq", "rq_bytes", "write_rq"]
 
-FORMAT = "refquant/1"
+FORMATS = ("refquant/1", "refquant/2")
+"""The versions: a file says the first that has all it needs (docs/spec/rq-format.md, section 5)."""
 
 
 class RqFormatError(ValueError):
@@ -92,6 +95,11 @@ def parse_rq(data: bytes, *, name: str) -> Graph:
         constants = {key: _logical(described, key, array) for key, array in tensors.items()}
         graph = replace(described, constants=constants)
         validate(graph)
+        if _version(graph) > metadata["format"]:
+            raise RqFormatError(
+                f"__metadata__.format is {metadata['format']!r}, the graph needs "
+                f"{_version(graph)!r}: {_second(graph)}"
+            )
     except ValueError as error:  # all of ours are; `from error` keeps the layer that refused
         # Rules are checked for graphs made by hand, too; of a file, the remedy is its writer's.
         remedy = "" if "; " in str(error) else "; correct what wrote the file, and write it again"
@@ -105,11 +113,28 @@ def _chunks(graph: Graph) -> Iterator[bytes]:
     tensors = {name: _physical(graph, name) for name in graph.constants}
     digests = {name: _digest(array) for name, array in tensors.items()}
     metadata = {
-        "format": FORMAT,
+        "format": _version(graph),
         "graph": dumps(graph_to_json(graph)),
         "sha256": dumps(digests),
     }
     return encode(tensors, metadata)
+
+
+def _version(graph: Graph) -> str:
+    return FORMATS[1] if _second(graph) else FORMATS[0]
+
+
+def _second(graph: Graph) -> str:
+    """Say what the graph has that only version 2 has, nothing if all of it is of version 1."""
+    for name, value in graph.values.items():
+        if "T" in value.shape:
+            return f"value {name!r} has a length T"
+        if needs_version_2(graph, name):
+            return f"value {name!r} has a dtype, table, g_idx or scale of version 2"
+    for node in graph.nodes:
+        if node.op in VERSION_2 or "approximate" in node.attributes:
+            return f"node {node.name!r} ({node.op})"
+    return ""
 
 
 def _physical(graph: Graph, name: str) -> NDArray[Any]:
@@ -145,9 +170,9 @@ def _logical(graph: Graph, name: str, array: NDArray[Any]) -> NDArray[Any]:
 
 def _check_metadata(metadata: Mapping[str, str]) -> None:
     expected = {"format", "graph", "sha256"}
-    if metadata.get("format") != FORMAT:
+    if metadata.get("format") not in FORMATS:
         raise RqFormatError(
-            f"__metadata__.format is {FORMAT!r}, got {short(metadata.get('format'))}; "
+            f"__metadata__.format is one of {list(FORMATS)}, got {short(metadata.get('format'))}; "
             "read it with the version of refquant that wrote it"
         )
     for key in sorted(expected.symmetric_difference(metadata)):

@@ -1,6 +1,7 @@
 """Shape inference: the shape of an operator's outputs from those of its inputs.
 
-A shape is a tuple of integers; its first entry may be ``"N"``, the batch, which equals only itself.
+A shape is a tuple of integers; its first entry may be ``"N"``, the batch, which equals only itself;
+so does ``"T"``, the length of a sequence, which may stand anywhere and be summed over.
 A graph with ``"N"`` is a function of one sample (docs/spec/rq-format.md, section 3), so what would
 mix samples, or move the batch from its place, has no shape here and is refused:
 
@@ -15,7 +16,7 @@ Source: ONNX operators of the same names; broadcasting is NumPy's.
 import math
 from collections.abc import Callable, Mapping, Sequence
 
-from refquant.model import shapes_compute, shapes_layout
+from refquant.model import shapes_compute, shapes_layout, shapes_sequence
 from refquant.model.graph import Shape
 from refquant.model.operators import UNARY
 from refquant.model.shapes_common import Attributes, joined, need, sizes
@@ -40,6 +41,8 @@ def infer_shapes(op: str, shapes: Shapes, attributes: Attributes) -> tuple[Shape
     present = [shape for shape in shapes if shape is not None]
     if op in ("MatMulInteger", "ConvInteger", "MatMulIntegerToFloat", "ConvIntegerToFloat"):
         results = shapes_compute.product_of_codes(op, shapes, attributes)
+    elif op in _WITH_ABSENT:
+        results = _WITH_ABSENT[op](op, shapes, attributes)
     else:
         results = _RULES[op](op, present, attributes)
     for result in results:
@@ -81,6 +84,12 @@ def _dynamic(op: str, shapes: Sequence[Shape], attributes: Attributes) -> tuple[
     return (shapes[0], (), ())
 
 
+# An absent input among others: these rules count places.
+_WITH_ABSENT: Mapping[str, Callable[[str, Shapes, Attributes], tuple[Shape, ...]]] = {
+    "Attention": shapes_sequence.attention,
+    "GRU": shapes_sequence.recurrent,
+    "LSTM": shapes_sequence.recurrent,
+}
 _RULES: Mapping[str, Rule] = {
     **dict.fromkeys(UNARY, _unary),
     **dict.fromkeys(("Add", "Sub", "Mul", "Div"), _binary),
@@ -97,5 +106,13 @@ _RULES: Mapping[str, Rule] = {
     "Concat": shapes_layout.concat,
     "Pad": shapes_layout.pad,
     "BatchNormalization": shapes_compute.batch_norm,
+    "Slice": shapes_layout.slice_axes,
+    "Squeeze": shapes_layout.squeeze,
+    "Unsqueeze": shapes_layout.unsqueeze,
+    "Cast": _same,
+    "Gather": shapes_sequence.gather,
+    **dict.fromkeys(("LayerNormalization", "RMSNormalization"), shapes_sequence.normalization),
+    "RotaryEmbedding": shapes_sequence.rotary,
+    **dict.fromkeys(("ReduceMean", "ReduceSum"), shapes_sequence.reduction),
     "DynamicQuantizeLinear": _dynamic,
 }

@@ -4,7 +4,17 @@ from collections.abc import Mapping
 
 from refquant.model.graph import Attribute, Shape
 
-__all__ = ["Attributes", "axis_of", "fixed", "integer", "ints", "joined", "need", "sizes"]
+__all__ = [
+    "Attributes",
+    "axis_of",
+    "fixed",
+    "integer",
+    "ints",
+    "joined",
+    "need",
+    "sizes",
+    "within",
+]
 
 Attributes = Mapping[str, Attribute]
 
@@ -24,15 +34,23 @@ def joined(op: str, a: Shape, b: Shape) -> Shape:
 
 
 def sizes(shape: Shape) -> tuple[int, ...]:
-    """Return the shape with 1 sample in the batch."""
-    return tuple(1 if d == "N" else int(d) for d in shape)
+    """Return the shape with 1 sample in the batch, and sequences of 1 step."""
+    return tuple(1 if d in ("N", "T") else int(d) for d in shape)
 
 
 def fixed(op: str, what: str, dims: Shape) -> tuple[int, ...]:
     """Return ``dims`` as integers; refuse a sum or a window along the batch."""
+    within(op, what, dims)
+    if "T" in dims:
+        raise ValueError(f"{op}: {what} {list(dims)} needs a number, and T is one in a run only")
+    return tuple(int(d) for d in dims)
+
+
+def within(op: str, what: str, dims: Shape) -> Shape:
+    """Return ``dims``, a sample's own, whose length may be that of a sequence."""
     if "N" in dims:
         raise ValueError(f"{op}: {what} {list(dims)} runs along the batch N, which mixes samples")
-    return tuple(int(d) for d in dims)
+    return dims
 
 
 def ints(attributes: Attributes, name: str) -> tuple[int, ...] | None:

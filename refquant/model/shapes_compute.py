@@ -6,7 +6,16 @@ Each rule takes the operator's name (for errors), the shapes of its inputs and i
 from collections.abc import Sequence
 
 from refquant.model.graph import Shape
-from refquant.model.shapes_common import Attributes, axis_of, fixed, integer, ints, joined, need
+from refquant.model.shapes_common import (
+    Attributes,
+    axis_of,
+    fixed,
+    integer,
+    ints,
+    joined,
+    need,
+    within,
+)
 from refquant.ops.windows import plan_window
 
 __all__ = [
@@ -32,7 +41,7 @@ def conv(op: str, shapes: Shapes, attributes: Attributes) -> tuple[Shape, ...]:
             f"{op}: x is (N, C, L) or (N, C, H, W) and w has as many axes, "
             f"got {list(x)} and {list(w)}"
         )
-    channels, out_channels = int(x[1]), w[0]
+    (channels,), out_channels = fixed(op, "the channels", x[1:2]), w[0]
     if group < 1 or channels < 1 or out_channels < 1 or channels % group or out_channels % group:
         raise ValueError(
             f"{op}: group divides the channels, got {group} for {channels} in, {out_channels} out"
@@ -76,7 +85,7 @@ def matmul(op: str, shapes: Shapes, attributes: Attributes) -> tuple[Shape, ...]
             f"{op}: the operands are (..., M, K) and (..., K, N) with K, N >= 1, "
             f"got {list(x)} and {list(w)}"
         )
-    fixed(op, "the sum over", x[-1:])
+    within(op, "the sum over", x[-1:])
     result = (*joined(op, x[:-2], w[:-2]), x[-2], w[-1])
     if len(shapes) == 3:
         need(op, "the bias", shapes[2], result[-1:])
@@ -142,6 +151,6 @@ def batch_norm(op: str, shapes: Shapes, attributes: Attributes) -> tuple[Shape, 
 def softmax(op: str, shapes: Shapes, attributes: Attributes) -> tuple[Shape, ...]:
     """Return the shape of x; the axis must not be the batch, nor empty."""
     axis = axis_of(op, shapes[0], integer(attributes, "axis", -1))
-    if 0 in fixed(op, "the sum over", shapes[0][axis : axis + 1]):
+    if 0 in within(op, "the sum over", shapes[0][axis : axis + 1]):
         raise ValueError(f"{op}: axis {axis} of {list(shapes[0])} is empty")
     return (shapes[0],)

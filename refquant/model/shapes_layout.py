@@ -1,4 +1,4 @@
-"""Shapes of operators that only move elements: Reshape, Flatten, Transpose, Concat, Pad.
+"""Shapes of operators that only move elements: Reshape, Transpose, Slice and kin.
 
 Each rule takes the operator's name (for errors), the shapes of its inputs and its attributes.
 """
@@ -9,7 +9,16 @@ from collections.abc import Sequence
 from refquant.model.graph import Shape
 from refquant.model.shapes_common import Attributes, axis_of, fixed, integer, ints, sizes
 
-__all__ = ["concat", "flatten", "pad", "reshape", "transpose"]
+__all__ = [
+    "concat",
+    "flatten",
+    "pad",
+    "reshape",
+    "slice_axes",
+    "squeeze",
+    "transpose",
+    "unsqueeze",
+]
 
 Shapes = Sequence[Shape]
 
@@ -33,6 +42,8 @@ def reshape(op: str, shapes: Shapes, attributes: Attributes) -> tuple[Shape, ...
         if rest == 0 or total % rest:
             raise ValueError(f"{op}: -1 in {list(target)} has no size for {list(x)}")
         result[result.index(-1)] = total // rest
+    if result.count("T") != x.count("T"):
+        raise ValueError(f"{op}: T is copied with 0 or stays out, got {list(target)} for {list(x)}")
     if math.prod(sizes(tuple(result))) != total:
         raise ValueError(f"{op}: {list(x)} and {list(target)} have different numbers of elements")
     return (tuple(result),)
@@ -76,6 +87,47 @@ def pad(op: str, shapes: Shapes, attributes: Attributes) -> tuple[Shape, ...]:
     if len(pads) != 2 * len(x) or any(pad < 0 for pad in pads):
         raise ValueError(f"{op}: pads are {2 * len(x)} integers >= 0, got {list(pads)}")
     added = [begin + end for begin, end in zip(pads[: len(x)], pads[len(x) :], strict=True)]
-    if "N" in x[:1] and added[0]:
-        raise ValueError(f"{op}: the batch N cannot be padded, got pads {list(pads)}")
+    for d, a in zip(x, added, strict=True):
+        if a and isinstance(d, str):
+            what = "batch" if d == "N" else "length"
+            raise ValueError(f"{op}: the {what} {d} cannot be padded, got pads {list(pads)}")
     return (tuple(d if isinstance(d, str) else d + a for d, a in zip(x, added, strict=True)),)
+
+
+def slice_axes(op: str, shapes: Shapes, attributes: Attributes) -> tuple[Shape, ...]:
+    """Return the shape of the part."""
+    x, result = shapes[0], list(shapes[0])
+    starts, ends = ints(attributes, "starts") or (), ints(attributes, "ends") or ()
+    axes = _axes(op, ints(attributes, "axes") or (), x)
+    if not len(starts) == len(ends) == len(axes):
+        raise ValueError(f"{op}: starts, ends and axes are as many, got {dict(attributes)}")
+    for axis, start, end in zip(axes, starts, ends, strict=True):
+        (size,) = fixed(op, "the axis of", x[axis : axis + 1])
+        result[axis] = len(range(size)[start:end])
+    return (tuple(result),)
+
+
+def unsqueeze(op: str, shapes: Shapes, attributes: Attributes) -> tuple[Shape, ...]:
+    """Return the shape with axes of length 1 more."""
+    axes = ints(attributes, "axes") or ()
+    rank = len(shapes[0]) + len(axes)
+    if rank > 6:
+        raise ValueError(f"{op}: a shape has at most 6 axes, got {rank}")
+    places = _axes(op, axes, (1,) * rank)
+    rest = iter(shapes[0])
+    return (tuple(1 if i in places else next(rest) for i in range(rank)),)
+
+
+def squeeze(op: str, shapes: Shapes, attributes: Attributes) -> tuple[Shape, ...]:
+    """Return the shape without some axes of length 1."""
+    places = _axes(op, ints(attributes, "axes") or (), shapes[0])
+    if any(shapes[0][axis] != 1 for axis in places):
+        raise ValueError(f"{op}: axes have length 1, got {list(places)} of {list(shapes[0])}")
+    return (tuple(d for i, d in enumerate(shapes[0]) if i not in places),)
+
+
+def _axes(op: str, axes: tuple[int, ...], shape: Shape) -> list[int]:
+    places = [axis_of(op, shape, axis) for axis in axes]
+    if len(set(places)) != len(places):
+        raise ValueError(f"{op}: axes are different, got {list(axes)} of {len(shape)}")
+    return places

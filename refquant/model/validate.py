@@ -5,7 +5,7 @@ It checks names and order, then every value (`validate_quant`), then every node
 (`validate_nodes`: shapes and dtypes; `validate_integer`: contracts, and that no int32 accumulator
 can overflow). After it, nothing that executes the graph checks anything again.
 
-Here: names, constants, the order of nodes, the batch.
+Here: names, constants, the order of nodes, the batch, the length of sequences.
 """
 
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from refquant.model.graph import DTYPES, Graph, Node, Value, dependents, has_batch
+from refquant.model.graph import DTYPES, Graph, Node, Value, dependents, has_batch, has_length
 from refquant.model.rq_container import short
 from refquant.model.rq_json import JsonError, check_json
 from refquant.model.shapes import check_size
@@ -92,7 +92,8 @@ def _check_value(graph: Graph, name: str, value: Value) -> None:
     if name in graph.constants:
         _check_constant(name, value, graph.constants[name])
         return
-    constant_shape(name, Value(value.dtype, value.shape[1:] if _batched(value) else value.shape))
+    own = value.shape[1:] if _batched(value) else value.shape
+    constant_shape(name, Value(value.dtype, tuple(1 if d == "T" else d for d in own)))
     if DTYPES[value.dtype].bits < 8:
         raise GraphError(f"{where}: {value.dtype} is for constants only; use int8 or uint8")
     if value.quant is not None and (
@@ -182,6 +183,9 @@ def _check_node(graph: Graph, node: Node) -> None:
 
 def _check_batch(graph: Graph) -> None:
     """Check section 3: where there is a batch, everything an input reaches has it."""
+    for name in dependents(graph.nodes, graph.inputs):
+        if "T" in graph.values[name].shape and not has_length(graph):
+            raise GraphError(f"value {name!r} has a length T that no input has; give a number")
     batched = [_batched(graph.values[name]) for name in graph.inputs]
     if len(set(batched)) > 1:
         raise GraphError(f"inputs {list(graph.inputs)} all begin with N, or none; reshape them")

@@ -13,7 +13,7 @@ Anything between these, one operand quantized and another not, means nothing.
 from collections.abc import Callable, Mapping, Sequence
 
 from refquant.model.graph import DTYPES, Graph, Node, Value
-from refquant.model.operators import DYNAMIC, MOVEMENT, UNARY, check_signature
+from refquant.model.operators import DYNAMIC, MOVEMENT, UNARY, WEIGHTS, check_signature
 from refquant.model.shapes import infer_shapes
 from refquant.model.validate_dynamic import check_dynamic
 from refquant.model.validate_integer import INTEGER, check_integer
@@ -22,7 +22,8 @@ __all__ = ["check_node"]
 
 Operands = Sequence[Value | None]
 
-_WEIGHTED = ("Conv", "Gemm", "MatMul")
+# Operands that are plain int32 instead of float32: tokens, positions, a mask to be cast.
+_INT32: Mapping[str, int] = {"Gather": 1, "RotaryEmbedding": 3, "Cast": 0}
 
 
 def check_node(graph: Graph, node: Node) -> None:
@@ -45,7 +46,7 @@ def check_node(graph: Graph, node: Node) -> None:
     elif node.op in INTEGER and outputs[0].quant is not None:
         check_integer(graph, node)
     else:
-        _check_plain(graph, node, inputs, outputs[0])
+        _check_plain(graph, node, inputs, outputs)
 
 
 def _check_shapes(node: Node, inputs: Operands, outputs: Sequence[Value]) -> None:
@@ -112,7 +113,7 @@ _DOORS: Mapping[str, Callable[[Operands, Sequence[Value]], None]] = {
 }
 
 
-def _check_plain(graph: Graph, node: Node, inputs: Operands, output: Value) -> None:
+def _check_plain(graph: Graph, node: Node, inputs: Operands, outputs: Sequence[Value]) -> None:
     """Check a node of float32 arithmetic, its weight perhaps of codes."""
     if node.op == "Requantize" or (node.op in UNARY and len(inputs) == 2):
         raise ValueError("a table maps codes to codes: input and output have quant")
@@ -121,18 +122,20 @@ def _check_plain(graph: Graph, node: Node, inputs: Operands, output: Value) -> N
     for index, (name, value) in enumerate(zip(node.inputs, inputs, strict=True)):
         if value is None:
             continue
-        if index == 1 and node.op in _WEIGHTED and value.quant is not None:
+        if index in WEIGHTS.get(node.op, ()) and value.quant is not None:
             if name not in graph.constants or DTYPES[value.dtype].bits > 16:
                 raise ValueError(
                     f"the weight {name!r} beside a float32 activation is a constant of at most "
                     f"16 bits, got {value.dtype}; quantize the activation, too"
                 )
             continue
-        _need_plain(f"input {name!r}", value)
-    _need_plain("the output", output)
+        dtype = "int32" if _INT32.get(node.op) == index else "float32"
+        _need_plain(f"input {name!r}", value, dtype)
+    for output in outputs:
+        _need_plain("the output", output)
 
 
-def _need_plain(what: str, value: Value | None) -> None:
-    if value is None or value.dtype != "float32" or value.quant is not None:
+def _need_plain(what: str, value: Value | None, dtype: str = "float32") -> None:
+    if value is None or value.dtype != dtype or value.quant is not None:
         got = "nothing" if value is None else f"{value.dtype} {value.quant or ''}".rstrip()
-        raise ValueError(f"{what} is float32 without quant, got {got}; see the operator's table")
+        raise ValueError(f"{what} is {dtype} without quant, got {got}; see the operator's table")

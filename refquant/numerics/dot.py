@@ -16,9 +16,21 @@ exact:
 
 where the bound lets float64 hold every partial sum, whatever the order BLAS takes.
 
+Eq. (1) is what a model *is*. Who only wants to know about how large its activations are, to
+calibrate or to compare schemes, may ask for ``sums="blas"``: the same products, in whatever order,
+with whatever fused steps the machine's library takes. Such a result is near,
+
+.. math::
+
+    |\hat c_{mn} - c_{mn}| \le \gamma_{2K} \sum_k |a_{mk}\, b_{kn}|, \qquad
+    \gamma_n = \frac{n\, 2^{-24}}{1 - n\, 2^{-24}},                                     \tag{3}
+
+and differs between machines. It is never the default (``docs/decisions/009-fast-sums.md``).
+
 References
 ----------
-``docs/spec/operators.md`` sections 1 and 3.
+``docs/spec/operators.md`` sections 1 and 3; eq. (3): Higham, "Accuracy and Stability of Numerical
+Algorithms", 2nd ed., section 3.1 (each of the two within gamma_K of the exact sum).
 """
 
 from typing import Any
@@ -26,28 +38,83 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["matmul_exact", "matmul_f32"]
+__all__ = ["SUMS", "check_sums", "matmul_exact", "matmul_f32", "sum_f32"]
+
+SUMS = ("ordered", "blas")
+"""Eq. (1), or eq. (3)."""
+
+_TILE = 1 << 18  # elements of a result held in cache while k runs: outputs are independent
 
 
-def matmul_f32(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float32]:
+def matmul_f32(
+    a: NDArray[np.float32], b: NDArray[np.float32], *, sums: str = "ordered"
+) -> NDArray[np.float32]:
     """Return ``a @ b``, (..., M, K) x (..., K, N) -> (..., M, N), in the order of eq. (1).
 
     Leading axes broadcast. Overflow gives infinities, as in IEEE arithmetic; K = 0 gives +0.0.
+    ``sums="blas"``: eq. (3), not the order of eq. (1), not the same on every machine.
 
     >>> a = np.array([[1e8, 1.0, -1e8]], np.float32)
     >>> matmul_f32(a, np.ones((3, 1), np.float32)).tolist()
     [[0.0]]
     """
     a, b = np.asarray(a, np.float32), np.asarray(b, np.float32)
+    check_sums(sums)
     _check_shapes(a, b)
-    lead = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
-    total = np.zeros((*lead, a.shape[-2], b.shape[-1]), np.float32)
-    product = np.empty_like(total)
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-        for k in range(a.shape[-1]):  # one rank-1 update: every output takes its k-th step
-            np.multiply(a[..., :, k, None], b[..., None, k, :], out=product)
-            np.add(total, product, out=total)
+        if sums == "blas":
+            product: NDArray[np.float32] = np.matmul(a, b)
+            return product
+        lead = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+        total = np.zeros((*lead, a.shape[-2], b.shape[-1]), np.float32)
+        a, b = (
+            np.broadcast_to(a, (*lead, *a.shape[-2:])),
+            np.broadcast_to(b, (*lead, *b.shape[-2:])),
+        )
+        small = total.size <= _TILE
+        width = max(1, total.shape[-1] if small else _TILE // max(1, total.shape[-2]))
+        for index in [()] if small else np.ndindex(lead):
+            for n in range(0, total.shape[-1], width):
+                columns = (*index, ..., slice(n, n + width))
+                _rank_one_updates(a[index], b[columns], total[columns])
     return total
+
+
+def _rank_one_updates(
+    a: NDArray[np.float32], b: NDArray[np.float32], total: NDArray[np.float32]
+) -> None:
+    """Add ``a @ b`` to ``total``, every output taking its k-th step at the same time."""
+    product = np.empty_like(total)
+    for k in range(a.shape[-1]):
+        np.multiply(a[..., :, k, None], b[..., None, k, :], out=product)
+        np.add(total, product, out=total)
+
+
+def sum_f32(x: NDArray[np.float32], axis: int) -> NDArray[np.float32]:
+    """Return the sum along ``axis``, which stays with length 1: ascending, from +0.0.
+
+    One float32 rounding a step, as in eq. (1); the sum of nothing is +0.0.
+
+    >>> sum_f32(np.array([1e8, 1.0, -1e8], np.float32), 0).tolist()
+    [0.0]
+    """
+    x = np.moveaxis(np.asarray(x, np.float32), axis, -1)
+    if x.shape[-1] == 0:
+        return np.moveaxis(np.zeros((*x.shape[:-1], 1), np.float32), -1, axis)
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        # accumulate gives every partial sum, so it cannot take another order (`sum` is pairwise);
+        # adding 0 turns the -0.0 of a sum of -0.0 into the +0.0 that starting at +0.0 gives
+        total: NDArray[np.float32] = np.add.accumulate(x, axis=-1)[..., -1:] + np.float32(0)
+    return np.moveaxis(total, -1, axis)
+
+
+def check_sums(sums: str) -> None:
+    """Refuse an order of sums that is none.
+
+    >>> check_sums("ordered")
+    """
+    if sums not in SUMS:
+        raise ValueError(f"sums must be one of {', '.join(SUMS)}; got {sums!r}")
 
 
 def matmul_exact(a: NDArray[np.integer[Any]], b: NDArray[np.integer[Any]]) -> NDArray[np.int64]:

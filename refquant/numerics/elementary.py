@@ -8,7 +8,8 @@ every operation rounded once to float32:
     \mathrm{gelu}(x)     &= \tfrac{x}{2}\,(1 + \mathrm{erf}(x / \sqrt 2)) \tag{1} \\
     \mathrm{swish}(x)    &= x\,\mathrm{sigmoid}(x)                        \tag{2} \\
     \mathrm{softplus}(x) &= \max(x, 0) + \ln(1 + e^{-|x|})               \tag{3} \\
-    \mathrm{softmax}(x)_i &= e^{x_i - \max x} \Big/ \sum_j e^{x_j - \max x} \tag{4}
+    \mathrm{softmax}(x)_i &= e^{x_i - \max x} \Big/ \sum_j e^{x_j - \max x} \tag{4} \\
+    \mathrm{gelu\_tanh}(x) &= \tfrac{x}{2}\,(1 + \tanh(\sqrt{2/\pi}\,(x + 0.044715\,x^3))) \tag{5}
 
 and the piecewise ones. The functions of :mod:`refquant.numerics.transcendental` are repeated
 here, so that this module has every elementary function of the operators.
@@ -24,6 +25,7 @@ References
 import numpy as np
 from numpy.typing import ArrayLike
 
+from refquant.numerics.dot import sum_f32
 from refquant.numerics.transcendental import (
     F32,
     HALF,
@@ -46,6 +48,7 @@ __all__ = [
     "erf",
     "exp",
     "gelu",
+    "gelu_tanh",
     "hard_sigmoid",
     "hard_swish",
     "leaky_relu",
@@ -68,6 +71,18 @@ def gelu(x: ArrayLike) -> F32:
     """
     x = as_f32(x)
     return out((HALF * x) * (ONE + erf(x * f32(0.707106781))))
+
+
+@quiet
+def gelu_tanh(x: ArrayLike) -> F32:
+    """Return eq. (5), GELU by tanh. Minus infinity gives NaN (inf * 0). Error: 1.98.
+
+    >>> gelu_tanh(np.array([1.0], np.float32)).round(4).tolist() == [f32(0.8412)]
+    True
+    """
+    x = as_f32(x)
+    inner = f32(0.797884561) * (x + f32(0.044715) * ((x * x) * x))
+    return out((HALF * x) * (ONE + tanh(inner)))
 
 
 @quiet
@@ -170,7 +185,4 @@ def softmax(x: ArrayLike, axis: int = -1) -> F32:
     if 0 in x.shape:
         return x
     e = exp(x - np.max(x, axis=axis, keepdims=True))
-    total = np.zeros_like(np.take(e, 0, axis=axis))
-    for term in np.moveaxis(e, axis, 0):  # one float32 rounding each, from +0.0
-        total = total + term
-    return out(e / np.expand_dims(total, axis))
+    return out(e / sum_f32(e, axis))

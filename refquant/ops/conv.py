@@ -14,6 +14,7 @@ Source: ``docs/spec/operators.md`` §1, §4 and §5; ONNX ``Conv``, ``QLinearCon
 """
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -49,10 +50,12 @@ def conv_f32(
     pads: Sequence[int] | None = None,
     dilations: Sequence[int] | None = None,
     group: int = 1,
+    sums: str = "ordered",
 ) -> Float:
     """Return the float32 convolution: eq. (1), kernel position first, then input channel.
 
     ``x`` (N, C, spatial), ``w`` (M, C/group, kernel), ``bias`` (M,); padding is +0.0.
+    ``sums``: see `refquant.numerics.dot`.
 
     >>> x = np.array([[[1.0, 2.0, 3.0]]], np.float32)
     >>> conv_f32(x, np.array([[[1.0, 10.0]]], np.float32), pads=[1, 0]).tolist()
@@ -61,7 +64,7 @@ def conv_f32(
     need_float32("Conv", x=x, w=w)
     window = plan_conv("Conv", x, w, strides=strides, pads=pads, dilations=dilations, group=group)
     with np.errstate(over="ignore", invalid="ignore"):  # inf and NaN travel as IEEE 754 says
-        y = convolve(x, w, window, group=group, dot=matmul_f32)
+        y = convolve(x, w, window, group=group, dot=partial(matmul_f32, sums=sums))
     return add_bias("Conv", y, bias, axis=1)
 
 

@@ -47,8 +47,10 @@ Float = NDArray[np.float32]
 Codes = NDArray[Any]
 
 
-def matmul_f32(x: Float, w: Float) -> Float:
+def matmul_f32(x: Float, w: Float, *, sums: str = "ordered") -> Float:
     """Return the float32 product (..., M, K) x (..., K, N): eq. (1).
+
+    ``sums``: see `refquant.numerics.dot`.
 
     >>> matmul_f32(np.array([[1, 2]], np.float32), np.array([[3], [4]], np.float32)).tolist()
     [[11.0]]
@@ -56,11 +58,15 @@ def matmul_f32(x: Float, w: Float) -> Float:
     need_float32("MatMul", x=x, w=w)
     check_matmul("MatMul", x, w)
     with np.errstate(over="ignore", invalid="ignore"):  # inf and NaN travel as IEEE 754 says
-        return dot.matmul_f32(x, w)
+        return dot.matmul_f32(x, w, sums=sums)
 
 
-def gemm_f32(x: Float, w: Float, bias: Float | None = None, *, trans_b: int = 0) -> Float:
+def gemm_f32(
+    x: Float, w: Float, bias: Float | None = None, *, trans_b: int = 0, sums: str = "ordered"
+) -> Float:
     """Return the float32 ``Gemm`` (M, K) x (K, N) + bias [N]: eq. (1); ``w`` (N, K) if ``trans_b``.
+
+    ``sums``: see `refquant.numerics.dot`.
 
     >>> x, w = np.array([[1, 2]], np.float32), np.array([[3, 4]], np.float32)
     >>> gemm_f32(x, w, np.array([0.5], np.float32), trans_b=1).tolist()
@@ -70,7 +76,7 @@ def gemm_f32(x: Float, w: Float, bias: Float | None = None, *, trans_b: int = 0)
     w = _untranspose(x, w, trans_b)
     check_matmul("Gemm", x, w)
     with np.errstate(over="ignore", invalid="ignore"):
-        y = dot.matmul_f32(x, w)
+        y = dot.matmul_f32(x, w, sums=sums)
     return add_bias("Gemm", y, bias, axis=-1)
 
 

@@ -19,7 +19,17 @@ from numpy.typing import NDArray
 from refquant.formats.affine import QParams
 from refquant.ops.rescale import scalar_parameters
 
-__all__ = ["concat", "flatten", "pad", "pad_quantized", "reshape", "transpose"]
+__all__ = [
+    "concat",
+    "flatten",
+    "pad",
+    "pad_quantized",
+    "reshape",
+    "slice_axes",
+    "squeeze",
+    "transpose",
+    "unsqueeze",
+]
 
 Array = NDArray[Any]
 
@@ -133,6 +143,58 @@ def transpose(x: Array, *, perm: Sequence[int] | None = None) -> Array:
             f"Transpose: attribute perm must be a permutation of the {x.ndim} axes, got {order}"
         )
     return x.transpose(order).copy()  # row-major; a scalar stays one
+
+
+def slice_axes(
+    x: Array, *, starts: Sequence[int], ends: Sequence[int], axes: Sequence[int]
+) -> Array:
+    """Keep the elements ``starts`` to ``ends`` (exclusive) along ``axes``: ONNX ``Slice``, steps 1.
+
+    Negative places count from the end; places beyond an end mean that end.
+
+    >>> slice_axes(np.array([[1, 2, 3, 4]]), starts=[1], ends=[-1], axes=[1]).tolist()
+    [[2, 3]]
+    """
+    if not len(starts) == len(ends) == len(axes):
+        raise ValueError(
+            f"Slice: attributes starts, ends, axes must be as many, got {list(starts)}, "
+            f"{list(ends)}, {list(axes)}"
+        )
+    places = _axes("Slice", axes, x.ndim)
+    index = [slice(None)] * x.ndim
+    for axis, start, end in zip(places, starts, ends, strict=True):
+        index[axis] = slice(start, end)
+    return x[tuple(index)].copy()
+
+
+def unsqueeze(x: Array, *, axes: Sequence[int]) -> Array:
+    """Insert axes of length 1, at the places ``axes`` of the result.
+
+    >>> unsqueeze(np.zeros((2, 3)), axes=[1, -1]).shape
+    (2, 1, 3, 1)
+    """
+    places = _axes("Unsqueeze", axes, x.ndim + len(axes))
+    return x[tuple(None if i in places else slice(None) for i in range(x.ndim + len(axes)))].copy()
+
+
+def squeeze(x: Array, *, axes: Sequence[int]) -> Array:
+    """Remove the axes ``axes``, all of length 1.
+
+    >>> squeeze(np.zeros((2, 1, 3)), axes=[-2]).shape
+    (2, 3)
+    """
+    places = _axes("Squeeze", axes, x.ndim)
+    for axis in places:
+        if x.shape[axis] != 1:
+            raise ValueError(f"Squeeze: axis {axis} of {x.shape} must have length 1")
+    return x[tuple(0 if i in places else slice(None) for i in range(x.ndim))].copy()
+
+
+def _axes(op: str, axes: Sequence[int], rank: int) -> list[int]:
+    places = [_axis(op, int(axis), rank) for axis in axes]
+    if len(set(places)) != len(places):
+        raise ValueError(f"{op}: attribute axes must be different axes, got {list(axes)}")
+    return places
 
 
 def _axis(op: str, axis: int, rank: int) -> int:

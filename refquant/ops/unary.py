@@ -51,6 +51,7 @@ UNARY_ATTRIBUTES: Mapping[str, Attributes] = MappingProxyType(
     {
         "Clip": MappingProxyType({"min": None, "max": None}),
         "Elu": MappingProxyType({"alpha": 1.0}),
+        "Gelu": MappingProxyType({"approximate": "none"}),
         "HardSigmoid": MappingProxyType({"alpha": 0.2, "beta": 0.5}),
         "LeakyRelu": MappingProxyType({"alpha": 0.01}),
     }
@@ -76,6 +77,12 @@ def _clip(x: Float, *, min: float | None, max: float | None) -> Float:
     return elementary.clip(x, minimum=min, maximum=max)
 
 
+def _gelu(x: Float, *, approximate: str) -> Float:
+    if approximate not in ("none", "tanh"):
+        raise ValueError(f"Gelu: attribute approximate must be none or tanh, got {approximate!r}")
+    return elementary.gelu(x) if approximate == "none" else elementary.gelu_tanh(x)
+
+
 def _with_attributes(op: str, function: Callable[..., Float]) -> Function:
     """Return ``fn(x, attributes)``: checks the attributes, fills in the defaults, calls."""
     defaults = UNARY_ATTRIBUTES.get(op, _NONE)
@@ -86,6 +93,8 @@ def _with_attributes(op: str, function: Callable[..., Float]) -> Function:
             if name not in defaults:
                 known = ", ".join(defaults) or "no attributes"
                 raise ValueError(f"{op}: unknown attribute {name} = {value!r}; {op} has {known}")
+            if isinstance(defaults[name], str):
+                continue  # a word: its function knows which there are
             if isinstance(value, bool) or not isinstance(value, int | float | None):
                 raise ValueError(f"{op}: attribute {name} must be a number, got {value!r}")
         return np.asarray(function(x, **{**defaults, **attributes}), np.float32)
@@ -100,7 +109,7 @@ _FUNCTIONS: Mapping[str, Callable[..., Float]] = MappingProxyType(
         "Elu": elementary.elu,
         "Erf": elementary.erf,
         "Exp": elementary.exp,
-        "Gelu": elementary.gelu,
+        "Gelu": _gelu,
         "HardSigmoid": elementary.hard_sigmoid,
         "HardSwish": elementary.hard_swish,
         "Identity": _identity,

@@ -66,7 +66,10 @@ def test_constants_are_read_only(graph: Graph) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"format": "refquant/2"}, "format is 'refquant/1', got 'refquant/2'"),
+        (
+            {"format": "refquant/3"},
+            r"format is one of \['refquant/1', 'refquant/2'\], got 'refquant/3'",
+        ),
         ({"more": "x"}, "exactly the keys .* 'more'"),
         ({"graph": "[]"}, "graph is an object"),
         ({"graph": "{"}, "not JSON"),

@@ -41,6 +41,12 @@ def gelu_as_specified(x: float) -> float:
     return f(f(0.5 * x) * f(1 + float(el.erf(np.float32(f(x * f(0.707106781)))))))
 
 
+def gelu_tanh_as_specified(x: float) -> float:
+    cube = f(f(0.044715) * f(f(x * x) * x))
+    inner = f(f(0.797884561) * f(x + cube))
+    return f(f(0.5 * x) * f(1 + float(el.tanh(np.float32(inner)))))
+
+
 def elu_as_specified(x: float) -> float:
     return x if x > 0 else f(f(0.7) * f(exp(x) - 1))
 
@@ -74,6 +80,7 @@ def relu_as_specified(x: float) -> float:
 Unary = Callable[[Any], NDArray[np.float32]]
 CASES: dict[str, tuple[Unary, Callable[[float], float]]] = {
     "gelu": (el.gelu, gelu_as_specified),
+    "gelu_tanh": (el.gelu_tanh, gelu_tanh_as_specified),
     "swish": (el.swish, swish_as_specified),
     "elu": (lambda x: el.elu(x, alpha=0.7), elu_as_specified),
     "softplus": (el.softplus, softplus_as_specified),
@@ -183,8 +190,16 @@ def gelu64(x: NDArray[np.float64]) -> NDArray[np.float64]:
     return 0.5 * x * twice
 
 
+def gelu_tanh64(x: NDArray[np.float64]) -> NDArray[np.float64]:
+    # 1 + tanh(u) = 2 / (1 + e**-2u), which does not cancel in the left tail
+    u = math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)
+    with np.errstate(over="ignore"):
+        return x / (1 + np.exp(-2 * u))
+
+
 TRUE: dict[str, tuple[Unary, Callable[[NDArray[np.float64]], NDArray[np.float64]], float]] = {
     "gelu": (el.gelu, gelu64, 3.42),
+    "gelu_tanh": (el.gelu_tanh, gelu_tanh64, 1.98),
     "swish": (el.swish, lambda x: x * sigmoid64(x), 2.43),
     "elu": (el.elu, lambda x: np.where(x > 0, x, np.expm1(np.minimum(x, 0))), 0.81),
     "softplus": (

@@ -123,7 +123,8 @@ def test_relu_and_clip_on_codes_are_their_tables() -> None:
     ("op", "attributes", "message"),
     [
         ("Swish2", {}, "unary operator must be one of Abs, .*; got 'Swish2'"),
-        ("Gelu", {"approximate": "tanh"}, "Gelu: unknown attribute approximate = 'tanh'; Gelu has"),
+        ("Gelu", {"alpha": 1.0}, "Gelu: unknown attribute alpha = 1.0; Gelu has approximate"),
+        ("Gelu", {"approximate": "erf"}, "Gelu: attribute approximate must be none or tanh, got"),
         ("Elu", {"beta": 1.0}, "Elu: unknown attribute beta = 1.0; Elu has alpha"),
         ("Elu", {"alpha": "1"}, "Elu: attribute alpha must be a number, got '1'"),
         ("Clip", {"min": True}, "Clip: attribute min must be a number, got True"),

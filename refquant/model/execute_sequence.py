@@ -1,0 +1,81 @@
+"""The operators of docs/spec/operators.md, section 7: from a call to the function of the operator."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from refquant.model.execute_call import Call
+from refquant.ops import (
+    attention,
+    gather,
+    gru,
+    layer_norm,
+    lstm,
+    movement,
+    reduce,
+    rotary,
+)
+
+__all__ = ["SEQUENCE"]
+
+Array = NDArray[Any]
+
+
+def _gather(c: Call) -> Array:
+    return gather.gather(c.weight(0), c.operand(1))
+
+
+def _cast(c: Call) -> Array:
+    return c.operand(0).astype(np.float32)
+
+
+def _layer_normalization(c: Call) -> Array:
+    return layer_norm.layer_normalization(
+        c.operand(0), c.operand(1), c.optional(2), **c.attributes("epsilon")
+    )
+
+
+def _rms_normalization(c: Call) -> Array:
+    return layer_norm.rms_normalization(c.operand(0), c.operand(1), **c.attributes("epsilon"))
+
+
+def _attention(c: Call) -> Array:
+    given = c.attributes("is_causal", "q_num_heads", "kv_num_heads", "scale")
+    q, k, v = (c.operand(i) for i in range(3))
+    return attention.attention(q, k, v, c.optional(3), **given, sums=c.sums)
+
+
+def _rotary(c: Call) -> Array:
+    given = c.attributes("interleaved", "num_heads", "rotary_embedding_dim")
+    return rotary.rotary_embedding(*(c.operand(i) for i in range(4)), **given)
+
+
+def _gru(c: Call) -> tuple[Array, ...]:
+    given = c.attributes("hidden_size", "direction", "linear_before_reset")
+    w, r = c.weight(1), c.weight(2)
+    return gru.gru(c.operand(0), w, r, c.optional(3), c.optional(5), **given, sums=c.sums)
+
+
+def _lstm(c: Call) -> tuple[Array, ...]:
+    given = c.attributes("hidden_size", "direction")
+    w, r, states = c.weight(1), c.weight(2), (c.optional(5), c.optional(6))
+    return lstm.lstm(c.operand(0), w, r, c.optional(3), *states, **given, sums=c.sums)
+
+
+SEQUENCE: Mapping[str, Callable[[Call], Array | tuple[Array, ...]]] = {
+    "Cast": _cast,
+    "Gather": _gather,
+    "LayerNormalization": _layer_normalization,
+    "RMSNormalization": _rms_normalization,
+    "Attention": _attention,
+    "RotaryEmbedding": _rotary,
+    "GRU": _gru,
+    "LSTM": _lstm,
+    "ReduceMean": lambda c: reduce.reduce_mean(c.operand(0), **c.attributes("axes", "keepdims")),
+    "ReduceSum": lambda c: reduce.reduce_sum(c.operand(0), **c.attributes("axes", "keepdims")),
+    "Slice": lambda c: movement.slice_axes(c.operand(0), **c.attributes("starts", "ends", "axes")),
+    "Squeeze": lambda c: movement.squeeze(c.operand(0), **c.attributes("axes")),
+    "Unsqueeze": lambda c: movement.unsqueeze(c.operand(0), **c.attributes("axes")),
+}
