@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from refquant.algorithms.hadamard import (
     BASES,
@@ -20,6 +21,10 @@ from refquant.formats.affine import choose_qparams, fake_quantize
 
 SIZES = (1, 2, 4, 64, *BASES, 24, 56, 72, 80, 104, 208, 216, 312, 344)
 U = {np.dtype(np.float32): 2.0**-24, np.dtype(np.float64): 2.0**-53}
+
+
+def f32(values: Any) -> NDArray[np.float32]:
+    return np.array(values, np.float32)
 
 
 def signs_of_rows(h: np.ndarray) -> list[int]:
@@ -91,7 +96,7 @@ def test_the_order_of_additions_is_fixed() -> None:
 
     In the reals the first two are 2 and -2, and with h = 2 before h = 1 floats would say so, too.
     """
-    x = np.float32([2**24, 1, -(2**24), 1])
+    x = f32([2**24, 1, -(2**24), 1])
     assert walsh_hadamard(x, transpose=False).tolist() == [1, -1, 2**25, 2**25], "h = 1 first"
 
 
@@ -101,7 +106,7 @@ def test_a_rotation_and_its_inverse(n: int) -> None:
     rng = np.random.default_rng(n)
     signs = random_signs(n, rng)
     for dtype in (np.float32, np.float64):
-        x = rng.standard_normal((4, n)).astype(dtype)
+        x: NDArray[Any] = rng.standard_normal((4, n)).astype(dtype)
         back = rotate(rotate(x, signs, inverse=False), signs, inverse=True)
         k = hadamard_base(n)
         steps = 2 * ((n // k).bit_length() + k + 2)
@@ -197,6 +202,6 @@ def test_nonsense_is_refused() -> None:
     with pytest.raises(ValueError, match="x must be float32 or float64"):
         walsh_hadamard(np.ones(4, np.int64), transpose=False)  # type: ignore[type-var]  # the test
     with pytest.raises(ValueError, match="signs must be"):
-        rotate(np.ones(4, np.float32), np.int8([1, 1, 0, 1]), inverse=False)
+        rotate(np.ones(4, np.float32), np.array([1, 1, 0, 1], np.int8), inverse=False)
     with pytest.raises(ValueError, match=r"signs must be .* \(4,\), got int8 \(2,\)"):
-        rotate(np.ones(4, np.float32), np.int8([1, 1]), inverse=False)
+        rotate(np.ones(4, np.float32), np.array([1, 1], np.int8), inverse=False)
