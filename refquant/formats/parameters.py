@@ -111,7 +111,8 @@ def choose_qparams(
         scale = step.stored
     if not np.isfinite(scale).all():
         raise ValueError(
-            f"the range must be narrower than float32 can hold: lo {lo}, hi {hi} give scale {scale}"
+            f"the range must be narrower than a {contract.scale_dtype} scale can hold: "
+            f"lo {lo}, hi {hi} give scale {scale}"
         )
     inverse = None if step.inverse is None else frozen(step.inverse)
     return QParams(
