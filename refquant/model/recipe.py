@@ -17,7 +17,7 @@ recipe with a typing error must not quietly become another recipe. What a recipe
 import os
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, is_dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -88,6 +88,11 @@ class Recipe:
         """Refuse weights that no operator of the scheme computes with."""
         if self.scheme == "weight_only":
             return
+        if weights.algorithm != "rtn" or weights.bits == 3:
+            raise ValueError(
+                f"weights.algorithm {weights.algorithm!r} with {weights.bits} bits needs scheme "
+                f"'weight_only', got {self.scheme!r}"
+            )
         if weights.granularity == "group":
             raise ValueError(
                 f"weights.granularity: 'group' needs scheme 'weight_only', got {self.scheme!r}"
@@ -133,8 +138,8 @@ def recipe(name_or_path: str | os.PathLike[str]) -> Recipe:
 
     A path is one that ends in ``.toml``. An unknown name is a `ValueError` that lists the names.
 
-    >>> recipe("w4_group32_weight_only").weights
-    Weights(bits=4, symmetric=True, granularity='group', group_size=32, observer='minmax')
+    >>> recipe("w4_group32_weight_only").weights.group_size
+    32
     """
     text = os.fspath(name_or_path)
     if text.endswith(".toml"):
@@ -201,7 +206,11 @@ def _plain(part: Any) -> dict[str, Any]:
     """Return the fields that are set, in JSON's types."""
     items = {name: getattr(part, name) for name in field_names(type(part))}
     return {
-        name: dict(value) if isinstance(value, Mapping) else value
+        name: dict(value)
+        if isinstance(value, Mapping)
+        else _plain(value)
+        if is_dataclass(value)
+        else value
         for name, value in items.items()
         if value is not None
     }

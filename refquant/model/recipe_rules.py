@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from refquant.calibration import OBSERVERS, observer
+from refquant.model.recipe_algorithms import ALGORITHMS, SETTINGS, Awq, Gptq, Hqq, settings_of
 
 __all__ = [
     "Activations",
@@ -51,9 +52,12 @@ class Activations:
 class Weights:
     """How weights become codes; ``group_size`` belongs to granularity ``group`` (None: 32).
 
-    >>> Weights(bits=3)
+    ``algorithm`` chooses the codes; ``gptq``, ``awq`` and ``hqq`` are the settings of the one
+    that is chosen, given as a table or as the object.
+
+    >>> Weights(bits=5)
     Traceback (most recent call last):
-    ValueError: weights.bits: unknown value 3; allowed: 8, 4, 2
+    ValueError: weights.bits: unknown value 5; allowed: 8, 4, 3, 2
     """
 
     bits: int = 8
@@ -61,10 +65,14 @@ class Weights:
     granularity: str = "per_channel"
     group_size: int | None = None
     observer: str = "minmax"
+    algorithm: str = "rtn"
+    gptq: Gptq | None = None
+    awq: Awq | None = None
+    hqq: Hqq | None = None
 
     def __post_init__(self) -> None:
         """Refuse values that mean nothing."""
-        check_value("weights.bits", self.bits, (8, 4, 2))
+        check_value("weights.bits", self.bits, (8, 4, 3, 2))
         check_value("weights.symmetric", self.symmetric, (False, True))
         check_value("weights.granularity", self.granularity, ("per_channel", "per_tensor", "group"))
         grouped = self.granularity == "group"
@@ -78,6 +86,20 @@ class Weights:
                 f"with {self.granularity!r}"
             )
         check_value("weights.observer", self.observer, ("minmax", "mse_grid"))
+        check_value("weights.algorithm", self.algorithm, ALGORITHMS)
+        for name in SETTINGS:
+            given = getattr(self, name)
+            if name == self.algorithm:
+                object.__setattr__(self, name, settings_of(name, given))
+            elif given is not None:
+                raise ValueError(
+                    f"weights.{name}: only with algorithm {name!r}, got {self.algorithm!r}"
+                )
+        if self.algorithm == "hqq" and (self.symmetric or self.observer != "minmax"):
+            raise ValueError(
+                "weights.algorithm: 'hqq' finds its own zero points: it needs symmetric = false "
+                f"and observer 'minmax', got {str(self.symmetric).lower()} and {self.observer!r}"
+            )
 
     @property
     def dtype(self) -> str:
@@ -121,6 +143,8 @@ class Override:
         changed = dict(self.weights)
         if changed.get("granularity", "group") != "group":
             changed.setdefault("group_size", None)
+        if changed.get("algorithm", weights.algorithm) != weights.algorithm:
+            changed = {**dict.fromkeys(SETTINGS), **changed}  # settings stay with their algorithm
         return replace(weights, **changed)
 
 

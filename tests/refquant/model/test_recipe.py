@@ -109,7 +109,7 @@ ERRORS = [
 ]  # fmt: skip
 WEIGHTS = [
     ("bit = 8", "weights: unknown key 'bit' (value 8); allowed: 'bits'"),
-    ("bits = 3", "weights.bits: unknown value 3; allowed: 8, 4, 2"),
+    ("bits = 5", "weights.bits: unknown value 5; allowed: 8, 4, 3, 2"),
     ("bits = 8.0", "weights.bits: unknown value 8.0"),
     ("bits = '8'", "weights.bits: unknown value '8'"),
     ("symmetric = 1", "weights.symmetric: unknown value 1; allowed: False, True"),
