@@ -31,6 +31,8 @@ _OUTPUT_DTYPES: Mapping[str, tuple[str, ...]] = {
     "DynamicQuantizeLinear": ("uint8", "float32", "uint8"),
     "MatMulInteger": ("int32",),
     "ConvInteger": ("int32",),
+    "GRU": ("float32",) * 2,
+    "LSTM": ("float32",) * 3,
 }
 
 

@@ -1,4 +1,4 @@
-"""The operators of docs/spec/operators.md, section 7: from a call to the function of the operator."""
+"""The operators of docs/spec/operators.md, section 7: from a call to the operator's function."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
