@@ -101,13 +101,17 @@ def zero_point_of(graph: Graph, name: str) -> NDArray[Any]:
     return np.asarray(quant.zero_point, np.int32)
 
 
-def grouped_axis(shape: tuple[int, ...]) -> int:
-    """Return the axis that a ``g_idx`` of this shape is about: the first that is not 1, or 0.
+def grouped_axis(listed: tuple[int, ...], shape: tuple[int, ...]) -> int:
+    """Return the axis that a ``g_idx`` of shape ``listed`` is about, of a value of ``shape``.
 
-    >>> grouped_axis((1, 64)), grouped_axis((1, 1))
-    (1, 0)
+    The first that is not 1 long, or if there is none the first that is in both.
+
+    >>> grouped_axis((1, 64), (8, 64)), grouped_axis((1, 1), (8, 1))
+    (1, 1)
     """
-    return next((axis for axis, size in enumerate(shape) if size != 1), 0)
+    longer = [axis for axis, size in enumerate(listed) if size != 1]
+    single = [axis for axis, size in enumerate(shape) if size == 1]
+    return next(iter(longer or single), 0)
 
 
 def _of_each(
@@ -119,7 +123,7 @@ def _of_each(
     g_idx = None if quant.g_idx is None else graph.constants[quant.g_idx]
     for axis, (size, block) in enumerate(zip(shape, quant.block_shape, strict=True)):
         index = np.arange(size) // block
-        if g_idx is not None and axis == grouped_axis(g_idx.shape):
+        if g_idx is not None and axis == grouped_axis(g_idx.shape, shape):
             index = g_idx.reshape(-1)
         params = np.take(params, index, axis=axis)  # (.., blocks, ..) -> (.., size, ..)
     return params

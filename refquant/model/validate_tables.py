@@ -72,8 +72,9 @@ def check_groups(graph: Graph, name: str) -> None:
     g_idx = graph.constants.get(quant.g_idx)
     got = "none" if g_idx is None else f"{graph.values[quant.g_idx].dtype} {list(g_idx.shape)}"
     rank = len(value.shape)
-    axis = 0 if g_idx is None else grouped_axis(g_idx.shape)
-    expected = tuple(d if i == axis else 1 for i, d in enumerate(value.shape))
+    shape = tuple(int(d) for d in value.shape)
+    axis = 0 if g_idx is None else grouped_axis(g_idx.shape, shape)
+    expected = tuple(d if i == axis else 1 for i, d in enumerate(shape))
     if (
         g_idx is None
         or graph.values[quant.g_idx].dtype != "int32"

@@ -58,6 +58,7 @@ def check_operands(
         need(x.quant is not None, "takes quantized codes")
         can(x.dtype in (*EIGHT, "int32"), f"dequantizes {x.dtype}")
         can(x.quant is None or x.quant.block_shape is None, "dequantizes blocks")
+        can(x.quant is None or x.quant.plain, "dequantizes by a table")
         _plain("the output", y)
     elif op == "DynamicQuantizeLinear":
         _plain("the input", x)
@@ -155,6 +156,8 @@ def _same_quant(a: Quant | None, b: Quant | None) -> bool:
         return a is b
     return bool(
         a.block_shape == b.block_shape
+        and a.plain
+        and b.plain
         and np.array_equal(a.scale, b.scale)
         and np.array_equal(a.zero_point, b.zero_point)
     )

@@ -42,6 +42,8 @@ def check_product(node: Node, present: list[Value]) -> None:
 def _need_weights(node: Node, w: Value) -> None:
     need(w.data is not None and w.quant is not None, "weights are constants with quant")
     need(w.dtype != "int32", "weights have at most 16 bits")
+    plain = w.quant is not None and w.quant.plain
+    need(plain, "a table, float zero points and g_idx go with float32 activations")
     need(node.op.startswith("Conv") or len(w.shape) == 2, f"weights are (K, N), got {w.shape}")
     can(w.dtype not in ("int16", "uint16"), f"weights of {w.dtype}")
 

@@ -22,7 +22,7 @@ from refquant_runtime.strict_json import parse_json
 
 __all__ = ["Container", "read_container"]
 
-FORMAT = "refquant/1"
+FORMATS = ("refquant/1", "refquant/2")
 MAX_HEADER = 100_000_000
 MAX_RANK = 6
 DTYPES: Mapping[str, Any] = {
@@ -43,6 +43,7 @@ class Container:
     path: Path
     tensors: Mapping[str, NDArray[Any]]
     graph: Mapping[str, Any]
+    version: str
     sha256: str  # of the whole file: names the model in caches and reports
     nbytes: int
 
@@ -82,7 +83,8 @@ def read_container(path: str | os.PathLike[str]) -> Container:
     tensors = _tensors(where, header, body)
     _check_digests(where, tensors, _object(where, "sha256", metadata["sha256"].encode()))
     graph = _object(where, "graph", metadata["graph"].encode())
-    return Container(where, tensors, graph, hashlib.sha256(data).hexdigest(), len(data))
+    digest = hashlib.sha256(data).hexdigest()
+    return Container(where, tensors, graph, metadata["format"], digest, len(data))
 
 
 def _object(path: Path, where: str, text: bytes) -> dict[str, Any]:
@@ -117,8 +119,9 @@ def _metadata(path: Path, metadata: Any) -> dict[str, str]:
             "is missing or not a map of strings",
             "this is not a .rq file: give one",
         )
-    if (version := metadata.get("format")) != FORMAT:
-        _fail(path, "format", f"{version!r:.60} is not {FORMAT!r}", "use a runtime that reads it")
+    if (version := metadata.get("format")) not in FORMATS:
+        problem = f"{version!r:.60} is none of {list(FORMATS)}"
+        _fail(path, "format", problem, "use a runtime that reads it")
     if set(metadata) != expected:
         odd = sorted(set(metadata) ^ expected)
         _fail(path, "__metadata__", f"unknown or missing keys {odd}", REWRITE)

@@ -16,22 +16,40 @@ DTYPE_RANGE: Mapping[str, tuple[int, int]] = {
     "uint16": (0, 2**16 - 1),
     "int8": (-128, 127),
     "uint8": (0, 255),
+    "int7": (-64, 63),
+    "uint7": (0, 127),
+    "int6": (-32, 31),
+    "uint6": (0, 63),
+    "int5": (-16, 15),
+    "uint5": (0, 31),
     "int4": (-8, 7),
     "uint4": (0, 15),
+    "int3": (-4, 3),
+    "uint3": (0, 7),
     "int2": (-2, 1),
     "uint2": (0, 3),
 }
-SUBBYTE = {"int4": 4, "uint4": 4, "int2": 2, "uint2": 2}
+SUBBYTE = {f"{kind}{bits}": bits for bits in (7, 6, 5, 4, 3, 2) for kind in ("int", "uint")}
 DTYPES = ("float32", *DTYPE_RANGE)
 
 
 @dataclass(frozen=True)
 class Quant:
-    """real = scale * (code - zero_point); arrays have one element a block of ``block_shape``."""
+    """real = scale * (code - zero_point), or scale * table[code]; one parameter a block.
 
-    scale: Array  # float32, shape () or ceil(shape / block_shape)
-    zero_point: Array  # int32, shape () or ceil(shape / block_shape)
+    ``g_idx`` says which block each index of one axis belongs to; without it they are neighbours.
+    """
+
+    scale: Array  # float32, shape () or ceil(shape / block_shape); scales of codes are decoded
+    zero_point: Array  # int32 or float32, shape () or ceil(shape / block_shape)
     block_shape: tuple[int, ...] | None
+    table: Array | None = None  # float32, one entry a code
+    g_idx: Array | None = None  # int32, 1 long on all axes but its own
+
+    @property
+    def plain(self) -> bool:
+        """Whether integer arithmetic can compute with such codes."""
+        return self.table is None and self.g_idx is None and self.zero_point.dtype == "int32"
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,8 @@ from refquant_runtime.read_values import ValueReader
 
 __all__ = ["read_graph"]
 
+SECOND = frozenset(f"{kind}{bits}" for bits in (7, 6, 5, 3) for kind in ("int", "uint"))
+
 
 def read_graph(path: str | os.PathLike[str]) -> Graph:
     """Read and check a ``.rq`` file."""
@@ -39,8 +41,10 @@ class _Reader(Fields):
             self.fail(f"tensor {tensor!r}", "is not one of the graph's values")
         contracts = self.contracts()
         signs = any(axes["negative_scale"] for axes in contracts.values())
-        reader = ValueReader(self.path, tensors, signs=signs)
+        reader = ValueReader(self.path, tensors, raw, signs=signs)
         values = {name: reader.value(name, entry) for name, entry in raw.items()}
+        if self.container.version == "refquant/1":
+            self.first_version(values)
         inputs = self.names("inputs", self.json["inputs"])
         outputs = self.names("outputs", self.json["outputs"])
         nodes = self.nodes(inputs, values)
@@ -57,6 +61,16 @@ class _Reader(Fields):
             self.container.sha256,
             self.container.nbytes,
         )
+
+    def first_version(self, values: Mapping[str, Value]) -> None:
+        """Refuse in a file of the first version what only the second has."""
+        for name, value in values.items():
+            quant = value.quant
+            scale = self.json["values"][name]["quant"]["scale"] if quant else None
+            coded = isinstance(scale, str) and self.container.tensors[scale].dtype != "float32"
+            if value.dtype in SECOND or (quant and not quant.plain) or coded:
+                self.fail(f"value {name!r}", "has what refquant/1 has no words for: a dtype, a "
+                          "table, g_idx, or scales of codes")  # fmt: skip
 
     def nodes(self, inputs: tuple[str, ...], values: Mapping[str, Value]) -> tuple[Node, ...]:
         known = {name for name, value in values.items() if value.data is not None}

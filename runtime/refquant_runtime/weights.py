@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from refquant_runtime.graph import DTYPE_RANGE, SUBBYTE, Node, Quant, Value
-from refquant_runtime.rules import can
+from refquant_runtime.rules import can, need
 
 __all__ = [
     "EIGHT",
@@ -18,6 +18,8 @@ __all__ = [
     "block_parameters",
     "codes_of",
     "column_scales",
+    "dequantized",
+    "grouped_axis",
     "integer_weights",
     "prove_accumulator",
     "reach_of",
@@ -35,6 +37,7 @@ def codes_of(value: Value) -> Quant:
         raise ValueError(f"{value.name!r} must be codes with quant, got {value.dtype}")
     if quant.block_shape is not None:
         raise ValueError(f"{value.name!r} must have one scale, got blocks")
+    need(quant.plain, f"{value.name!r} has a table: it goes with a weight beside floats only")
     can(value.dtype in EIGHT, f"{value.name!r} of {value.dtype}")
     return quant
 
@@ -57,10 +60,12 @@ def unpack(value: Value) -> Array:
     bits = SUBBYTE.get(value.dtype)
     if bits is None:
         return value.data
-    shifts = np.arange(0, 8, bits, dtype=np.uint8)
-    codes = (value.data[:, None] >> shifts) & ((1 << bits) - 1)
     count = int(np.prod(value.shape, dtype=np.int64))
-    flat = codes.reshape(-1)[:count].astype(np.int16)
+    first = np.arange(count, dtype=np.int64) * bits
+    # A code lies in one byte or two: look at both, the one after the last being zero.
+    held = np.append(value.data, np.zeros(2, np.uint8)).astype(np.uint16)
+    both = held[first >> 3] | (held[(first >> 3) + 1] << np.uint16(8))
+    flat: Array = ((both >> (first & 7).astype(np.uint16)) & ((1 << bits) - 1)).astype(np.int16)
     if value.dtype.startswith("int"):
         flat = np.where(flat >= 1 << (bits - 1), flat - (1 << bits), flat)
     return flat.reshape(value.shape)
@@ -76,15 +81,49 @@ def as_matrix(node: Node, array: Array) -> Array:
     return array
 
 
+def grouped_axis(g_idx: Array, shape: tuple[int, ...]) -> int:
+    """Return the axis whose groups the list is about: the first that is not 1 long.
+
+    Of a list of one element it is the first axis that is 1 long in the value, too.
+    """
+    if g_idx.size != 1:
+        return next((axis for axis, size in enumerate(g_idx.shape) if size != 1), 0)
+    return next((axis for axis, size in enumerate(shape) if size == 1), 0)
+
+
 def _expand(parameters: Array, quant: Quant, shape: tuple[int, ...]) -> Array:
     """Repeat block parameters until there is one an element."""
     if quant.block_shape is None or parameters.ndim == 0:
         return np.broadcast_to(parameters, shape)
+    listed = None if quant.g_idx is None else grouped_axis(quant.g_idx, shape)
     for axis, (block, size) in enumerate(zip(quant.block_shape, shape, strict=True)):
+        if axis == listed and quant.g_idx is not None:
+            parameters = parameters.take(quant.g_idx.reshape(-1), axis)
+            continue
         # A block may be larger than its axis, by any amount: repeat no more than is used.
         parameters = np.repeat(parameters, min(block, max(size, 1)), axis)
         parameters = parameters[(slice(None),) * axis + (slice(0, size),)]
     return parameters
+
+
+def dequantized(value: Value) -> Array:
+    """Return a constant's reals, float32 of its shape: ``docs/spec/operators.md`` section 2.
+
+    >>> two, none = np.array(2, np.float32), np.array(0, np.int32)
+    >>> quant = Quant(two, none, None, np.array([-1, 0, 0.5, 3], np.float32))
+    >>> dequantized(Value("w", "uint2", (3,), False, quant, np.array([0x38], np.uint8))).tolist()
+    [-2.0, 1.0, 6.0]
+    """
+    quant, codes = value.quant, unpack(value)
+    assert quant is not None, "codes have a meaning"
+    if quant.table is not None:
+        marks = quant.table[codes]
+    else:
+        # Exact: codes and their zero points have at most eight bits, or it is the law's rounding.
+        zeros = _expand(quant.zero_point, quant, value.shape).astype(np.float32)
+        marks = codes.astype(np.float32) - zeros
+    with np.errstate(over="ignore", under="ignore"):
+        return np.asarray(marks * _expand(quant.scale, quant, value.shape), np.float32)
 
 
 def integer_weights(node: Node, w: Value, zero: Value | None = None) -> tuple[Array, Array]:
@@ -128,21 +167,22 @@ def block_parameters(node: Node, w: Value) -> tuple[Array, Array, Array]:
     """Return ``(block_of, scales, zeros)`` of weight-only weights.
 
     ``block_of[k]`` (int32) is the row of the tables that holds row k's parameters; ``scales`` and
-    ``zeros`` are (rows, N).
+    ``zeros`` are float32 (rows, N): an integer zero point of eight bits is one, too.
     """
     quant = w.quant
     assert quant is not None
     scales = as_matrix(node, _expand(quant.scale, quant, w.shape))
     zeros = as_matrix(node, _expand(quant.zero_point, quant, w.shape))
+    zeros = np.ascontiguousarray(zeros, np.float32)
     bits = np.ascontiguousarray(scales).view(np.int32)
-    stacked = np.concatenate([bits, zeros], axis=1)
+    stacked = np.concatenate([bits, zeros.view(np.int32)], axis=1)
     rows, block_of = np.unique(stacked, axis=0, return_inverse=True)
     first = np.zeros(len(rows), np.int64)
     first[block_of.reshape(-1)[::-1]] = np.arange(len(stacked))[::-1]
     return (
         block_of.reshape(-1).astype(np.int32),
         np.ascontiguousarray(scales[first], np.float32),
-        np.ascontiguousarray(zeros[first], np.int32),
+        np.ascontiguousarray(zeros[first], np.float32),
     )
 
 

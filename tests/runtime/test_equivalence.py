@@ -21,6 +21,7 @@ from refquant.model.execute import run
 from refquant.model.graph import Graph, Quant
 from refquant.model.rq import write_rq
 from refquant_runtime import Session, isa
+from tests.runtime.weight_formats import KINDS, weight
 
 Rng = np.random.Generator
 CONTRACTS = ("ort", "xnnpack", "tflite_reference")
@@ -257,11 +258,38 @@ def products(rng: Rng, contract: Contract) -> Graph:
     return b.graph([real, whole])
 
 
+def weights(rng: Rng, contract: Contract) -> Graph:
+    """Weights in every format beside float32 activations, in every operator that has them."""
+    b = Builder("weights")
+    kinds = rng.choice(KINDS, 5)
+    k, n = int(rng.choice([1, 5, 32, 65])), int(rng.choice([1, 3, 17, 70]))
+    line = b.input("x", ("N", 2, k))
+    row = b.input("r", ("N", k))
+    group = int(rng.choice([1, 2]))
+    plane = b.input("p", ("N", 4 * group, 5, 4))
+    y = [b.node("MatMul", [line, weight(b, rng, "a", (k, n), 0, kinds[0])], name="ya",
+                contract=contract)]  # fmt: skip
+    bias = b.constant("bias", reals(rng, (n,)))
+    for trans, name in ((1, "b"), (0, "c")):
+        shape = (n, k) if trans else (k, n)
+        w = weight(b, rng, name, shape, trans, kinds[1 + trans])
+        attributes = {"transB": trans}
+        y.append(b.node("Gemm", [row, w, bias], name=f"y{name}", attributes=attributes,
+                        contract=contract))  # fmt: skip
+    w = weight(b, rng, "d", (6 * group, 4, 3, 2), int(rng.integers(1, 4)), kinds[3])
+    around = {"pads": (1, 0, 1, 1), "group": group}
+    y.append(b.node("Conv", [plane, w], name="yd", attributes=around, contract=contract))
+    w = weight(b, rng, "e", (4 * group, 1, 3, 3), int(rng.integers(0, 4)), kinds[4])
+    around = {"pads": (1, 1, 1, 1), "group": 4 * group}
+    y.append(b.node("Conv", [plane, w], name="ye", attributes=around, contract=contract))
+    return b.graph(y)
+
+
 CASES: dict[str, Callable[[Rng, Contract], Graph]] = {
     case.__name__: case
     for case in (
         conv, dense, elementwise, pooling, convert, dynamic, floating, functions, movement,
-        products,
+        products, weights,
     )
 }  # fmt: skip
 

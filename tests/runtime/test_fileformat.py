@@ -94,7 +94,7 @@ def test_a_header_length_that_is_not_the_headers_is_refused(length: int, tmp_pat
         (b'{"\xff":1}', "decode"),
         (b"{}", "is missing or not a map of strings"),
         (b'{"__metadata__":{"format":1}}', "is missing or not a map of strings"),
-        (b'{"__metadata__":{"format":"refquant/2"}}', "'refquant/2' is not 'refquant/1'"),
+        (b'{"__metadata__":{"format":"refquant/3"}}', "'refquant/3' is none of ['refquant/1'"),
         (b'{"__metadata__":{"format":"refquant/1"}}', "missing keys ['graph', 'sha256']"),
     ],
 )

@@ -25,7 +25,7 @@ TENSORS: dict[str, NDArray[Any]] = {
 
 
 def read(name: str, entry: Any, *, signs: bool = False) -> Value:
-    return ValueReader(Path("m.rq"), TENSORS, signs=signs).value(name, entry)
+    return ValueReader(Path("m.rq"), TENSORS, {}, signs=signs).value(name, entry)
 
 
 def codes(scale: Any, zero: Any = 0, dtype: str = "int8", **more: Any) -> dict[str, Any]:
@@ -126,7 +126,7 @@ BAD_CONSTANTS = {
     "unused bits": ("packed", {"dtype": "uint2", "shape": [5]}, "unused high bits"),
     "scale absent": ("w", blocks("none", 0, [1, 4]), "'none' is absent"),
     "scale of int32": ("w", blocks("z31", 0, [1, 4]), r"is int32\[3, 1\], expected float32"),
-    "zero of float32": ("w", blocks("s31", "s31", [1, 4]), "expected int32"),
+    "zero of int8": ("w", blocks("s31", "w", [1, 4]), "expected int32 or float32"),
     "scales turned": ("w", blocks("s13", 0, [1, 4]), r"float32\[1, 3\], expected float32\[3, 1\]"),
     "blocks short": ("w", blocks("s31", 0, [4]), "does not fit shape"),
     "block 0": ("w", blocks("s31", 0, [1, 0]), "does not fit shape"),

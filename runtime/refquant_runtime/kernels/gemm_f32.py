@@ -5,8 +5,8 @@ and each sum rounded to float32, then the bias, then a fused ``Relu`` or ``Clip`
 every instruction set, because a tile adds in exactly this order and never fuses.
 
 Weight-only: a panel of ``kc * taps`` rows by ``nr`` columns is decoded, ``(code - zero_point) *
-scale``, into this thread's scratch, then used by all of the thread's tiles. Codes lie packed, one
-byte holding ``8 / bits`` consecutive rows of one column.
+scale`` or ``table[code] * scale``, into this thread's scratch, then used by all of the thread's
+tiles. Codes lie packed, one byte holding ``8 / bits`` consecutive rows of one column.
 """
 
 from typing import Any
@@ -44,11 +44,14 @@ FIELDS = (
         "panel_bytes",
         "groups",
         "signed",
+        "tabled",
+        "table",
     ],
 )  # fmt: skip
 (
     Y, WEIGHTS, BIAS, N, KC, NR, TILE, SCRATCH, SCRATCH_SIZE, PAD_SIZE, Y_STRIDE, Y_BEGIN, LOW,
-    HIGH, BITS, SCALES, ZEROS, BLOCK_OF, PANEL_BYTES, GROUPS, SIGNED,
+    HIGH, BITS, SCALES, ZEROS, BLOCK_OF, PANEL_BYTES, GROUPS, SIGNED, TABLED,
+    TABLE,
 ) = range(len(WINDOW), len(FIELDS))  # fmt: skip
 
 
@@ -57,7 +60,7 @@ def decode_panel(consts: Any, p: Any, panel: int, out: Any) -> None:
     """Dequantize one panel of codes into ``out``, rows of ``nr`` float32."""
     nr, bits = p[NR], p[BITS]
     codes = u8_at(consts, p[WEIGHTS] + panel * p[PANEL_BYTES])
-    block_of = i32_at(consts, p[BLOCK_OF])
+    block_of, marks = i32_at(consts, p[BLOCK_OF]), f32_at(consts, p[TABLE])
     table = panel * p[GROUPS] * nr * 4
     mask, per_byte = np.int32((1 << bits) - 1), 8 // bits
     top = np.int32(1 << (bits - 1)) if p[SIGNED] else np.int32(0)
@@ -65,12 +68,16 @@ def decode_panel(consts: Any, p: Any, panel: int, out: Any) -> None:
         line = u8_at(codes, (k // per_byte) * nr)
         shift = np.int32((k % per_byte) * bits)
         scale = f32_at(consts, p[SCALES] + table + block_of[k] * nr * 4)
-        zero = i32_at(consts, p[ZEROS] + table + block_of[k] * nr * 4)
         row = k * nr
+        if p[TABLED]:
+            for j in range(nr):
+                out[row + j] = marks[(np.int32(line[j]) >> shift) & mask] * scale[j]
+            continue
+        zero = f32_at(consts, p[ZEROS] + table + block_of[k] * nr * 4)
         for j in range(nr):
             code = np.int32((np.int32(line[j]) >> shift) & mask)
             code = np.int32(np.int32(code ^ top) - top)  # sign extension from `bits` bits
-            out[row + j] = np.float32(np.int32(code - zero[j])) * scale[j]
+            out[row + j] = np.float32(np.float32(code) - zero[j]) * scale[j]
 
 
 def gemm_f32(arena: Any, consts: Any, p: Any, tid: int, nthreads: int) -> None:

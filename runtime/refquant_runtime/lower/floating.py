@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from refquant_runtime.graph import SUBBYTE, Node
+from refquant_runtime.graph import SUBBYTE, Node, Quant
 from refquant_runtime.kernels import depthwise, gemm_f32
 from refquant_runtime.kernels.packing import pack_f32_weights
 from refquant_runtime.kernels.tap_sums import padded_channels
@@ -13,7 +13,7 @@ from refquant_runtime.kernels.tiles import f32_tile
 from refquant_runtime.lower.context import FIRST, LAST, Lowering, Params, bounds
 from refquant_runtime.lower.windows import conv_window, is_depthwise, rows_of
 from refquant_runtime.plan import At, Buffer
-from refquant_runtime.weights import as_matrix, block_parameters, unpack
+from refquant_runtime.weights import as_matrix, block_parameters, dequantized, unpack
 
 __all__ = ["lower_float"]
 
@@ -45,7 +45,7 @@ def _depthwise(
     n = x.shape[1]
     channels = padded_channels(n)
     padded = np.zeros((taps, channels), np.float32)
-    padded[:, :n] = _dequantized(ctx, node, codes)
+    padded[:, :n] = codes if w.quant is None else as_matrix(node, dequantized(w))
     params: Params = {
         **window, "x": source, "y": target, "n": n, "channels": channels, **bounds(node),
         "bias": ctx.constants.add(bias), "weights": ctx.constants.add(padded),
@@ -83,22 +83,14 @@ def _tiles(
         )  # fmt: skip
 
 
-def _dequantized(ctx: Lowering, node: Node, codes: Array) -> Array:
-    """Return weights as float32: f32(code - zero_point) * scale."""
-    w = ctx.value(node.inputs[1])
-    if w.quant is None:
-        return np.ascontiguousarray(codes, np.float32)
-    block_of, scales, zeros = block_parameters(node, w)
-    return (codes.astype(np.int32) - zeros[block_of]).astype(np.float32) * scales[block_of]
-
-
 def _weights(ctx: Lowering, node: Node, codes: Array, part: slice, nr: int) -> Params:
     """Pack one group's weights: float32 panels, or codes with their tables of parameters."""
     w = ctx.value(node.inputs[1])
     if w.quant is None:
         matrix = np.ascontiguousarray(codes[:, part], np.float32)
         return {"bits": 32, "weights": ctx.constants.add(pack_f32_weights(matrix, nr=nr))}
-    bits = SUBBYTE.get(w.dtype, 8)
+    width = SUBBYTE.get(w.dtype, 8)
+    bits = next(room for room in (2, 4, 8) if room >= width)  # how a kernel holds them
     panels = -(-(part.stop - part.start) // nr)
 
     def panelled(array: Array) -> Array:  # (rows, N) -> (panels, rows, nr)
@@ -123,4 +115,12 @@ def _weights(ctx: Lowering, node: Node, codes: Array, part: slice, nr: int) -> P
         "block_of": ctx.constants.add(block_of),
         "groups": len(scales),
         "signed": int(w.dtype.startswith("int")),
+        **_table(ctx, w.quant),
     }
+
+
+def _table(ctx: Lowering, quant: Quant) -> Params:
+    """Return the table that codes are read by, if there is one."""
+    if quant.table is None:
+        return {"tabled": 0}
+    return {"tabled": 1, "table": ctx.constants.add(np.ascontiguousarray(quant.table))}

@@ -49,8 +49,9 @@ def test_bits_of_a_sequential_loop(tile: Any) -> None:
     assert actual.tobytes() == expected.tobytes(), f"{tile.name}: {actual - expected}"
 
 
+@pytest.mark.parametrize("tabled", [0, 1])
 @pytest.mark.parametrize(("width", "signed"), [(8, 1), (8, 0), (4, 1), (4, 0), (2, 1), (2, 0)])
-def test_codes_are_decoded_block_by_block(width: int, signed: int) -> None:
+def test_codes_are_decoded_block_by_block(width: int, signed: int, tabled: int) -> None:
     tile = TILES[-1]
     rng = np.random.default_rng(width)
     k, n = 11, tile.nr
@@ -58,8 +59,13 @@ def test_codes_are_decoded_block_by_block(width: int, signed: int) -> None:
     codes = rng.integers(low, low + (1 << width), (k, n))
     block_of = (np.arange(k) // 4).astype(np.int32)  # ragged: 4, 4, 3
     scales = rng.uniform(0.01, 1, (3, n)).astype(np.float32)
-    zeros = rng.integers(low, low + (1 << width), (3, n)).astype(np.int32)
-    w = (codes - zeros[block_of]).astype(np.float32) * scales[block_of]
+    zeros = rng.integers(low, low + (1 << width), (3, n)).astype(np.float32)
+    zeros += rng.choice([0, 0.375], (3, n)).astype(np.float32)  # a float zero point, now and then
+    table = rng.standard_normal(1 << width).astype(np.float32)
+    marks = (
+        table[codes & ((1 << width) - 1)] if tabled else codes.astype(np.float32) - zeros[block_of]
+    )
+    w = marks * scales[block_of]
     x, bias = rng.standard_normal((3, k)).astype(np.float32), np.zeros(n, np.float32)
     rows = -(-k // (8 // width))
     # one byte holds consecutive rows of one column: pack each column by itself
@@ -68,7 +74,8 @@ def test_codes_are_decoded_block_by_block(width: int, signed: int) -> None:
     own = {
         "bits": width, "weights": consts.put(np.stack(columns, axis=1)), "panel_bytes": rows * n,
         "scales": consts.put(scales), "zeros": consts.put(zeros),
-        "block_of": consts.put(block_of), "groups": 3, "signed": signed,
+        "block_of": consts.put(block_of), "groups": 3, "signed": signed, "tabled": tabled,
+        "table": consts.put(table),
     }  # fmt: skip
     actual = product(tile, x, n, bias, consts, **own)
     expected = sequential(x, w, bias)
