@@ -34,7 +34,7 @@ so that errors of what matters most can still be spread.
 
 **Groups** get their ruler from ``static`` (the original weights; g_idx are plain runs), ``lazy``
 (when the walk reaches them, from the weights as the *block's start* left them, as in the authors'
-code) or ``fresh`` (with the block's own updates, too; the same where groups are blocks or larger).
+code) or ``fresh`` (with the block's own updates, too; the same where groups start with blocks).
 With ``act_order`` the last two make groups of columns that are not neighbours.
 One group a row is the original weights' in each case, dead columns included, as the authors do.
 
@@ -206,9 +206,10 @@ def _walk(
         errors = np.empty_like(w)
         for i in range(stop - start):
             if state.groups[start + i] >= len(state.rulers):
+                first, end = start + i, start + i + (settings.group_size or k)
+                columns = state.w[first:end]
                 if settings.groups == "fresh":
-                    state.w[start + i : stop] = w[i:]
-                columns = state.w[start + i : start + i + (settings.group_size or k)]
+                    columns = _paid(state, w, errors[:i], first=first, end=end)
                 state.rulers.append(target.ruler(columns.T.astype(np.float32)))
             ruler = state.rulers[state.groups[start + i]]
             code, values[start + i] = target.quantize_column(w[i].astype(np.float32), ruler)
@@ -219,6 +220,18 @@ def _walk(
         if stop < k:
             state.w[stop:] -= matmul_sliced(state.u[start:stop, stop:].T, errors)
     return np.stack(codes), values, loss
+
+
+def _paid(state: _Walk[RulerT], w: F64, errors: F64, *, first: int, end: int) -> F64:
+    """Return columns ``first`` to ``end`` with the block's ``errors`` so far; ``w`` has its own."""
+    i = len(errors)
+    columns = state.w[first:end].copy()
+    inside = min(end - first, len(w) - i)
+    columns[:inside] = w[i : i + inside]
+    if i and first + inside < end:
+        u = state.u[first - i : first, first + inside : end]
+        columns[inside:] -= matmul_sliced(u.T, errors)
+    return columns
 
 
 def _checked_hessian(h: F64, k: int) -> F64:

@@ -133,6 +133,8 @@ class LevelTarget:
 
     def quantize_column(self, column: F32, ruler: F32) -> tuple[Codes, F32]:
         """Return the index of the nearest level, and the level times the scale."""
-        distance = np.abs(self.levels[None, :] - (column / ruler)[:, None])
+        with np.errstate(over="ignore"):  # beyond float32 is beyond the last level
+            x = np.clip(column / ruler, self.levels[0], self.levels[-1])
+        distance = np.abs(self.levels[None, :] - x[:, None])
         codes = distance.argmin(axis=1).astype(np.uint16)
         return codes, np.asarray(self.levels[codes] * ruler, np.float32)

@@ -27,15 +27,15 @@ in any order. They are added in int64, which holds :math:`2^{21}` tokens. The gr
 depends on nothing but the token, so **any** split of the data, in any order, gives the same
 :math:`S_c`, hence the same bits of H; c goes from small to large in (3).
 
-What the grid costs: an element is off by at most :math:`2^{c_t - 22}`, less than
-:math:`2^{-20}` of the token's largest, so that
+What the grid costs: an element is off by at most :math:`2^{c_t - 22}`, which is :math:`2^{-20}` of
+the token's largest or less. Two such factors and the few roundings of (3) in float64 together are
+below
 
 .. math::
 
-    |H_{ij} - H_{ij}^{exact}| \le \frac{2}{n} \sum_t (2^{-20} + 2^{-42})\, 4^{c_t} + 2^{-50} H_{max}
-                                                                                        \tag{4}
+    |H_{ij} - H_{ij}^{exact}| \le \frac{2}{n} \sum_t 2^{-20}\, 4^{c_t}                  \tag{4}
 
-a float32 sum's own rounding is of that size. Memory: 8 k^2 bytes for each c that occurs; the
+A float32 sum's own rounding is of that size. Memory: 8 k^2 bytes for each c that occurs; the
 tokens of one layer are mostly within a factor of 16, two or three c.
 
 Left out: weights of tokens, and products of two different inputs (GPTAQ).

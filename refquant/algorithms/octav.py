@@ -15,7 +15,8 @@ point of the parabola it is on,
     s' = \frac{\sum_{|x| > s} |x|}
               {\frac{4^{-B}}{3} \#\{0 < |x| \le s\} + \#\{|x| > s\}}                     \tag{2}
 
-and it ends where s' = s, usually after ten steps. The start is the mean of the nonzero
+and it ends where s' = s, usually after ten steps. J jumps where s passes an element, so that two
+values may take turns forever; the last one is returned. The start is the mean of the nonzero
 :math:`|x|`. Where nothing is above s, (2) would give 0: the last s stays.
 
 **Arithmetic.** float64, sums in column order: the same bits on every CPU. (1) takes for granted

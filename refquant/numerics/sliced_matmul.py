@@ -47,7 +47,8 @@ __all__ = ["matmul_sliced", "slice_bits"]
 
 F64 = NDArray[np.float64]
 
-_LOWEST = -900  # below it, rows are so small that 2**(beta - e) would leave float64's range
+# Exponents in between leave room for the powers of two of eq. (2) in float64's range.
+_LOWEST, _BEYOND = -400, 2.0**400
 
 
 def slice_bits(inner: int) -> int:
@@ -62,8 +63,8 @@ def slice_bits(inner: int) -> int:
 def matmul_sliced(a: F64, b: F64) -> F64:
     """Return ``a @ b``, (m, k) x (k, n) -> (m, n), with the bits of eq. (2) and the error (4).
 
-    float64 in and out; k at least 1. ``ValueError`` for other shapes and for NaN and infinity:
-    they have no slices. A row of zeros gives zeros.
+    float64 in and out; k at least 1. ``ValueError`` for other shapes, and for elements of 2**400
+    and above, infinite or NaN: they have no slices. A row of zeros gives zeros.
 
     >>> a = np.array([[1.0, 2.0**-30], [0.0, 0.0]])
     >>> matmul_sliced(a, np.array([[3.0], [2.0**30]])).tolist()
@@ -89,8 +90,8 @@ def matmul_sliced(a: F64, b: F64) -> F64:
 def _slices(x: F64, *, axis: int, bits: int) -> tuple[F64, F64, NDArray[np.int32]]:
     """Return h, l and e of eq. (1); e has length 1 along ``axis``, the axis that is summed."""
     largest = np.abs(x).max(axis=axis, keepdims=True, initial=0.0)
-    if not np.isfinite(largest).all():
-        raise ValueError("a and b must be finite, got NaN or infinity")
+    if not (largest < _BEYOND).all():  # a NaN is not less either
+        raise ValueError(f"a and b must be below 2**400, got {largest.max()}")
     exponent = np.maximum(np.frexp(largest)[1], np.int32(_LOWEST)).astype(np.int32)
     units = x * np.ldexp(1.0, bits - exponent)
     high = np.rint(units)
