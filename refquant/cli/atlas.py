@@ -93,7 +93,7 @@ def _print_pair(found: Divergence) -> None:
     for name, rate in (("on ties", found.rate_ties), ("on Gaussian data", found.rate_gaussian)):
         share = "-" if rate is None else f"{100 * rate:.4g} %"
         write(f"int8 codes that differ {name}: {share}\n")
-    for name in (found.a, found.b):
+    for name in dict.fromkeys((found.a, found.b)):  # once, if somebody asks of one contract
         known = PRESET_SOURCES[name]
         sources = "; ".join(map(str, known.sources))
         write(f"\n{name}: {known.about}\n  {known.evidence}\n  {sources}\n")

@@ -40,6 +40,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from refquant.formats.card import Step, number, value_steps
+from refquant.formats.checks import code_array, count_of, parameter_array
 
 __all__ = [
     "FLAVOURS",
@@ -78,8 +79,7 @@ def block_absmax(x: F32, *, block_size: int, nan_wins: bool, empty: float = 0.0)
     >>> block_absmax(x, block_size=2, nan_wins=False).tolist()
     [3.0, 2.0, 5.0]
     """
-    if block_size < 1:
-        raise ValueError(f"block_size must be at least 1, got {block_size}")
+    block_size = count_of(block_size, name="block_size")
     flat = np.abs(x.reshape(-1))
     if not flat.size:
         return np.zeros(0, np.float32)
@@ -123,13 +123,13 @@ def decode_blocks(quantized: Blockwise, values: F32) -> F32:
     >>> decode_blocks(q, np.array([-1, 0, 0.5], np.float32)).tolist()
     [-4.0, 2.0, 0.0]
     """
-    codes = np.asarray(quantized.codes)
-    if codes.dtype.kind not in "iu" or ((codes < 0) | (codes >= values.size)).any():
-        raise ValueError(f"codes must be integers in 0..{values.size - 1}, got {codes.dtype}")
-    blocks = -(-codes.size // quantized.block_size)
-    if quantized.absmax.shape != (blocks,):
-        raise ValueError(f"absmax must have shape ({blocks},), got {quantized.absmax.shape}")
-    each = _of_each(quantized.absmax, codes.size, quantized.block_size).reshape(codes.shape)
+    codes = code_array(quantized.codes, low=0, high=values.size - 1)
+    size = count_of(quantized.block_size, name="block_size")
+    blocks = -(-codes.size // size)
+    if np.shape(quantized.absmax) != (blocks,):
+        raise ValueError(f"absmax must have shape ({blocks},), got {np.shape(quantized.absmax)}")
+    absmax = parameter_array(quantized.absmax, name="absmax", shape=(blocks,))
+    each = _of_each(absmax, codes.size, size).reshape(codes.shape)
     with np.errstate(invalid="ignore", over="ignore", under="ignore"):
         return np.asarray(values[codes] * each, np.float32)
 
@@ -142,9 +142,7 @@ def pack_pairs(codes: NDArray[np.integer[Any]], *, padding: int) -> Codes:
     >>> [hex(byte) for byte in pack_pairs(np.array([1, 2, 15], np.uint8), padding=7).tolist()]
     ['0x12', '0xf7']
     """
-    flat = np.asarray(codes).reshape(-1)
-    if flat.size and (flat.min() < 0 or flat.max() > 15):
-        raise ValueError(f"codes must be in 0..15, got {int(flat.min())}..{int(flat.max())}")
+    flat = code_array(codes, low=0, high=15).reshape(-1)
     even = np.append(flat.astype(np.uint8), np.full(flat.size % 2, padding, np.uint8))
     return np.asarray((even[::2] << 4) | even[1::2], np.uint8)
 
@@ -194,4 +192,5 @@ def _normalize_torch(flat: F32, absmax: F32, block_size: int) -> tuple[F32, F32]
 
 def _of_each(params: F32, count: int, block_size: int) -> F32:
     """Return the parameter of each of ``count`` flattened elements."""
-    return np.asarray(np.repeat(params, block_size)[:count], np.float32)
+    # A block larger than the tensor is a block as large as the tensor: repeat no more than that.
+    return np.asarray(np.repeat(params, min(block_size, max(count, 1)))[:count], np.float32)

@@ -40,6 +40,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from refquant.formats.card import Card, Step, number, value_steps
+from refquant.formats.checks import code_array
 from refquant.formats.codebook import float32_input, nearest
 
 __all__ = ["CARD", "MENUS", "dequantize", "levels", "menus", "quantize"]
@@ -113,16 +114,12 @@ def dequantize(codes: Codes, *, parts: Menus, alpha: float) -> F32:
     """
     marks = levels(parts)
     bit = _sign(marks)
-    codes = np.asarray(codes)
-    if (
-        codes.dtype.kind not in "iu"
-        or (codes % bit >= marks.size).any()
-        or (codes >= 2 * bit).any()
-    ):
+    known = code_array(codes, low=0, high=2 * bit - 1)
+    if (known % bit >= marks.size).any():
         raise ValueError(f"codes must be a sign and a place in {marks.size} levels")
     with np.errstate(under="ignore"):
-        magnitude = marks[codes % bit] * np.float32(alpha)
-    return np.asarray(np.where(codes >= bit, -magnitude, magnitude), np.float32)
+        magnitude = marks[known % bit] * np.float32(alpha)
+    return np.asarray(np.where(known >= bit, -magnitude, magnitude), np.float32)
 
 
 def _sign(marks: F32) -> int:

@@ -51,6 +51,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from refquant.formats.block_float import BlockFloat, float32_input
 from refquant.formats.card import Card, Step, number, padded_block, value_steps
+from refquant.formats.checks import code_array, scale_bytes
 from refquant.numerics.blocks import expand, parameter_shape, per_group, reduce_blocks
 from refquant.numerics.rounding import round_to_integer
 
@@ -144,10 +145,9 @@ def integers(q: BlockFloat) -> NDArray[np.int32]:
     [-1, 7]
     """
     form = _format(q.format)
-    codes = q.codes.astype(np.int32)
     sign = 1 << form.magnitude_bits
-    if codes.size and int(codes.max()) >= 2 * sign:
-        raise ValueError(f"codes of {q.format} must be below {2 * sign}, got {int(codes.max())}")
+    codes = code_array(q.codes, low=0, high=2 * sign - 1, name=f"codes of {q.format}")
+    codes = codes.astype(np.int32)
     if form.signs == "twos_complement":
         return (codes ^ sign) - sign
     return np.where(codes & sign, -(codes & (sign - 1)), codes)
@@ -161,11 +161,10 @@ def dequantize(q: BlockFloat) -> F32:
     [-0.25, 1.75]
     """
     form = _format(q.format)
-    block_shape = per_group(q.codes.shape, q.axis, form.block_size)
-    expected = parameter_shape(q.codes.shape, block_shape)
-    if q.scales.dtype != np.uint8 or q.scales.shape != expected:
-        raise ValueError(f"scales must be uint8 of shape {expected}, got {q.scales.shape}")
-    exponent = expand(q.scales.astype(np.int32) - BIAS, q.codes.shape, block_shape)
+    shape = np.shape(q.codes)
+    block_shape = per_group(shape, q.axis, form.block_size)
+    scales = scale_bytes(q.scales, shape=parameter_shape(shape, block_shape))
+    exponent = expand(scales.astype(np.int32) - BIAS, shape, block_shape)
     step = exponent - form.magnitude_bits + 1
     with np.errstate(over="ignore", under="ignore"):
         return np.ldexp(integers(q).astype(np.float64), step).astype(np.float32)

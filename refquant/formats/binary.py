@@ -36,6 +36,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from refquant.formats.card import Card, Step, number, value_steps
+from refquant.formats.checks import code_array, parameter_array
 from refquant.formats.codebook import float32_input
 
 __all__ = ["CARD", "Binary", "dequantize", "pack", "quantize", "unpack", "xnor_dot"]
@@ -77,8 +78,11 @@ def dequantize(binary: Binary) -> F32:
     >>> dequantize(Binary(np.array([1, 0], np.uint8), np.array(2.0, np.float32))).tolist()
     [2.0, -2.0]
     """
-    signs = np.where(binary.bits == 1, np.float32(1), np.float32(-1))
-    return np.asarray(signs * binary.scale, np.float32)
+    bits = code_array(binary.bits, low=0, high=1)
+    scale = parameter_array(binary.scale, name="scale", shape=bits.shape)
+    signs = np.where(bits == 1, np.float32(1), np.float32(-1))
+    with np.errstate(invalid="ignore"):  # a signalling NaN is a NaN
+        return np.asarray(signs * scale, np.float32)
 
 
 def pack(bits: Bits) -> Bits:

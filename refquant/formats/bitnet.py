@@ -40,6 +40,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from refquant.formats.card import Card, Step, number, value_steps
+from refquant.formats.checks import code_array, parameter_array, tensor_number
 from refquant.formats.codebook import float32_input
 
 __all__ = ["CARD", "BitNetCodes", "dequantize", "quantize_activations", "quantize_weights"]
@@ -69,7 +70,7 @@ def quantize_weights(w: ArrayLike, *, mean: float | None = None) -> BitNetCodes:
     values = float32_input(w, finite=True)
     if mean is None:
         mean = math.fsum(np.abs(values).reshape(-1).tolist()) / max(1, values.size)
-    inverse = np.float32(1) / np.maximum(np.float32(mean), FLOOR)
+    inverse = np.float32(1) / np.maximum(tensor_number(mean, name="mean"), FLOOR)
     with np.errstate(over="ignore", under="ignore"):
         codes = np.clip(np.rint(values * inverse), -1, 1).astype(np.int8)
     return BitNetCodes(codes, np.asarray(inverse, np.float32))
@@ -98,8 +99,10 @@ def dequantize(quantized: BitNetCodes) -> F32:
     >>> dequantize(BitNetCodes(np.array([1, 0], np.int8), np.array(4.0, np.float32))).tolist()
     [0.25, 0.0]
     """
-    with np.errstate(over="ignore", under="ignore"):
-        return np.asarray(quantized.codes.astype(np.float32) / quantized.inverse_scale, np.float32)
+    codes = code_array(quantized.codes, low=-128, high=127)
+    inverse = parameter_array(quantized.inverse_scale, name="inverse_scale", shape=codes.shape)
+    with np.errstate(all="ignore"):  # an inverse scale of 0, which no encoder writes: IEEE's answer
+        return np.asarray(codes.astype(np.float32) / inverse, np.float32)
 
 
 def _explain(values: F32) -> Sequence[Step]:

@@ -95,7 +95,7 @@ def nearest(x: F32, values: F32, *, ties: str) -> Codes:
     """
     if ties not in TIES:
         raise ValueError(f"ties must be one of {', '.join(TIES)}; got {ties!r}")
-    if values.ndim != 1 or not 2 <= values.size <= 256 or (values[1:] < values[:-1]).any():
+    if values.ndim != 1 or not 2 <= values.size <= 256 or not (values[1:] >= values[:-1]).all():
         raise ValueError(f"values must be 2 to 256 ascending entries, got shape {values.shape}")
     bounds = midpoints(values)
     low = np.searchsorted(bounds, x, side="left")

@@ -120,8 +120,8 @@ def quantize(x: ArrayLike, *, values: F32, block_size: int, flavour: str) -> Blo
     """
     if flavour not in FLAVOURS:
         raise ValueError(f"flavour must be one of {', '.join(FLAVOURS)}; got {flavour!r}")
-    if values.shape != (256,) or values.dtype != np.float32:
-        raise ValueError(f"values must be float32 of shape (256,), got {values.shape}")
+    if np.shape(values) != (256,) or np.asarray(values).dtype != np.float32:
+        raise ValueError(f"values must be float32 of shape (256,), got {np.shape(values)}")
     array = float32_input(x)
     scaled, absmax = normalize_blocks(array, block_size=block_size, flavour=flavour)
     if flavour == "bnb_cpu":

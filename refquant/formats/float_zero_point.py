@@ -32,6 +32,7 @@ Badri and Shaji, "Half-Quadratic Quantization", 2023; mobiusml/hqq ``hqq/core/qu
 (``Quantizer.quantize``, ``dequantize``).
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -39,6 +40,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from refquant.formats.card import Card, Step, number, value_steps
+from refquant.formats.checks import code_array, parameter_array
 from refquant.formats.codebook import float32_input
 
 __all__ = ["CARD", "FloatZeroPoint", "choose_qparams", "dequantize", "encode", "quantize"]
@@ -134,8 +136,14 @@ def dequantize(quantized: FloatZeroPoint) -> F32:
     >>> dequantize(q).tolist()
     [-0.5, 1.0]
     """
-    difference = quantized.codes.astype(np.float32) - quantized.zero_point
-    return np.asarray(difference * quantized.scale, np.float32).reshape(quantized.shape)
+    codes = code_array(quantized.codes, low=0, high=255)
+    scale = parameter_array(quantized.scale, name="scale", shape=codes.shape)
+    zero = parameter_array(quantized.zero_point, name="zero_point", shape=codes.shape)
+    if codes.size != math.prod(quantized.shape):
+        raise ValueError(f"codes must fill shape {quantized.shape}, got {codes.shape}")
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        real = (codes.astype(np.float32) - zero) * scale
+    return np.asarray(real, np.float32).reshape(quantized.shape)
 
 
 def _explain(values: F32) -> Sequence[Step]:

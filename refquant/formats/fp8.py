@@ -51,6 +51,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from refquant.formats.block_float import bits_text, float32_input, float_texts
 from refquant.formats.card import Card, Step, number, value_steps
+from refquant.formats.checks import code_array
 from refquant.numerics.blocks import expand, parameter_shape, reduce_blocks
 from refquant.numerics.minifloat import decode, encode
 from refquant.numerics.minifloat_formats import FloatFormat, float_format
@@ -136,7 +137,7 @@ def quantize(
     else:
         s = _checked(scale, parameter_shape(y.shape, shape))
     each = expand(s, y.shape, shape)
-    with np.errstate(over="ignore", under="ignore"):
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):  # a signalling NaN
         v = y / each if scale_op == "divide_f32" else y * (np.float32(1) / each)
     codes = encode(v, form, rounding=rounding, overflow=overflow)
     return ScaledFloat(format, np.asarray(codes, np.uint8), s, shape)
@@ -166,7 +167,7 @@ def quantize_linear(
     if not saturate and format == "e2m1":
         raise ValueError("saturate must be True for e2m1, which has no NaN and no infinity")
     s = _checked(scale, parameter_shape(y.shape, shape))
-    with np.errstate(over="ignore", under="ignore"):
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):  # a signalling NaN
         v = y / expand(s, y.shape, shape) + np.float32(0)  # the zero point: -0 becomes +0
     overflow = "saturate" if saturate else ("inf" if form.has_inf else "nan")
     infinity = "nan" if form.nan == "negative_zero" else None
@@ -183,9 +184,10 @@ def dequantize(q: ScaledFloat) -> F32:
     [3.0, -0.25]
     """
     form = _format(q.format, "e2m1")
-    s = _checked(q.scale, parameter_shape(q.codes.shape, q.block_shape))
+    codes = code_array(q.codes, low=0, high=(1 << form.num_bits) - 1, name=f"codes of {q.format}")
+    s = _checked(q.scale, parameter_shape(codes.shape, q.block_shape))
     with np.errstate(over="ignore", under="ignore"):
-        return decode(q.codes, form) * expand(s, q.codes.shape, q.block_shape)
+        return decode(codes, form) * expand(s, codes.shape, q.block_shape)
 
 
 def _format(name: str, *more: str) -> FloatFormat:

@@ -40,11 +40,13 @@ Dettmers et al., "LLM.int8()", 2022, arXiv 2208.07339, section 3; bitsandbytes
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from refquant.formats.card import Card, Step, number, value_steps
+from refquant.formats.checks import code_array, parameter_array
 
 __all__ = ["CARD", "DEQUANT_CONSTANTS", "Int8Rows", "dequantize", "matmul", "quantize"]
 
@@ -66,7 +68,7 @@ class Int8Rows:
     outlier_columns: NDArray[np.int64]
 
 
-def quantize(x: F16 | F32, *, threshold: float, flavour: str) -> Int8Rows:
+def quantize(x: ArrayLike, *, threshold: float, flavour: str) -> Int8Rows:
     """Return the rows of ``x`` (float16 or float32, (rows, K)) in 8 bits: eq. (1).
 
     ``threshold`` is 0 for no outliers. A row of no columns is a ValueError.
@@ -78,15 +80,17 @@ def quantize(x: F16 | F32, *, threshold: float, flavour: str) -> Int8Rows:
     """
     if flavour not in DEQUANT_CONSTANTS:
         raise ValueError(f"flavour must be one of {', '.join(DEQUANT_CONSTANTS)}; got {flavour!r}")
-    if x.ndim != 2 or x.shape[1] == 0 or x.dtype not in (np.float16, np.float32):
+    values: NDArray[Any] = np.asarray(x)
+    if values.ndim != 2 or values.shape[1] == 0 or values.dtype not in (np.float16, np.float32):
         raise ValueError(
-            f"x must be float16 or float32 of shape (rows, K), K >= 1; got {x.dtype} {x.shape}"
+            "x must be float16 or float32 of shape (rows, K), K >= 1; "
+            f"got {values.dtype} {values.shape}"
         )
     if not threshold >= 0:
         raise ValueError(f"threshold must be at least 0 (0: no outliers), got {threshold}")
-    wide = x.astype(np.float32)
+    wide = values.astype(np.float32)
     # The comparison is in the type of x: a float16 5.996 is not 6.
-    outliers = (np.abs(x) >= x.dtype.type(threshold)) & (threshold > 0)
+    outliers = (np.abs(values) >= values.dtype.type(threshold)) & (threshold > 0)
     kept = np.where(outliers, np.float32(0), wide)
     with np.errstate(all="ignore"):  # 127 / 0, 0 * inf: NaN, whose code is 0
         if flavour == "bnb_torch":
@@ -110,8 +114,15 @@ def dequantize(quantized: Int8Rows) -> F32:
     >>> dequantize(q).tolist()
     [[1.0078740119934082, -2.0, 0.5039370059967041]]
     """
+    codes = code_array(quantized.codes, low=-128, high=127)
+    if codes.ndim != 2 or np.shape(quantized.absmax) != codes.shape[:1]:
+        raise ValueError(
+            f"codes must have shape (rows, K) and absmax (rows,); "
+            f"got {codes.shape} and {np.shape(quantized.absmax)}"
+        )
+    absmax = parameter_array(quantized.absmax, name="absmax", shape=codes.shape[:1])
     with np.errstate(invalid="ignore", over="ignore", under="ignore"):
-        product = quantized.codes.astype(np.float32) * quantized.absmax[:, None]
+        product = codes.astype(np.float32) * absmax[:, None]
         return np.asarray(product * np.float32(1 / 127), np.float32)
 
 
@@ -139,7 +150,7 @@ def matmul(x: F16 | F32, weight: Int8Rows, *, threshold: float, flavour: str) ->
     columns = rows.outlier_columns
     with np.errstate(invalid="ignore", over="ignore", under="ignore"):
         scaled = (sums * a) * b * constant if flavour == "bnb_cuda" else sums * (a * b) * constant
-        large = x[:, columns].astype(np.float64)
+        large = np.asarray(x)[:, columns].astype(np.float64)
         rest = large @ dequantize(weight)[:, columns].T.astype(np.float64)
         return np.asarray(scaled.astype(np.float64) + rest, np.float16)
 

@@ -39,6 +39,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from refquant.formats.card import Card, Step, number, value_steps
+from refquant.formats.checks import code_array
 from refquant.formats.codebook import float32_input
 
 __all__ = ["CARD", "dequantize", "nearest_exponent", "quantize", "zeros"]
@@ -84,8 +85,9 @@ def dequantize(codes: Codes, *, scale: float) -> F32:
     >>> dequantize(np.array([0, 1, 4], np.uint8), scale=2.0).tolist()
     [2.0, 1.0, 0.125]
     """
+    below = code_array(codes, low=0, high=255).astype(np.int32)
     with np.errstate(under="ignore"):
-        return np.asarray(np.ldexp(np.float32(scale), -codes.astype(np.int32)), np.float32)
+        return np.asarray(np.ldexp(np.float32(scale), -below), np.float32)
 
 
 def _halvings(x: ArrayLike, num_bits: int, scale: float) -> NDArray[np.int32]:

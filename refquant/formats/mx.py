@@ -43,6 +43,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from refquant.formats.block_float import BlockFloat, encode_signed, float32_input, float_texts
 from refquant.formats.card import Card, Step, number, padded_block, value_steps
+from refquant.formats.checks import code_array, scale_bytes
 from refquant.formats.mx_formats import (
     MX_BLOCK,
     MX_FORMATS,
@@ -149,13 +150,14 @@ def dequantize(q: BlockFloat) -> F32:
     3.0
     """
     form = mx_format(q.format)
-    block_shape = per_group(q.codes.shape, q.axis, MX_BLOCK)
-    if q.scales.dtype != np.uint8 or q.scales.shape != parameter_shape(q.codes.shape, block_shape):
-        expected = parameter_shape(q.codes.shape, block_shape)
-        raise ValueError(f"scales must be uint8 of shape {expected}, got {q.scales.shape}")
-    scale = expand(_real(q.scales, 2.0**-127), q.codes.shape, block_shape)
+    codes = code_array(
+        q.codes, low=0, high=(1 << form.num_bits) - 1, name=f"codes of {form.element}"
+    )
+    block_shape = per_group(codes.shape, q.axis, MX_BLOCK)
+    scales = scale_bytes(q.scales, shape=parameter_shape(codes.shape, block_shape))
+    scale = expand(_real(scales, 2.0**-127), codes.shape, block_shape)
     with np.errstate(over="ignore", under="ignore"):
-        exact = _decode(q.codes, form).astype(np.float64) * scale.astype(np.float64)
+        exact = _decode(codes, form).astype(np.float64) * scale.astype(np.float64)
         return exact.astype(np.float32)
 
 
@@ -178,7 +180,7 @@ def _encode(y: F32, form: MxFormat, *, rounding: str, overflow: str) -> NDArray[
     return np.asarray(np.clip(whole, -127, 127).astype(np.int8).view(np.uint8))
 
 
-def _decode(codes: NDArray[np.unsignedinteger[Any]], form: MxFormat) -> F32:
+def _decode(codes: NDArray[np.integer[Any]], form: MxFormat) -> F32:
     element = form.float_element
     if element is not None:
         return decode(codes, element)

@@ -46,6 +46,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from refquant.formats.block_float import BlockFloat, bits_text, float32_input, float_texts
 from refquant.formats.card import Card, Step, number, padded_block, value_steps
+from refquant.formats.checks import code_array, scale_bytes, tensor_number
 from refquant.formats.nvfp4_producers import (
     DECODE,
     ELEMENT,
@@ -85,8 +86,8 @@ def tensor_scale_of(amax: ArrayLike, *, producer: str) -> np.float32:
     (1.0, 0.5)
     """
     row = nvfp4_producer(producer)
-    a = np.asarray(amax, np.float32)[()]
-    if not np.isfinite(a) or a < 0:
+    a = tensor_number(amax, name="amax")
+    if not np.isfinite(a):
         raise ValueError(f"amax must be finite and not negative, got {float(a)}")
     top = np.float32(float_format(row.scale_format).max_value * 6)
     with np.errstate(all="ignore"):
@@ -127,11 +128,12 @@ def quantize(
     if tensor_scale is not None and row.direction == "none":
         raise ValueError(f"tensor_scale must be None: producer {producer!r} has none")
     amax = np.max(np.abs(y), initial=np.float32(0))
-    g = tensor_scale_of(amax, producer=producer) if tensor_scale is None else tensor_scale
-    scales = _scale_codes(reduce_blocks(y, block_shape, "absmax"), np.float32(g), row)
+    given = tensor_scale_of(amax, producer=producer) if tensor_scale is None else tensor_scale
+    g = tensor_number(given, name="tensor_scale")
+    scales = _scale_codes(reduce_blocks(y, block_shape, "absmax"), g, row)
     s = expand(decode(scales, float_format(row.scale_format)), y.shape, block_shape)
-    codes = _codes(_scaled(y, s, np.float32(g), row), row)
-    stored = None if row.direction == "none" else np.float32(g)
+    codes = _codes(_scaled(y, s, g, row), row)
+    stored = None if row.direction == "none" else g
     return BlockFloat("nvfp4", codes, scales, axis, stored, producer)
 
 
@@ -153,15 +155,14 @@ def dequantize(q: BlockFloat) -> F32:
             f"tensor_scale of producer {q.producer!r}: direction {row.direction}, "
             f"got {q.tensor_scale}"
         )
-    block_shape = per_group(q.codes.shape, q.axis, NVFP4_BLOCK)
-    expected = parameter_shape(q.codes.shape, block_shape)
-    if q.scales.dtype != np.uint8 or q.scales.shape != expected:
-        raise ValueError(f"scales must be uint8 of shape {expected}, got {q.scales.shape}")
+    codes = code_array(q.codes, low=0, high=15, name="codes of e2m1")
+    block_shape = per_group(codes.shape, q.axis, NVFP4_BLOCK)
+    scales = scale_bytes(q.scales, shape=parameter_shape(codes.shape, block_shape))
     g = _ONE if q.tensor_scale is None else np.float32(q.tensor_scale)
     with np.errstate(all="ignore"):
-        s = DECODE[row.decode](decode(q.scales, float_format(row.scale_format)), g)
-        both = expand(np.asarray(s, np.float32), q.codes.shape, block_shape)
-        return np.asarray(decode(q.codes, float_format("e2m1")) * both, np.float32)
+        s = DECODE[row.decode](decode(scales, float_format(row.scale_format)), g)
+        both = expand(np.asarray(s, np.float32), codes.shape, block_shape)
+        return np.asarray(decode(codes, float_format("e2m1")) * both, np.float32)
 
 
 def _scale_codes(a: F32, g: np.float32, row: Nvfp4Producer) -> NDArray[np.uint8]:

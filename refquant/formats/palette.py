@@ -43,6 +43,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from refquant.formats.card import Card, Step, number, value_steps
+from refquant.formats.checks import code_array, count_of
 from refquant.formats.codebook import float32_input, nearest
 
 __all__ = ["CARD", "MAX_OPTIMAL", "METHODS", "Palette", "dequantize", "palettize"]
@@ -90,7 +91,7 @@ def palettize(
         raise ValueError(f"num_bits must be in 1..8, group_size >= 1: {num_bits}, {group_size}")
     if method not in METHODS:
         raise ValueError(f"method must be one of {', '.join(METHODS)}; got {method!r}")
-    f = np.ones(array.shape) if importance is None else np.asarray(importance, np.float64)
+    f = np.ones(array.shape) if importance is None else _real(importance)
     if f.shape != array.shape or not np.isfinite(f).all() or (f < 0).any():
         raise ValueError(f"importance must be finite, >= 0, of shape {array.shape}; got {f.shape}")
     rows, weights = np.moveaxis(array, axis, 0), np.moveaxis(f, axis, 0)
@@ -111,10 +112,28 @@ def dequantize(palette: Palette) -> F32:
     >>> dequantize(palettize(x, num_bits=1, method="optimal", axis=0, group_size=1)).tolist()
     [[0.0, 1.0], [5.0, 5.0]]
     """
-    rows = np.moveaxis(palette.codes, palette.axis, 0)
-    group = np.arange(rows.shape[0]) // palette.group_size
-    marks = palette.values[group.reshape((-1,) + (1,) * (rows.ndim - 1)), rows]
+    values = np.asarray(palette.values)
+    if values.dtype != np.float32 or values.ndim != 2 or not values.shape[1]:
+        raise ValueError(f"values must be float32 (groups, marks), got {np.shape(values)}")
+    codes = code_array(palette.codes, low=0, high=values.shape[1] - 1)
+    if codes.ndim < 1 or not -codes.ndim <= palette.axis < codes.ndim:
+        raise ValueError(f"axis must be an axis of codes, {codes.shape}; got {palette.axis}")
+    size = count_of(palette.group_size, name="group_size")
+    rows = np.moveaxis(codes, palette.axis, 0)
+    groups = -(-rows.shape[0] // size) if codes.size else values.shape[0]
+    if groups != values.shape[0]:
+        raise ValueError(f"values must have {groups} groups, got {values.shape[0]}")
+    group = np.arange(rows.shape[0]) // size
+    marks = values[group.reshape((-1,) + (1,) * (rows.ndim - 1)), rows]
     return np.ascontiguousarray(np.moveaxis(marks, 0, palette.axis))
+
+
+def _real(importance: NDArray[np.floating[Any]]) -> F64:
+    array = np.asarray(importance)
+    if array.dtype.kind not in "fiu":
+        raise ValueError(f"importance must be real numbers, got {array.dtype}")
+    with np.errstate(invalid="ignore"):  # a signalling NaN, refused by the caller
+        return array.astype(np.float64)
 
 
 def _marks(x: F32, f: F64, count: int, method: str) -> F32:

@@ -39,6 +39,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from refquant.formats.card import Card, Step, number, value_steps
+from refquant.formats.checks import code_array, parameter_array
 from refquant.formats.codebook import float32_input
 
 __all__ = ["CARD", "METHODS", "Ternary", "dequantize", "quantize"]
@@ -93,7 +94,10 @@ def dequantize(ternary: Ternary) -> F32:
     >>> dequantize(Ternary(np.array([1, 0, -1], np.int8), np.array(3.5, np.float32))).tolist()
     [3.5, 0.0, -3.5]
     """
-    return np.asarray(ternary.codes.astype(np.float32) * ternary.scale, np.float32)
+    codes = code_array(ternary.codes, low=-1, high=1)
+    scale = parameter_array(ternary.scale, name="scale", shape=codes.shape)
+    with np.errstate(invalid="ignore"):  # 0 * inf is NaN
+        return np.asarray(codes.astype(np.float32) * scale, np.float32)
 
 
 def _twn_cut(magnitudes: list[float]) -> float:

@@ -151,9 +151,8 @@ def decode_affine(d: U8, dmin: U8, scales: U8, minimums: U8, codes: U8) -> F32:
     >>> decode_affine(d, d, s, s, np.full((1, 256), 4, np.uint8))[0, :2].tolist()  # 1.5 * 4 - 1.5
     [4.5, 4.5]
     """
-    scale = from_half(d)[:, None] * scales
-    minimum = from_half(dmin)[:, None] * minimums
     values = codes.reshape(*scales.shape, -1).astype(np.float32)
-    values *= scale[:, :, None]
-    values -= minimum[:, :, None]
+    with np.errstate(invalid="ignore"):  # an infinite half times a code of 0, inf - inf: NaN
+        values *= (from_half(d)[:, None] * scales)[:, :, None]
+        values -= (from_half(dmin)[:, None] * minimums)[:, :, None]
     return values.reshape(len(codes), -1)

@@ -108,7 +108,8 @@ def _explain(values: F32) -> Sequence[Step]:
     data = encode(block)
     extreme = signed_extreme(block[None])
     d = extreme / np.float32(-8)
-    codes = truncated(block[None], d, offset=8.5, qmax=15, flavour="reference")[0]
+    with np.errstate(invalid="ignore"):  # 0 * inf, where 1 / d overflows: as in the encoder
+        codes = truncated(block[None], d, offset=8.5, qmax=15, flavour="reference")[0]
     steps = [
         Step("extreme", "the element of largest magnitude, with its sign", number(extreme[0, 0])),
         Step("d", f"{number(extreme[0, 0])} / -8, in float32", number(d[0, 0])),

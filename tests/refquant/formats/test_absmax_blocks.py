@@ -92,13 +92,13 @@ def test_pairs_have_the_first_in_the_high_nibble_and_come_back() -> None:
 
 def test_bad_input_is_refused() -> None:
     x = np.zeros(4, np.float32)
-    with pytest.raises(ValueError, match="block_size must be at least 1, got 0"):
+    with pytest.raises(ValueError, match="block_size must be an integer of at least 1, got 0"):
         block_absmax(x, block_size=0, nan_wins=True)
     with pytest.raises(ValueError, match="flavour must be one of bnb_torch"):
         normalize_blocks(x, block_size=4, flavour="gpu")
     with pytest.raises(ValueError, match=r"absmax must have shape \(2,\), got \(1,\)"):
         decode_blocks(Blockwise(np.zeros(4, np.uint8), f32(1), 3), NF4)
-    with pytest.raises(ValueError, match=r"codes must be integers in 0\.\.15"):
+    with pytest.raises(ValueError, match=r"codes must be in 0\.\.15, got 16"):
         decode_blocks(Blockwise(np.full(4, 16, np.uint8), f32(1), 4), NF4)
     with pytest.raises(ValueError, match=r"codes must be in 0\.\.15, got 0\.\.16"):
         pack_pairs(np.array([0, 16]), padding=0)

@@ -86,7 +86,9 @@ def test_bad_input_is_refused() -> None:
     for terms, bits in ((0, 2), (2, 0), (4, 2)):
         with pytest.raises(ValueError, match="terms \\* term_bits must be in 1"):
             menus(terms=terms, term_bits=bits)
-    with pytest.raises(ValueError, match="codes must be a sign and a place in 16 levels"):
+    with pytest.raises(ValueError, match="codes must be a sign and a place in 3 levels"):
+        dequantize(np.array([3], np.uint8), parts=((0.0, 1.0, 0.5),), alpha=1.0)
+    with pytest.raises(ValueError, match=r"codes must be in 0\.\.31, got 32"):
         dequantize(np.array([32], np.uint8), parts=MENUS[4], alpha=1.0)
 
 

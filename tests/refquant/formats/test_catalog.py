@@ -77,6 +77,28 @@ def test_every_card_explains_values(name: str) -> None:
         assert abs(back - float(value) - error) <= bound, f"{name}: x[{index}]: {shown[0]}"
 
 
+NASTY: tuple[list[float], ...] = (
+    [np.nan, 1.0],
+    [-np.inf, 1.0],
+    [0.0, -0.0],
+    [1e-45, -2e-42, 1e-39],
+    [3.4e38, -3.4e38, 1.0],
+    [3.4e38],
+)
+
+
+@pytest.mark.parametrize("name", CATALOG)
+def test_nasty_values_are_explained_or_refused_but_never_warned_about(name: str) -> None:
+    """A warning is an error here, so is any other exception: a format decides, or says why not."""
+    for values in NASTY:
+        x = np.array(values[: CATALOG[name].block_size or len(values)], np.float32)
+        try:
+            shown = [step.result for step in CATALOG[name].explain(x)]
+        except ValueError as error:
+            shown = [str(error)]
+        assert all(shown), f"{name}: {values}: {shown}"
+
+
 def test_names_are_found_in_any_spelling_and_others_are_refused() -> None:
     assert card("E4M3FN") is CATALOG["e4m3fn"], "case must not matter"
     assert card("e4m3fn ") is CATALOG["e4m3fn"], "nor spaces"
