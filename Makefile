@@ -37,7 +37,7 @@ demo: venv ## the main job: quantize a small CNN in seven ways, run each in the 
 	@$(BIN)/refquant demo
 
 test: venv lint types ## everything: tests, doctests, README and docs code blocks, ruff, mypy, import contracts
-	$(PROFILE) $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile
+	$(PROFILE) $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile --max-worker-restart 1
 
 lint: venv ## ruff and the import contracts
 	$(BIN)/ruff check
