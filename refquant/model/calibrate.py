@@ -44,11 +44,13 @@ def calibrate(
     *,
     names: Collection[str],
     rules: Activations,
+    sums: str = "ordered",
 ) -> Calibrated:
     """Return what the observers of ``rules`` saw of the values ``names`` of the float ``graph``.
 
-    `ValueError` for no data, other inputs than the graph's, another dtype or shape, NaN and
-    infinities, in the data or in what the graph makes of them.
+    ``sums`` as in `refquant.model.execute.run`. `ValueError` for no data, other inputs than the
+    graph's, another dtype or shape, NaN and infinities, in the data or in what the graph makes of
+    them.
 
     >>> from refquant.model.build import Builder
     >>> b = Builder("g")
@@ -63,7 +65,7 @@ def calibrate(
     for batch in steps(graph, data):
         for name, array in batch.items():
             hashes[name].update(np.ascontiguousarray(array).astype("<f4").tobytes())
-        arrays = {**run(graph, batch, keep=states), **batch}
+        arrays = {**run(graph, batch, keep=states, sums=sums), **batch}
         for name, state in states.items():
             states[name] = _updated(state, name, arrays[name])
         samples += len(batch[graph.inputs[0]]) if has_batch(graph) else 1

@@ -1,48 +1,66 @@
 """Quantization: a float graph and a recipe make another graph.
 
-Steps, each its own module: **fold** batch normalization into weights (`fold`), **equalize** their
-channels if the recipe says so (`equalize`), **plan** which nodes compute on codes (`quantize_plan`),
-**calibrate** (`calibrate`), **rewrite** (`quantize_static`, `quantize_dynamic`,
-`quantize_weights`). The result is validated: what this
-function returns can be executed, written and proved not to overflow. Its bytes depend on graph,
-recipe and calibration data, and on nothing else.
+Steps, each its own module: **fold** batch normalization into weights (`fold`); **transform** their
+channels if the recipe says so (`equalize`, `migrate`); **plan** which nodes compute on codes
+(`quantize_plan`), **calibrate** (`calibrate`), **rewrite** (`quantize_static`,
+`quantize_dynamic`), or, where only weights become codes, **layer by layer** (`layer_by_layer`).
+The result is validated: what this function returns can be executed, written and proved not to
+overflow. Its bytes depend on graph, recipe and calibration data and on the versions that its
+card records (`card`), and on nothing else.
 
 Nodes keep their names, and so do the values that keep their meaning. Beside a value ``v`` may
 stand ``v/codes`` or ``v/float``, beside a constant ``v/scale`` and ``v/zero_point``; where the
 model has such a name already, ``_`` is appended to ours.
 """
 
+import hashlib
+import os
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
-from fnmatch import fnmatchcase
+from dataclasses import dataclass, replace
 from importlib import metadata
 from typing import Any
 
 from refquant.contracts import Contract, preset
+from refquant.model.build import Builder
 from refquant.model.calibrate import Batch, calibrate
+from refquant.model.card import card, job
+from refquant.model.checkpoint import Checkpoint, open_checkpoint
 from refquant.model.equalize import equalize
 from refquant.model.fold import fold
-from refquant.model.graph import Graph, Node
+from refquant.model.frontier import Held, hold
+from refquant.model.graph import Graph
+from refquant.model.layer_by_layer import Report, assemble, quantize_layers
+from refquant.model.migrate import awq_scales, smooth_scales, wants_scales
 from refquant.model.quantize_dynamic import quantize_dynamic
 from refquant.model.quantize_plan import Plan, plan
+from refquant.model.quantize_rules import rules_of
 from refquant.model.quantize_static import observed, quantize_static
-from refquant.model.quantize_weight_only import quantize_weight_only
-from refquant.model.quantize_weights import has_constant_weight, is_depthwise
-from refquant.model.recipe import Override, Recipe, Weights
+from refquant.model.recipe import Recipe, Weights
+from refquant.model.rq import rq_bytes
 from refquant.model.validate import validate
 
 __all__ = ["quantize"]
 
 
 def quantize(
-    graph: Graph, recipe: Recipe, calibration: Batch | Iterable[Batch] | None = None
+    graph: Graph,
+    recipe: Recipe,
+    calibration: Batch | Iterable[Batch] | None = None,
+    *,
+    checkpoint: str | os.PathLike[str] | None = None,
+    resume: bool = False,
+    report: Report = lambda done: None,
 ) -> Graph:
     """Return ``graph``, a float32 one, quantized by ``recipe``.
 
-    ``calibration`` (schemes ``static`` and ``full_integer``): a dict ``input name -> float32
-    array``, first axis samples, or an iterable of such dicts. `ValueError` for a graph that has
-    codes already, calibration data that are missing or unfit, an override whose pattern fits no
-    node, a node without integer form in ``full_integer``, and an accumulator that could overflow.
+    ``calibration`` (where `Recipe.needs_data`): a dict ``input name -> array``, first axis samples,
+    or an iterable of such dicts. `ValueError` for a graph that has codes already, calibration data
+    that are missing or unfit, an override whose pattern fits no node, a node without integer form
+    in ``full_integer``, an accumulator that could overflow, and what an algorithm refuses.
+
+    ``checkpoint``: the folder to keep finished layers in, which ``resume`` goes on with
+    (`refquant.model.checkpoint`); it stays until the caller has written the file. ``report`` is
+    told of each finished layer of ``weight_only``.
 
     >>> import numpy as np
     >>> from refquant.model.build import Builder
@@ -55,44 +73,113 @@ def quantize(
     """
     validate(graph)
     _need_float(graph)
-    folded = _transformed(graph, recipe)
+    held = hold(graph, calibration) if recipe.walks else None
+    work = _Work(recipe, held, _opened(graph, recipe, held, checkpoint, resume), report)
+    folded, scales = _transformed(graph, work)
     meta = {**graph.meta, "scheme": recipe.scheme, "recipe": recipe.to_json(), "tools": _tools()}
     if recipe.scheme == "float32":
         result = replace(folded, meta=meta)
         validate(result)
         return result
     contract = preset(recipe.contract or "")
-    excluded, weights = _rules(folded, recipe)
+    excluded, weights = rules_of(folded, recipe)
+    layers: list[dict[str, Any]] = []
+    seen = None if held is None else {"samples": held.samples, "sha256": dict(held.sha256)}
     if recipe.activations is not None:
-        layers = plan(folded, contract=contract, excluded=excluded)
-        if recipe.scheme == "full_integer":
-            _need_integer(layers, excluded, contract)
-        full = recipe.scheme == "full_integer"
-        names = observed(folded, layers, full_integer=full)
-        seen = calibrate(folded, calibration, names=names, rules=recipe.activations)
-        meta["calibration"] = {"samples": seen.samples, "sha256": dict(seen.sha256)}
-        b = quantize_static(
-            folded,
-            layers,
-            seen,
-            activations=recipe.activations,
-            weights=weights,
-            contract=contract,
-            full_integer=full,
-        )
+        data = calibration if held is None else held.batches
+        b, seen = _static(folded, recipe, data, excluded, weights, contract)
+    elif recipe.scheme == "dynamic":
+        b = quantize_dynamic(folded, weights, contract=contract)
     else:
-        rewrite = quantize_dynamic if recipe.scheme == "dynamic" else quantize_weight_only
-        b = rewrite(folded, weights, contract=contract)
-    return b.graph(graph.outputs, meta=meta)
+        b, layers, found = _weight_only(folded, work, weights, contract)
+        scales += found
+    if seen is not None:
+        meta["calibration"] = seen
+    made = b.graph(graph.outputs, meta=meta)
+    sums = recipe.sums if seen is not None else None
+    numerics = card(made, recipe, calibration=seen, layers=layers, scales=scales, sums=sums)
+    return replace(made, meta={**meta, "numerics": numerics})
 
 
-def _transformed(graph: Graph, recipe: Recipe) -> Graph:
-    """Return the folded graph, with its weights transformed as the recipe says."""
-    rules = recipe.transforms
-    if rules is None or not rules.equalize:
-        return fold(graph)
-    assert rules.sweeps is not None, "Transforms sets it"
-    return equalize(graph, sweeps=rules.sweeps, absorb_bias=rules.absorb_bias)
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """What the steps share."""
+
+    recipe: Recipe
+    held: Held | None
+    store: Checkpoint | None
+    report: Report
+
+
+def _opened(
+    graph: Graph,
+    recipe: Recipe,
+    held: Held | None,
+    checkpoint: str | os.PathLike[str] | None,
+    resume: bool,
+) -> Checkpoint | None:
+    if checkpoint is None:
+        return None
+    digest = hashlib.sha256(rq_bytes(graph)).hexdigest()
+    return open_checkpoint(checkpoint, job(digest, recipe, held), resume=resume)
+
+
+def _static(
+    folded: Graph,
+    recipe: Recipe,
+    data: Batch | Iterable[Batch] | None,
+    excluded: set[str],
+    weights: dict[str, Weights],
+    contract: Contract,
+) -> tuple[Builder, dict[str, Any]]:
+    assert recipe.activations is not None, "the caller has looked"
+    layers = plan(folded, contract=contract, excluded=excluded)
+    full = recipe.scheme == "full_integer"
+    if full:
+        _need_integer(layers, excluded, contract)
+    names = observed(folded, layers, full_integer=full)
+    seen = calibrate(folded, data, names=names, rules=recipe.activations, sums=recipe.sums)
+    b = quantize_static(
+        folded,
+        layers,
+        seen,
+        activations=recipe.activations,
+        weights=weights,
+        contract=contract,
+        full_integer=full,
+    )
+    return b, {"samples": seen.samples, "sha256": dict(seen.sha256)}
+
+
+def _weight_only(
+    folded: Graph, work: _Work, weights: dict[str, Weights], contract: Contract
+) -> tuple[Builder, list[dict[str, Any]], list[dict[str, Any]]]:
+    held, store, sums = work.held, work.store, work.recipe.sums
+    scales: list[dict[str, Any]] = []
+    if wants_scales(weights):
+        assert held is not None, "AWQ needs data"
+        folded, scales = awq_scales(
+            folded, weights, held, contract=contract, sums=sums, store=store
+        )
+    coded, layers = quantize_layers(
+        folded, weights, contract=contract, held=held, sums=sums, store=store, report=work.report
+    )
+    return assemble(folded, coded, contract=contract), layers, scales
+
+
+def _transformed(graph: Graph, work: _Work) -> tuple[Graph, list[dict[str, Any]]]:
+    """Return the folded graph, its weights transformed as the recipe says, and the scales."""
+    rules = work.recipe.transforms
+    if rules is not None and rules.equalize:
+        assert rules.sweeps is not None, "Transforms sets it"
+        graph = equalize(graph, sweeps=rules.sweeps, absorb_bias=rules.absorb_bias)
+    else:
+        graph = fold(graph)
+    if rules is None or rules.smooth is None:
+        return graph, []
+    assert work.held is not None, "smoothing needs data"
+    alpha, sums = float(rules.smooth), work.recipe.sums
+    return smooth_scales(graph, work.held, alpha=alpha, sums=sums, store=work.store)
 
 
 def _need_float(graph: Graph) -> None:
@@ -115,52 +202,6 @@ def _need_integer(plan: Plan, excluded: set[str], contract: Contract) -> None:
                 f"scheme 'full_integer': node {node.name!r} ({node.op}) has no integer form in "
                 f"contract {contract.name!r}; exclude it by an override, or use scheme 'static'"
             )
-
-
-def _rules(graph: Graph, recipe: Recipe) -> tuple[set[str], dict[str, Weights]]:
-    """Return the names of excluded nodes, and the rules of each other node with a weight."""
-    excluded: set[str] = set()
-    weights: dict[str, Weights] = {}
-    assert recipe.weights is not None, "every scheme but float32 has weights"
-    for override in recipe.overrides:
-        _matches(graph, override)
-    for node in graph.nodes:
-        matching = [o for o in recipe.overrides if _fits(node, o)]
-        if matching and matching[-1].exclude:
-            excluded.add(node.name)
-        elif has_constant_weight(graph, node):
-            shape = graph.constants[node.inputs[1]].shape
-            rules = recipe.weights
-            if is_depthwise(node, shape) and rules.bits < 8:
-                # A group's size may be all that an override says: then there are groups.
-                sized = any("group_size" in override.weights for override in matching)
-                kept = (rules.granularity, rules.group_size) if sized else ("per_channel", None)
-                rules = Weights(8, True, *kept, rules.observer)
-            for override in matching:
-                rules = override.applied_to(rules)
-            weights[node.name] = rules
-    return excluded, weights
-
-
-def _fits(node: Node, override: Override) -> bool:
-    return fnmatchcase(node.name, override.nodes) and override.op in (None, node.op)
-
-
-def _matches(graph: Graph, override: Override) -> None:
-    """Refuse an override that changes nothing."""
-    matching = [node for node in graph.nodes if _fits(node, override)]
-    of = "" if override.op is None else f" and op {override.op!r}"
-    if not matching:
-        names = ", ".join(repr(node.name) for node in graph.nodes[:8])
-        raise ValueError(
-            f"override: no node fits the pattern {override.nodes!r}{of}; after folding the nodes "
-            f"are {names}{', ...' if len(graph.nodes) > 8 else ''}"
-        )
-    if override.weights and not any(has_constant_weight(graph, node) for node in matching):
-        raise ValueError(
-            f"override: no node that fits the pattern {override.nodes!r}{of} has a weight; "
-            "name a Conv, Gemm or MatMul"
-        )
 
 
 def _tools() -> Mapping[str, Any]:

@@ -1,9 +1,11 @@
 """A recipe: how a model is to be quantized, as data.
 
-A recipe is a TOML file of at most six parts, and nothing in it is ignored:
+A recipe is a TOML file of at most seven parts, and nothing in it is ignored:
 
 * ``scheme``: ``float32``, ``static``, ``full_integer``, ``dynamic`` or ``weight_only``;
 * ``contract``: the arithmetic, a preset's name (every scheme but ``float32``);
+* ``sums``: ``ordered``, the same bits everywhere, or ``blas``, for large models, in which order the
+  float model is executed for calibration (`refquant.numerics.dot`);
 * ``[transforms]``: what happens to the float32 weights first (none, if it is absent);
 * ``[activations]``: dtype, symmetry and observer (``static`` and ``full_integer``);
 * ``[weights]``: bits, symmetry, granularity and observer (every scheme but ``float32``);
@@ -23,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from refquant.contracts import PRESETS
+from refquant.model.recipe_algorithms import NEEDS_DATA
 from refquant.model.recipe_rules import (
     Activations,
     Override,
@@ -33,6 +36,7 @@ from refquant.model.recipe_rules import (
     known_keys,
     listed,
 )
+from refquant.numerics.dot import SUMS
 
 __all__ = [
     "SCHEMES",
@@ -48,7 +52,7 @@ __all__ = [
 
 SCHEMES = ("float32", "static", "full_integer", "dynamic", "weight_only")
 _CALIBRATED = ("static", "full_integer")
-_KEYS = ("scheme", "contract", "transforms", "activations", "weights", "override")
+_KEYS = ("scheme", "contract", "sums", "transforms", "activations", "weights", "override")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +66,12 @@ class Recipe:
     weights: Weights | None = None
     overrides: tuple[Override, ...] = ()
     transforms: Transforms | None = None
+    sums: str = "ordered"
 
     def __post_init__(self) -> None:
         """Refuse parts the scheme would ignore, miss, or cannot compute."""
         check_value("scheme", self.scheme, SCHEMES)
+        check_value("sums", self.sums, SUMS)
         plain = self.scheme == "float32"
         self._part("contract", self.contract, needed=not plain)
         self._part("weights", self.weights, needed=not plain)
@@ -103,13 +109,36 @@ class Recipe:
                 f"got {weights.bits} and {str(weights.symmetric).lower()}"
             )
 
+    @property
+    def walks(self) -> bool:
+        """Whether a transform or an algorithm looks at what the model makes of calibration data.
+
+        >>> recipe("w8a8_static_per_tensor").walks
+        False
+        """
+        if self.transforms is not None and self.transforms.smooth is not None:
+            return True
+        if self.weights is None:
+            return False
+        rules = (self.weights, *(o.applied_to(self.weights) for o in self.overrides))
+        return any(own.algorithm in NEEDS_DATA for own in rules)
+
+    @property
+    def needs_data(self) -> bool:
+        """Whether calibration data are needed: for that, or for the ranges of activations.
+
+        >>> recipe("w8a8_static_per_tensor").needs_data, recipe("w8_weight_only").needs_data
+        (True, False)
+        """
+        return self.walks or self.activations is not None
+
     def to_json(self) -> dict[str, Any]:
         """Return the recipe as JSON with every default written out: what a file's meta records.
 
         >>> recipe("w8a8_dynamic").to_json()["weights"]["granularity"]
         'per_channel'
         """
-        parts: dict[str, Any] = {"name": self.name, "scheme": self.scheme}
+        parts: dict[str, Any] = {"name": self.name, "scheme": self.scheme, "sums": self.sums}
         if self.contract is not None:
             parts["contract"] = self.contract
         if self.transforms is not None:
@@ -178,6 +207,7 @@ def parse_recipe(text: str, *, name: str) -> Recipe:
             weights=_table(Weights, "weights", table.get("weights")),
             overrides=_overrides(table.get("override", [])),
             transforms=_table(Transforms, "transforms", table.get("transforms")),
+            sums=table.get("sums", "ordered"),
         )
     except ValueError as error:  # tomllib's errors are ValueErrors, too
         raise ValueError(f"recipe {name!r}: {error}") from error

@@ -150,9 +150,10 @@ class Override:
 
 @dataclass(frozen=True, slots=True)
 class Transforms:
-    """What happens to the float32 weights before they become codes (`refquant.model.equalize`).
+    """What happens to the float32 weights before they become codes.
 
-    ``sweeps`` and ``absorb_bias`` belong to ``equalize``.
+    ``equalize`` (`refquant.model.equalize`), with ``sweeps`` and ``absorb_bias``; ``smooth``, the
+    alpha of SmoothQuant (`refquant.model.migrate`), which looks at calibration data.
 
     >>> Transforms(sweeps=4)
     Traceback (most recent call last):
@@ -162,6 +163,7 @@ class Transforms:
     equalize: bool = False
     sweeps: int | None = None
     absorb_bias: bool = False
+    smooth: float | None = None
 
     def __post_init__(self) -> None:
         """Refuse values that mean nothing, and ask for 20 sweeps where there is no number."""
@@ -174,6 +176,9 @@ class Transforms:
             object.__setattr__(self, "sweeps", 20)
         if self.equalize and (type(self.sweeps) is not int or self.sweeps < 1):
             raise ValueError(f"transforms.sweeps: an integer >= 1, got {self.sweeps!r}")
+        alpha = self.smooth
+        if alpha is not None and (type(alpha) not in (int, float) or not 0 <= alpha <= 1):
+            raise ValueError(f"transforms.smooth: a number from 0 to 1, got {alpha!r}")
 
 
 def field_names(kind: Any) -> tuple[str, ...]:

@@ -1,0 +1,128 @@
+"""The numerics card: everything that the numbers of a file depend on, in one place of its meta.
+
+A file of int4 weights may have been made in a hundred ways that no reader can tell apart, and two
+of them differ by more than two formats do. The card, ``meta.numerics``, is JSON: ::
+
+    scheme, recipe           the recipe's name; its content stands in meta.recipe
+    contracts                name -> every axis of the arithmetic
+    weights, activations,    the rules, with every default and the settings of the algorithm
+    transforms, overrides
+    calibration              samples, and the SHA-256 of each input's bytes; null without data
+    sums                     in which order the layer-wise walk has added; null without one
+    scales                   which channels were scaled before (AWQ, SmoothQuant)
+    layers                   per layer: node, algorithm, dtype, block_shape, loss, ...
+    execution                how many nodes compute on codes, on decoded weights, in float32
+    versions                 of refquant and NumPy
+
+No time and no name of a machine: the same job makes the same card.
+"""
+
+from collections.abc import Mapping, Sequence
+from importlib import metadata
+from typing import Any
+
+import numpy as np
+
+from refquant.model.frontier import Held
+from refquant.model.graph import Graph
+from refquant.model.recipe import Recipe
+
+__all__ = ["card", "execution", "job", "versions"]
+
+
+def card(
+    graph: Graph,
+    recipe: Recipe,
+    *,
+    calibration: Mapping[str, Any] | None,
+    layers: Sequence[Mapping[str, Any]] = (),
+    scales: Sequence[Mapping[str, Any]] = (),
+    sums: str | None = None,
+) -> dict[str, Any]:
+    """Return the numerics card of the quantized ``graph``.
+
+    ``calibration`` has ``samples`` and ``sha256``; ``layers`` and ``scales`` are the records of
+    the layer-wise walk, made with ``sums``.
+
+    >>> from refquant.model.recipe import recipe
+    >>> graph = Graph("g", (), (), {}, (), {}, {}, {})
+    >>> made = card(graph, recipe("w8_weight_only"), calibration=None)
+    >>> made["scheme"], made["weights"]["algorithm"], made["execution"]["float32"]
+    ('weight_only', 'rtn', 0)
+    """
+    rules = recipe.to_json()
+    return {
+        "scheme": recipe.scheme,
+        "recipe": recipe.name,
+        "contracts": {name: dict(c.to_json()) for name, c in sorted(graph.contracts.items())},
+        "weights": rules.get("weights"),
+        "activations": rules.get("activations"),
+        "transforms": rules.get("transforms"),
+        "overrides": rules.get("override", []),
+        "calibration": None if calibration is None else dict(calibration),
+        "sums": sums,
+        "scales": [dict(record) for record in scales],
+        "layers": [dict(record) for record in layers],
+        "execution": execution(graph),
+        "versions": versions(),
+    }
+
+
+def execution(graph: Graph) -> dict[str, int]:
+    """Count the nodes that compute on codes, on weights decoded to float32, and on float32.
+
+    Movement of codes counts as ``codes``; so do the nodes between reals and codes.
+
+    >>> execution(Graph("g", (), (), {}, (), {}, {}, {}))
+    {'codes': 0, 'decoded': 0, 'float32': 0}
+    """
+    counts = dict.fromkeys(("codes", "decoded", "float32"), 0)
+    for node in graph.nodes:
+        coded = [
+            name
+            for name in (*node.inputs, *node.outputs)
+            if name and graph.values[name].quant is not None
+        ]
+        if not coded and node.op != "DynamicQuantizeLinear":
+            counts["float32"] += 1
+        elif (
+            coded and all(name in graph.constants for name in coded) and _float_arithmetic(node.op)
+        ):
+            counts["decoded"] += 1
+        else:
+            counts["codes"] += 1
+    return counts
+
+
+def versions() -> dict[str, str]:
+    """Return the versions that a file's numbers may depend on.
+
+    >>> sorted(versions())
+    ['numpy', 'refquant']
+    """
+    try:
+        own = metadata.version("refquant")
+    except metadata.PackageNotFoundError:  # a clone that is not installed
+        own = "unknown"
+    return {"refquant": own, "numpy": np.__version__}
+
+
+def job(digest: str, recipe: Recipe, held: Held | None) -> dict[str, Any]:
+    """Return what a checkpoint must have been made of: JSON for `open_checkpoint`.
+
+    ``digest`` is of the graph.
+
+    >>> from refquant.model.recipe import recipe
+    >>> job("ab", recipe("float32"), None)["graph"]
+    'ab'
+    """
+    return {
+        "graph": digest,
+        "recipe": recipe.to_json(),
+        "calibration": None if held is None else dict(held.sha256),
+        "versions": versions(),
+    }
+
+
+def _float_arithmetic(op: str) -> bool:
+    return not op.endswith("IntegerToFloat") and not op.endswith("Integer")

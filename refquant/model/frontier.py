@@ -1,0 +1,160 @@
+r"""The frontier: what the layers done so far make of the calibration data, and nothing else.
+
+Quantizing layer by layer needs the inputs of layer i as the *quantized* layers before it make them,
+
+.. math::
+
+    X_{i+1} = f_i(X_i;\ \hat W_i), \qquad X_0 = \text{the data}                             \tag{1}
+
+so that each layer is fitted to the errors that it will really meet. Done by running the model again
+for each layer, that takes :math:`O(L^2)` layers of work. Here every node is executed once: the walk
+stops in front of a layer, hands out its inputs, takes the new weight, and goes on. Kept are only
+values that a later node still reads, for all samples: ::
+
+    done            | frontier      | to come
+    conv1 (codes)   | x of conv2    | conv2  <- stops here, batch after batch
+                    | the residual  | add
+                    ^ a cut through the graph
+
+Nodes that no further layer depends on are never executed: the scores of a language model, the
+largest of its values, are not even computed.
+
+Batches are cut in one way (`refquant.model.calibrate.steps`) and nodes run in the graph's order, in
+float32 sums of one order (``sums="ordered"``): the same bits every time, so a walk that was killed
+and walked again is the same walk. ``sums="blas"`` is faster and gives the same bits on one machine.
+
+References
+----------
+Frantar et al., "GPTQ", arXiv:2210.17323, section 4 ("Setup": block by block, on the inputs that the
+quantized blocks before make); docs/decisions/003-order-of-float-sums.md.
+"""
+
+import hashlib
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from refquant.model.calibrate import Batch, steps
+from refquant.model.execute_node import execute_node
+from refquant.model.graph import Graph, Node, has_batch
+
+__all__ = ["Frontier", "Held", "hold"]
+
+F32 = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Calibration data in memory: ``batches`` of a few samples, how many samples, their SHA-256."""
+
+    batches: tuple[Batch, ...]
+    samples: int
+    sha256: Mapping[str, str]
+
+
+def hold(graph: Graph, data: Batch | Iterable[Batch] | None) -> Held:
+    """Return the checked calibration data of ``graph``, which is walked over more than once.
+
+    `ValueError` as in `refquant.model.calibrate.calibrate`. However the data are cut into dicts,
+    the batches have the same bytes if the dicts hold whole numbers of them.
+
+    >>> from refquant.model.build import Builder
+    >>> b = Builder("g")
+    >>> g = b.graph([b.node("Relu", [b.input("x", ("N", 2))], name="y")])
+    >>> hold(g, {"x": np.zeros((40, 2), np.float32)}).samples
+    40
+    """
+    batches = tuple(dict(batch) for batch in steps(graph, data))
+    hashes = {name: hashlib.sha256() for name in graph.inputs}
+    for batch in batches:
+        for name, array in batch.items():
+            hashes[name].update(array.astype(array.dtype.newbyteorder("<")).tobytes())
+    first = graph.inputs[0]
+    samples = sum(len(batch[first]) if has_batch(graph) else 1 for batch in batches)
+    if samples == 0:
+        raise ValueError("calibration holds no samples; pass at least one, better a few hundred")
+    return Held(batches, samples, {name: h.hexdigest() for name, h in hashes.items()})
+
+
+@dataclass(slots=True)
+class Frontier:
+    """A walk over the float ``graph`` that stops in front of each node in ``stops``.
+
+    ``sums`` as in `refquant.model.execute.run`. It changes as it goes; nothing else does.
+    """
+
+    graph: Graph
+    held: Held
+    stops: Collection[str]
+    sums: str
+    _arrays: list[dict[str, NDArray[Any]]] = field(init=False)
+    _weights: dict[str, NDArray[Any]] = field(default_factory=dict, init=False)
+    _done: int = field(default=0, init=False)
+    _needed: list[bool] = field(init=False)
+    _last: dict[str, int] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Find out which nodes a stop depends on, and who reads each value last."""
+        self._arrays = [dict(batch) for batch in self.held.batches]
+        self._needed, self._last = _plan(self.graph, self.stops)
+
+    def inputs(self, node: Node) -> Iterator[F32]:
+        """Yield the first operand of ``node``, a stop not yet passed, batch by batch: eq. (1)."""
+        index = next(i for i, n in enumerate(self.graph.nodes) if n.name == node.name)
+        if node.name not in self.stops or index < self._done:
+            raise ValueError(f"node {node.name!r} is no stop, or behind the frontier")
+        while self._done < index:
+            self._step(self._done)
+            self._done += 1
+        name = node.inputs[0]
+        for arrays in self._arrays:
+            yield arrays[name] if name in arrays else self.graph.constants[name]
+
+    def replace(self, node: Node, weight: F32) -> None:
+        """Let ``node`` compute with ``weight``, of its constant weight's shape, from here on."""
+        self._weights[node.name] = weight
+
+    def live(self) -> frozenset[str]:
+        """Return the names of the values that are kept now."""
+        return frozenset(self._arrays[0])
+
+    def _step(self, index: int) -> None:
+        """Execute one node on all batches; forget what nobody reads any more."""
+        node = self.graph.nodes[index]
+        gone = {n for n in (*node.inputs, *node.outputs) if self._last.get(n, -1) <= index}
+        for arrays in self._arrays:
+            if self._needed[index]:
+                operands = [self._operand(arrays, node, i) for i in range(len(node.inputs))]
+                results = execute_node(self.graph, node, operands, sums=self.sums)
+                arrays.update(zip(node.outputs, results, strict=True))
+            for name in gone:
+                arrays.pop(name, None)
+        self._weights.pop(node.name, None)
+
+    def _operand(self, arrays: dict[str, Any], node: Node, i: int) -> NDArray[Any] | None:
+        if i == 1 and node.name in self._weights:
+            return self._weights[node.name]
+        name = node.inputs[i]
+        if not name:
+            return None
+        return arrays[name] if name in arrays else self.graph.constants[name]
+
+
+def _plan(graph: Graph, stops: Collection[str]) -> tuple[list[bool], dict[str, int]]:
+    """Return which nodes are executed, and the last index that reads each value."""
+    wanted: set[str] = set()
+    needed = [False] * len(graph.nodes)
+    last: dict[str, int] = {}
+    for i in reversed(range(len(graph.nodes))):
+        node = graph.nodes[i]
+        needed[i] = not wanted.isdisjoint(node.outputs)
+        reads = set(node.inputs) if needed[i] else set()
+        if node.name in stops:
+            reads.add(node.inputs[0])
+        wanted |= reads
+        for name in reads:
+            last.setdefault(name, i)
+    return needed, last

@@ -1,0 +1,218 @@
+"""Layer by layer: each one's codes are chosen for the inputs that the codes before it make.
+
+Quantizing all layers from what the float model computes is simpler, and worse: layer 7 is then
+fitted to inputs that it will never see. So the layers go in the graph's order, and the
+`refquant.model.frontier` carries the calibration data through what is finished: ::
+
+    for each layer, in order:     the frontier hands out its inputs
+                                  the algorithm chooses its codes      (quantize_layer)
+                                  codes and record go to the disk      (checkpoint)
+                                  the frontier takes the new weight and goes on
+
+Memory holds one layer's Hessian and the values at the cut, not the model's. Layers that read one
+value (queries, keys, values) share its Hessian. A layer whose algorithm needs no data costs no
+execution unless a later one needs it executed.
+
+The record of each layer, with its loss, goes into the file's meta (`refquant.model.card`).
+
+References
+----------
+Frantar et al., "GPTQ", arXiv:2210.17323, section 4.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from refquant.algorithms.hessian import Hessian
+from refquant.contracts import Contract
+from refquant.model.build import Builder
+from refquant.model.checkpoint import Checkpoint
+from refquant.model.coded import Coded, add_coded, coded_reals, from_tensors, tensors
+from refquant.model.frontier import Frontier, Held
+from refquant.model.graph import Graph, Node, names_of
+from refquant.model.quantize_layer import Seen, quantize_layer
+from refquant.model.quantize_weights import add_float
+from refquant.model.recipe_algorithms import NEEDS_DATA
+from refquant.model.recipe_rules import Weights
+from refquant.model.weight_matrix import tokens_of
+
+__all__ = ["LayerDone", "Report", "assemble", "needs_data", "quantize_layers"]
+
+F32 = NDArray[np.float32]
+Record = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class LayerDone:
+    """What a listener is told: layer number ``index`` of ``count`` is finished; its ``record``.
+
+    ``resumed``: it was read from a checkpoint.
+    """
+
+    index: int
+    count: int
+    record: Mapping[str, Any]
+    resumed: bool
+
+
+Report = Callable[[LayerDone], None]
+
+
+def needs_data(rules: Mapping[str, Weights]) -> frozenset[str]:
+    """Return the nodes whose algorithm looks at calibration data.
+
+    >>> sorted(needs_data({"a": Weights(), "b": Weights(algorithm="gptq")}))
+    ['b']
+    """
+    return frozenset(name for name, own in rules.items() if own.algorithm in NEEDS_DATA)
+
+
+def quantize_layers(
+    graph: Graph,
+    rules: Mapping[str, Weights],
+    *,
+    contract: Contract,
+    held: Held | None,
+    sums: str,
+    store: Checkpoint | None,
+    report: Report,
+) -> tuple[dict[str, Coded], list[Record]]:
+    """Return the codes of the weight of each node in ``rules``, and a record of each, in order.
+
+    ``held``: the calibration data, where `needs_data` names a node. What ``store`` has is taken
+    from there, and the rest is put there as it is finished.
+
+    >>> from refquant.contracts import preset
+    >>> b = Builder("g")
+    >>> w = b.constant("w", np.eye(2, dtype=np.float32))
+    >>> g = b.graph([b.node("MatMul", [b.input("x", ("N", 2)), w], name="y")])
+    >>> coded, records = quantize_layers(g, {"y": Weights(bits=4)}, contract=preset("ort"),
+    ...     held=None, sums="ordered", store=None, report=lambda done: None)
+    >>> coded["y"].dtype, records[0]["algorithm"], records[0]["measure"]
+    ('int4', 'rtn', 'weights')
+    """
+    stops, frontier = needs_data(rules), None
+    if stops:
+        if held is None:
+            raise ValueError(f"the weights of {sorted(stops)[:4]} need calibration data; pass some")
+        frontier = Frontier(graph, held, stops, sums)
+    done: dict[str, Coded] = {}
+    records: list[Record] = []
+    shared = _Shared()
+    for node in graph.nodes:
+        if node.name not in rules:
+            continue
+        found = None if store is None else _loaded(store, node)
+        if found is None:
+            own = rules[node.name]
+            w = graph.constants[node.inputs[1]]
+            seen = None
+            if frontier is not None and node.name in stops:
+                seen = shared.seen(frontier, node, w.shape)
+            name = node.inputs[1]
+            coded, cost = quantize_layer(node, w, own, contract=contract, seen=seen, name=name)
+            record = {"node": node.name, "op": node.op, **_described(coded, own), **cost}
+            if store is not None:
+                _save(store, node, coded, record)
+        else:
+            coded, record = found
+        done[node.name] = coded
+        records.append(record)
+        if frontier is not None:
+            frontier.replace(node, coded_reals(coded))
+        report(LayerDone(len(records), len(rules), record, found is not None))
+    return done, records
+
+
+def assemble(graph: Graph, coded: Mapping[str, Coded], *, contract: Contract) -> Builder:
+    """Return ``graph`` with the weights of the nodes in ``coded`` as codes; all else is float32.
+
+    >>> from refquant.contracts import preset
+    >>> b = Builder("g")
+    >>> w = b.constant("w", np.eye(2, dtype=np.float32))
+    >>> g = b.graph([b.node("MatMul", [b.input("x", ("N", 2)), w], name="y")])
+    >>> codes = Coded("int4", np.int8([[1, 0], [0, 1]]), np.float32(1), np.int32(0), None, None)
+    >>> assemble(g, {"y": codes}, contract=preset("ort")).values["w"].dtype
+    'int4'
+    """
+    b = Builder(graph.name, reserved=names_of(graph))
+    for name in graph.inputs:
+        value = graph.values[name]
+        b.input(name, value.shape, dtype=value.dtype)
+    for node in graph.nodes:
+        own = coded.get(node.name)
+        inputs = [
+            add_coded(b, name, own, suffix=node.name)
+            if own is not None and i == 1
+            else add_float(b, graph, name)
+            for i, name in enumerate(node.inputs)
+        ]
+        b.node_with(
+            node.op,
+            inputs,
+            node.outputs,
+            name=node.name,
+            attributes=node.attributes,
+            contract=None if own is None else contract,
+        )
+    return b
+
+
+class _Shared:
+    """The Hessian of the last input that was looked at: neighbours often read the same one."""
+
+    def __init__(self) -> None:
+        self._key: object = None
+        self._hessian: Hessian | None = None
+
+    def seen(self, frontier: Frontier, node: Node, shape: tuple[int, ...]) -> Seen:
+        def tokens() -> Iterator[F32]:
+            for x in frontier.inputs(node):
+                yield tokens_of(node, x, shape)
+
+        window = (sorted(node.attributes.items()), shape[1:]) if node.op == "Conv" else None
+        key = (node.inputs[0], window)
+        if self._hessian is None or key != self._key:
+            self._key, self._hessian = key, _hessian(node, tokens())
+        return Seen(self._hessian, tokens)
+
+
+def _hessian(node: Node, batches: Iterator[F32]) -> Hessian:
+    state: Hessian | None = None
+    for batch in batches:
+        try:
+            state = (Hessian(batch.shape[-1]) if state is None else state).update(batch)
+        except ValueError as error:
+            raise ValueError(
+                f"calibration, node {node.name!r}, input {node.inputs[0]!r}: {error}; look at the "
+                "data and the model's constants"
+            ) from error
+    assert state is not None, "`hold` refuses data without samples"
+    return state
+
+
+def _described(coded: Coded, rules: Weights) -> Record:
+    return {
+        "algorithm": rules.algorithm,
+        "dtype": coded.dtype,
+        "shape": list(coded.codes.shape),
+        "block_shape": None if coded.block_shape is None else list(coded.block_shape),
+    }
+
+
+def _save(store: Checkpoint, node: Node, coded: Coded, record: Record) -> None:
+    store.save(f"layer/{node.name}", tensors(coded), record)
+
+
+def _loaded(store: Checkpoint, node: Node) -> tuple[Coded, Record] | None:
+    found = store.load(f"layer/{node.name}")
+    if found is None:
+        return None
+    arrays, record = found
+    block = record["block_shape"]
+    shape = None if block is None else tuple(block)
+    return from_tensors(arrays, dtype=record["dtype"], block_shape=shape), record
