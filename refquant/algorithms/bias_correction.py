@@ -37,9 +37,9 @@ too, and of whatever else shifts the mean before this layer:
     E[x] = low\, \Phi(\alpha) + high\, (1 - \Phi(\beta)) + \mu\, (\Phi(\beta) - \Phi(\alpha))
         + \sigma\, (\varphi(\alpha) - \varphi(\beta))                                   \tag{4}
 
-:math:`\varphi(t) = e^{-t^2/2} / \sqrt{2 \pi}` and
-:math:`\Phi(t) = (1 + \mathrm{erf}(t / \sqrt 2)) / 2` are computed by our float32 ``exp`` and ``erf``, the same on every CPU; everything else is float64,
-rounded to float32 once. (4) is then within, of the bounds those that are finite,
+:math:`\varphi(t) = e^{-t^2/2} / \sqrt{2 \pi}` and :math:`\Phi(t) = (1 + \mathrm{erf}(t / \sqrt 2))
+/ 2` are computed by our float32 ``exp`` and ``erf``, the same on every CPU; everything else is
+float64, rounded to float32 once. (4) is then within, of the bounds those that are finite,
 
 .. math::
 
