@@ -57,7 +57,9 @@ def pack(codes: NDArray[np.integer[Any]], *, dtype: str) -> NDArray[np.uint8]:
     """
     num_bits, signed = _bits(dtype)
     checked_codes(codes, num_bits=num_bits, low=-(1 << num_bits - 1) if signed else 0)
-    return packing.pack(codes.astype(np.int8 if signed else np.uint8), num_bits=num_bits)
+    return packing.pack(
+        np.asarray(codes).astype(np.int8 if signed else np.uint8), num_bits=num_bits
+    )
 
 
 def unpack(

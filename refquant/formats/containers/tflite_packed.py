@@ -48,7 +48,9 @@ def pack(codes: NDArray[np.integer[Any]], *, num_bits: int, signed: bool) -> NDA
     _check(num_bits)
     low = -(1 << num_bits - 1) if signed else 0
     checked_codes(codes, num_bits=num_bits, low=low)
-    return packing.pack(codes.astype(np.int8 if signed else np.uint8), num_bits=num_bits)
+    return packing.pack(
+        np.asarray(codes).astype(np.int8 if signed else np.uint8), num_bits=num_bits
+    )
 
 
 def unpack(

@@ -58,6 +58,27 @@ def test_int32_cast_of_float64_ends_at_the_last_integer() -> None:
     assert got.tolist() == [INT32_MAX, INT32_MIN, INT32_MIN], f"got {got}"
 
 
+@pytest.mark.parametrize("kind", ["fp16", "bf16"])
+def test_every_16_bit_number_is_cast_as_python_would(kind: str) -> None:
+    """All 65,536 of each, infinities and NaN too, against integers without a limit."""
+    bits = np.arange(1 << 16, dtype=np.uint32)
+    with np.errstate(invalid="ignore"):  # signalling NaNs
+        half = bits.astype(np.uint16).view(np.float16).astype(np.float32)
+        v = np.rint(half if kind == "fp16" else (bits << 16).view(np.float32))
+    exact = [int(x) if math.isfinite(x) else None for x in v.tolist()]
+    ends = [INT32_MAX + 1 if x > 0 else INT32_MIN - 1 for x in v.tolist()]  # what infinity exceeds
+    got = int32_cast(v).tolist()
+    for x, n, found in zip(v.tolist(), exact, got, strict=True):
+        fits = n is not None and INT32_MIN <= n <= INT32_MAX
+        assert found == (n if fits else INT32_MIN), f"int32_cast({x}) = {found}"
+    for qmin, qmax in ((-8, 7), (0, 255), (-127, 127), (INT32_MIN, INT32_MAX)):
+        got = saturate(v, qmin=qmin, qmax=qmax, nan="zero_point", zero_point=3).tolist()
+        for x, n, end, found in zip(v.tolist(), exact, ends, got, strict=True):
+            whole = end if n is None else n
+            expected = 3 if math.isnan(x) else min(max(whole, qmin), qmax)
+            assert found == expected, f"saturate({x}, {qmin}, {qmax}) = {found}, not {expected}"
+
+
 @given(v=st.integers(-(2**62), 2**62), num_bits=st.integers(1, 32), signed=st.booleans())
 def test_wrap_is_congruent_and_in_range(v: int, num_bits: int, signed: bool) -> None:
     got = int(wrap(np.array([v]), num_bits=num_bits, signed=signed)[0])
