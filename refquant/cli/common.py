@@ -25,6 +25,7 @@ __all__ = [
     "UsageError",
     "check_writable",
     "decimals",
+    "layer_progress",
     "need_tables",
     "plain",
     "print_json",
@@ -159,11 +160,37 @@ def progress() -> Iterator[Progress]:
         yield bar
 
 
-def _bars() -> Any:
-    """Return bars that vanish when done; None without rich."""
+@contextmanager
+def layer_progress() -> Iterator[Callable[[int, int, str], None]]:
+    """Yield ``done(index, count, line)``: a line for each finished layer, and the time left.
+
+    In a pipe, and without rich, nothing is shown.
+    """
+    bars = _bars(left=True) if sys.stderr.isatty() else None
+    if bars is None:
+        yield lambda index, count, line: None
+        return
+    with bars:
+        task = bars.add_task("layers", total=None)
+
+        def done(index: int, count: int, line: str) -> None:
+            bars.console.print(plain(line), markup=False, highlight=False)
+            bars.update(task, total=count, completed=index)
+
+        yield done
+
+
+def _bars(*, left: bool = False) -> Any:
+    """Return bars that vanish when done, with the time ``left`` or elapsed; None without rich."""
     try:
         from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            TextColumn,
+            TimeElapsedColumn,
+            TimeRemainingColumn,
+        )
         from rich.progress import Progress as Bars
     except ImportError:
         return None
@@ -171,7 +198,7 @@ def _bars() -> Any:
         TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
-        TimeElapsedColumn(),
+        TimeRemainingColumn() if left else TimeElapsedColumn(),
         console=Console(stderr=True),
         transient=True,
     )

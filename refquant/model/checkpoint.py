@@ -32,9 +32,12 @@ from numpy.typing import NDArray
 from refquant.model.rq_container import decode, encode
 from refquant.model.rq_json import dumps, loads
 
-__all__ = ["Checkpoint", "CheckpointError", "open_checkpoint", "partial_path"]
+__all__ = ["Checkpoint", "CheckpointError", "open_checkpoint", "partial_path",
+           "remove_checkpoint"]  # fmt: skip
 
 Arrays = Mapping[str, NDArray[Any]]
+
+_JOB = "job.json"
 
 
 class CheckpointError(ValueError):
@@ -43,9 +46,10 @@ class CheckpointError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """A folder of finished layers. `open_checkpoint` makes one."""
+    """A ``folder`` of finished layers of ``job``, which `open_checkpoint` has looked at."""
 
     folder: Path
+    job: Mapping[str, Any]
 
     def load(self, key: str) -> tuple[dict[str, NDArray[Any]], Any] | None:
         """Return arrays and record of the layer ``key``, None if it is not finished."""
@@ -67,13 +71,12 @@ class Checkpoint:
 
     def save(self, key: str, arrays: Arrays, record: Any) -> None:
         """Write the layer ``key``; ``record`` is JSON. `OSError` if the disk does not take it."""
+        if not (self.folder / _JOB).exists():  # not before there is a layer to keep
+            self.folder.mkdir(exist_ok=True)
+            _write(self.folder / _JOB, [dumps(self.job).encode()])
         stored = {name: np.ascontiguousarray(a).reshape(a.shape) for name, a in arrays.items()}
         metadata = {"key": key, "record": dumps(record), "sha256": dumps(_digests(stored))}
         _write(self._path(key), encode(stored, metadata))
-
-    def remove(self) -> None:
-        """Remove the folder: the file it was for is there."""
-        shutil.rmtree(self.folder)
 
     def _path(self, key: str) -> Path:
         return self.folder / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.safetensors"
@@ -110,7 +113,7 @@ def open_checkpoint(
     refquant.model.checkpoint.CheckpointError: ... differs in recipe.bits (4 there, 3 now); ...
     """
     path = Path(folder)
-    begun = path / "job.json"
+    begun = path / _JOB
     if begun.exists() and not resume:
         raise CheckpointError(
             f"{path}: a run that was not finished has left its layers here; go on with --resume "
@@ -118,10 +121,16 @@ def open_checkpoint(
         )
     if begun.exists():
         _same_job(path, begun, loads(dumps(job)))
-        return Checkpoint(path)
-    path.mkdir(exist_ok=True)
-    _write(begun, [dumps(job).encode()])
-    return Checkpoint(path)
+    return Checkpoint(path, job)
+
+
+def remove_checkpoint(folder: str | os.PathLike[str]) -> None:
+    """Remove the folder, if it is there: the file that it was for is whole.
+
+    >>> remove_checkpoint("no such folder.partial")
+    """
+    if (Path(folder) / _JOB).exists():
+        shutil.rmtree(folder)
 
 
 def _same_job(folder: Path, begun: Path, job: Any) -> None:

@@ -12,8 +12,7 @@ A recipe is a TOML file of at most seven parts, and nothing in it is ignored:
 * ``[[override]]``: the same for the nodes whose names fit a pattern, or their exclusion.
 
 A key or value that means nothing is a `ValueError` that names it and lists what is allowed: a
-recipe with a typing error must not quietly become another recipe. What a recipe does to a graph is
-`refquant.model.quantize`'s business; that a pattern fits no node is found there.
+recipe with a typing error must not quietly become another recipe.
 """
 
 import os
@@ -39,6 +38,7 @@ from refquant.model.recipe_rules import (
 from refquant.numerics.dot import SUMS
 
 __all__ = [
+    "ALIASES",
     "SCHEMES",
     "Activations",
     "Override",
@@ -51,6 +51,14 @@ __all__ = [
 ]
 
 SCHEMES = ("float32", "static", "full_integer", "dynamic", "weight_only")
+ALIASES: Mapping[str, str] = {
+    "int8_static": "w8a8_static_per_channel",
+    "int8_dynamic": "w8a8_dynamic",
+    "int8_weight_only": "w8_weight_only",
+    "int8_full_integer": "w8a8_full_integer",
+}
+"""Shorter names of shipped recipes. Both are recorded as they were asked for."""
+
 _CALIBRATED = ("static", "full_integer")
 _KEYS = ("scheme", "contract", "sums", "transforms", "activations", "weights", "override")
 
@@ -94,6 +102,10 @@ class Recipe:
         """Refuse weights that no operator of the scheme computes with."""
         if self.scheme == "weight_only":
             return
+        if weights.format != "affine":
+            raise ValueError(
+                f"weights.format {weights.format!r} needs scheme 'weight_only', got {self.scheme!r}"
+            )
         if weights.algorithm != "rtn" or weights.bits == 3:
             raise ValueError(
                 f"weights.algorithm {weights.algorithm!r} with {weights.bits} bits needs scheme "
@@ -111,11 +123,7 @@ class Recipe:
 
     @property
     def walks(self) -> bool:
-        """Whether a transform or an algorithm looks at what the model makes of calibration data.
-
-        >>> recipe("w8a8_static_per_tensor").walks
-        False
-        """
+        """Whether a transform or an algorithm looks at what the model makes of calibration data."""
         if self.transforms is not None and self.transforms.smooth is not None:
             return True
         if self.weights is None:
@@ -125,11 +133,7 @@ class Recipe:
 
     @property
     def needs_data(self) -> bool:
-        """Whether calibration data are needed: for that, or for the ranges of activations.
-
-        >>> recipe("w8a8_static_per_tensor").needs_data, recipe("w8_weight_only").needs_data
-        (True, False)
-        """
+        """Whether calibration data are needed: for that, or for the ranges of activations."""
         return self.walks or self.activations is not None
 
     def to_json(self) -> dict[str, Any]:
@@ -153,13 +157,14 @@ class Recipe:
 
 
 def recipe_names() -> list[str]:
-    """Return the names of the recipes that come with refquant, sorted.
+    """Return the names of the recipes that come with refquant, sorted: files and `ALIASES`.
 
     >>> "w8a8_static_per_channel" in recipe_names()
     True
     """
     folder = resources.files("refquant.model") / "recipes"
-    return sorted(f.name.removesuffix(".toml") for f in folder.iterdir() if ".toml" in f.name)
+    files = [f.name.removesuffix(".toml") for f in folder.iterdir() if ".toml" in f.name]
+    return sorted([*files, *ALIASES])
 
 
 def recipe(name_or_path: str | os.PathLike[str]) -> Recipe:
@@ -181,7 +186,7 @@ def recipe(name_or_path: str | os.PathLike[str]) -> Recipe:
         raise ValueError(
             f"unknown recipe {text!r}; there are {', '.join(recipe_names())}, or a .toml file"
         )
-    file = resources.files("refquant.model") / "recipes" / f"{text}.toml"
+    file = resources.files("refquant.model") / "recipes" / f"{ALIASES.get(text, text)}.toml"
     return parse_recipe(file.read_text("utf-8"), name=text)
 
 

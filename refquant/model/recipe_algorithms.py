@@ -14,7 +14,8 @@ from refquant.algorithms import hqq
 from refquant.algorithms.awq import FLAVOURS
 from refquant.algorithms.gptq import GROUPS
 
-__all__ = ["ALGORITHMS", "NEEDS_DATA", "SETTINGS", "Awq", "Gptq", "Hqq", "settings_of"]
+__all__ = ["ALGORITHMS", "NEEDS_DATA", "SETTINGS", "Awq", "Gptq", "Hqq", "settings_of",
+           "settings_table"]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,6 +139,15 @@ def settings_of(name: str, given: object) -> Any:
                 f"weights.{name}: unknown key {key!r} (value {value!r}); allowed: {known}"
             )
     return kind(**table)
+
+
+def settings_table(settings: Any) -> dict[str, Any]:
+    """Return settings as the table that says all of them.
+
+    >>> settings_table(Awq(clip=False))["clip"]
+    False
+    """
+    return {item.name: getattr(settings, item.name) for item in fields(settings)}
 
 
 def _flag(key: str, value: object) -> None:

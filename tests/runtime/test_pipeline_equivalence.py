@@ -17,7 +17,7 @@ from refquant.model.quantize import quantize
 from refquant.model.recipe import Activations, Override, Recipe, Weights, recipe, recipe_names
 from refquant.model.rq import write_rq
 from refquant_runtime import Session
-from tests.refquant.model.small_cnn import samples, small_cnn
+from tests.refquant.model.small_cnn import fitted, samples, small_cnn
 
 CONTRACTS = ("ort", "xnnpack", "tflite_reference")
 
@@ -36,7 +36,7 @@ def _made(scheme: str, contract: str, dtype: str, weights: Weights) -> Recipe:
 
 
 RECIPES = {
-    **{name: recipe(name) for name in recipe_names()},
+    **{name: fitted(recipe(name)) for name in recipe_names()},
     **{
         f"{scheme}-{contract}-{dtype}": _made(scheme, contract, dtype, Weights())
         for scheme in ("static", "full_integer")

@@ -1,5 +1,6 @@
 """A network with one of everything that a quantizer must get right, and data for it."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -7,6 +8,7 @@ from numpy.typing import NDArray
 
 from refquant.model.build import Builder
 from refquant.model.graph import Graph
+from refquant.model.recipe import Override, Recipe
 
 Array = NDArray[Any]
 
@@ -61,3 +63,15 @@ def samples(count: int, *, seed: int = 1) -> dict[str, Array]:
     """Draw inputs for it."""
     rng = np.random.default_rng(seed)
     return {"x": rng.standard_normal((count, 2, 8, 8)).astype(np.float32)}
+
+
+def fitted(rules: Recipe) -> Recipe:
+    """Return ``rules`` for this network and few samples: 500 inputs are no groups of 64."""
+    weights = rules.weights
+    if weights is None or weights.algorithm == "rtn":
+        return rules
+    few = {"gptq": {"few_tokens": True}} if weights.algorithm == "gptq" else {}
+    more = [Override("fc", weights={"group_size": 50, **few})]
+    if few:
+        more.append(Override("head", weights=few))
+    return replace(rules, overrides=(*rules.overrides, *more))

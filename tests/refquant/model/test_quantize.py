@@ -16,7 +16,7 @@ from refquant.model.quantize import quantize
 from refquant.model.recipe import Activations, Override, Recipe, Weights, recipe, recipe_names
 from refquant.model.rq import parse_rq, rq_bytes
 from refquant.model.validate import validate
-from tests.refquant.model.small_cnn import samples, small_cnn
+from tests.refquant.model.small_cnn import fitted, samples, small_cnn
 
 CONTRACTS = ("ort", "xnnpack", "tflite_reference")
 SCHEMES = ("static", "full_integer", "dynamic", "weight_only")
@@ -67,8 +67,9 @@ def test_folding_alone_is_float32() -> None:
 def test_the_same_bytes_every_time_however_the_data_come(name: str) -> None:
     data = samples(20)
     stream = ({"x": data["x"][i : i + 3]} for i in range(0, 20, 3))
-    once = rq_bytes(quantize(small_cnn(), recipe(name), data))
-    again = rq_bytes(quantize(small_cnn(), recipe(name), stream))
+    rules = fitted(recipe(name))
+    once = rq_bytes(quantize(small_cnn(), rules, data))
+    again = rq_bytes(quantize(small_cnn(), rules, stream))
     assert once == again, f"{name}: a file is a function of graph, recipe and data"
 
 
@@ -87,7 +88,7 @@ def test_meta_says_where_it_came_from() -> None:
 def test_nodes_keep_their_names() -> None:
     before = {node.name for node in small_cnn().nodes}
     for name in recipe_names():
-        q = quantize(small_cnn(), recipe(name), samples(4))
+        q = quantize(small_cnn(), fitted(recipe(name)), samples(4))
         own = {node.name for node in q.nodes if "/" not in node.name}
         assert own <= before, f"{name}: new names {own - before}"
         assert {"stem", "dw", "pw", "residual", "head", "y"} <= own, f"{name}: {own}"
@@ -168,7 +169,7 @@ def test_a_graph_with_nothing_to_quantize() -> None:
 @pytest.mark.parametrize("name", [n for n in recipe_names() if n != "float32"])
 def test_a_model_may_have_the_names_that_we_would_give(name: str) -> None:
     """Whatever names quantization makes, a model that has them all computes the same."""
-    rules, graph = recipe(name), small_cnn(softmax=False)
+    rules, graph = fitted(recipe(name)), small_cnn(softmax=False)
     plain = quantize(graph, rules, samples(8))
     taken = names_of(plain) - names_of(graph)
     assert {n.rpartition("/")[2] for n in taken} & {"codes", "scale"}, f"names are made: {taken}"

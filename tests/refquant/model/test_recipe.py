@@ -7,6 +7,7 @@ import pytest
 
 from refquant.contracts import PRESETS
 from refquant.model.recipe import (
+    ALIASES,
     SCHEMES,
     Activations,
     Override,
@@ -55,7 +56,8 @@ def test_the_shipped_recipes() -> None:
     assert set(shipped) == {
         "float32", "w8a8_static_per_channel", "w8a8_static_per_tensor", "w8a8_dynamic",
         "w8_weight_only", "w4_group32_weight_only", "w8a8_tflite", "w8a8_full_integer",
-        "w2_group16_weight_only", "int8_cle",
+        "w2_group16_weight_only", "int8_cle", "int4_rtn", "int4_gptq", "int3_gptq", "int4_awq",
+        "int4_hqq", "w8a8_smoothquant", *ALIASES,
     }, sorted(shipped)  # fmt: skip
     assert {r.scheme for r in shipped.values()} == set(SCHEMES), "every scheme has a recipe"
     for name, r in shipped.items():
@@ -78,6 +80,7 @@ def test_json_says_every_default_and_parses_back() -> None:
             activations=Activations(**said["activations"]) if "activations" in said else None,
             weights=Weights(**said["weights"]) if "weights" in said else None,
             transforms=Transforms(**said["transforms"]) if "transforms" in said else None,
+            sums=said["sums"],
         )
         assert rebuilt == r, f"{name}: {said}"
 
@@ -199,5 +202,5 @@ def test_overrides_are_tables() -> None:
 
 
 def test_an_unknown_name_lists_the_names() -> None:
-    with pytest.raises(ValueError, match=r"unknown recipe 'w8'; there are float32, int8_cle, w2_"):
+    with pytest.raises(ValueError, match=r"unknown recipe 'w8'; there are float32, int3_gptq, int4_"):
         recipe("w8")
