@@ -69,7 +69,7 @@ OUTSIDERS := .venv-outsiders/bin/python
 .venv-outsiders/.made: $(PROJECTS) constraints.txt constraints-outsiders.txt
 	@$(call new_environment,.venv-outsiders,some minutes and 3 GB)
 	@$(OUTSIDERS) -m pip install --quiet --disable-pip-version-check --no-warn-conflicts -c constraints.txt -e '.[dev]' -e runtime -e conformance
-	@$(OUTSIDERS) -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-deps -r constraints-outsiders.txt || \
+	@$(OUTSIDERS) -m pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt --no-deps -r constraints-outsiders.txt || \
 		{ echo "make: not every outsider can be installed here; pip said above which and why" >&2; exit 1; }
 	@touch $@
 
