@@ -25,7 +25,7 @@ with whatever fused steps the machine's library takes. Such a result is near,
     |\hat c_{mn} - c_{mn}| \le \gamma_{2K} \sum_k |a_{mk}\, b_{kn}|, \qquad
     \gamma_n = \frac{n\, 2^{-24}}{1 - n\, 2^{-24}},                                     \tag{3}
 
-and differs between machines. It is never the default (``docs/decisions/009-fast-sums.md``).
+and differs between machines. It is never the default (``docs/decisions/010-fast-sums.md``).
 
 References
 ----------
@@ -85,6 +85,7 @@ def _rank_one_updates(
 ) -> None:
     """Add ``a @ b`` to ``total``, every output taking its k-th step at the same time."""
     product = np.empty_like(total)
+    b = np.ascontiguousarray(b)  # of a transposed matrix, every row would be gathered from afar
     for k in range(a.shape[-1]):
         np.multiply(a[..., :, k, None], b[..., None, k, :], out=product)
         np.add(total, product, out=total)

@@ -9,10 +9,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from refquant_runtime.contracts import check_axes
+from refquant_runtime.errors import UnsupportedError
 from refquant_runtime.fields import Fields
 from refquant_runtime.fileformat import Container, read_container
 from refquant_runtime.graph import Graph, Node, Value
 from refquant_runtime.read_values import ValueReader
+from refquant_runtime.shapes import OPERATORS
 
 __all__ = ["read_graph"]
 
@@ -36,6 +38,8 @@ class _Reader(Fields):
         keys = {"name", "inputs", "outputs", "values", "nodes", "contracts", "meta"}
         self.keys("graph", self.json, keys, set())
         raw = self.kind("values", self.json["values"], dict)
+        if self.container.version != "refquant/1":
+            self.within_reach(raw)
         tensors = self.container.tensors
         for tensor in tensors.keys() - raw.keys():
             self.fail(f"tensor {tensor!r}", "is not one of the graph's values")
@@ -61,6 +65,23 @@ class _Reader(Fields):
             self.container.sha256,
             self.container.nbytes,
         )
+
+    def within_reach(self, values: Mapping[str, Any]) -> None:
+        """Name the operators and lengths that this runtime lacks before it reads anything else."""
+        for index, entry in enumerate(self.kind("nodes", self.json["nodes"], list)):
+            op = entry.get("op") if isinstance(entry, dict) else None
+            if isinstance(op, str) and op not in OPERATORS:
+                raise UnsupportedError(
+                    f"{self.path}: node {index} ({op!r:.60}): the operator is not implemented; run "
+                    "the model in the reference, or use a newer runtime"
+                )
+        for name, entry in values.items():
+            shape = entry.get("shape") if isinstance(entry, dict) else None
+            if isinstance(shape, list) and "T" in shape:
+                raise UnsupportedError(
+                    f"{self.path}: value {name!r:.60}: sequences of any length, 'T', are not "
+                    "implemented; run the model in the reference, or use a newer runtime"
+                )
 
     def first_version(self, values: Mapping[str, Value]) -> None:
         """Refuse in a file of the first version what only the second has."""
