@@ -47,7 +47,8 @@ class UsageError(ValueError):
 class Command:
     """One command: ``example`` is what one types; ``run`` returns the exit code.
 
-    One that is not ``strict`` accepts arguments it does not know.
+    One that is not ``strict`` accepts arguments it does not know. ``repeated`` names the positional
+    argument that takes any number, so that an option may stand before or among them.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Command:
     add_arguments: Callable[[argparse.ArgumentParser], None]
     run: Callable[[argparse.Namespace], int]
     strict: bool = True
+    repeated: str = ""
 
 
 def sentence(error: BaseException) -> str:

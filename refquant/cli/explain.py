@@ -52,6 +52,7 @@ COMMAND = Command(
     example="refquant explain nvfp4 3.3 -0.7",
     add_arguments=_add_arguments,
     run=_run,
+    repeated="values",
 )
 
 

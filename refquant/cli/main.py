@@ -68,6 +68,10 @@ def _parse(argv: Sequence[str] | None) -> tuple[Command, argparse.Namespace]:
     parser = _parser()
     arguments, rest = parser.parse_known_args(argv)
     command: Command = arguments.run
+    if command.repeated and not any(text.startswith("--") for text in rest):
+        # argparse gives `*` what stands before the first option only: explain nf4 --json 0.5
+        getattr(arguments, command.repeated).extend(rest)
+        rest = []
     if rest and command.strict:
         parser.error(f"unknown arguments {' '.join(rest)!r}; see {parser.prog} {command.name} -h")
     return command, arguments

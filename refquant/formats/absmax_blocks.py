@@ -175,7 +175,8 @@ def codebook_steps(x: F32, scaled: F32, quantized: Blockwise, decoded: F32) -> l
         for v, code in zip(scaled, quantized.codes, strict=False)
     ]
     shown = ", ".join(number(a) for a in quantized.absmax)
-    return [Step("absmax", "max |x| of the block", shown), *value_steps(x, texts, decoded)]
+    raised = ", but at least 1e-38" if (quantized.absmax > np.abs(x).max(initial=0)).any() else ""
+    return [Step("absmax", f"max |x| of the block{raised}", shown), *value_steps(x, texts, decoded)]
 
 
 def _normalize_torch(flat: F32, absmax: F32, block_size: int) -> tuple[F32, F32]:

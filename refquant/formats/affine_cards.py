@@ -79,7 +79,8 @@ def _explain(dtype: str, contract: Contract, x: F32) -> Sequence[Step]:
     """Return the steps: range, scale, zero point, then each code."""
     x = np.asarray(x, np.float32)
     if x.size == 0 or not np.isfinite(x).all():
-        raise ValueError(f"x: must be one finite value or more, to have a range; got {x.tolist()}")
+        got = f"{x[~np.isfinite(x)][0]}" if x.size else "none"
+        raise ValueError(f"x: must be one finite value or more, to have a range; got {got}")
     symmetric = _symmetric(dtype, contract)
     low, high = x.min(), x.max()
     ruler = choose_qparams(low, high, dtype=dtype, symmetric=symmetric, contract=contract)

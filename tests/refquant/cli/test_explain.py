@@ -37,6 +37,27 @@ def test_values_of_every_spelling_are_encoded_in_order(refquant: Refquant) -> No
     assert ends == ["3.29999995", "-0.699999988", "-0.00100000005", "3", "-inf", "nan"], ends
 
 
+def test_options_may_stand_anywhere(refquant: Refquant) -> None:
+    expected = refquant("explain", "e4m3fn", "3.3", "-0.7", "--json").out
+    for arguments in (
+        ("--json", "e4m3fn", "3.3", "-0.7"),
+        ("e4m3fn", "--json", "3.3", "-0.7"),
+        ("e4m3fn", "3.3", "--json", "-0.7"),
+    ):
+        assert refquant("explain", *arguments).out == expected, f"{arguments}"
+    for wrong in (("e4m3fn", "--jsno", "3.3"), ("e4m3fn", "3.3", "--json", "-x")):
+        done = refquant("explain", *wrong)
+        assert done.code == 2, f"{wrong}: {done}"
+        assert wrong[-1] in done.err or "--jsno" in done.err, done.err
+
+
+def test_a_refusal_of_many_values_is_short(refquant: Refquant) -> None:
+    for name in ("hqq_4bit_packing", "int8"):
+        done = refquant("explain", name, *["0.5"] * 500, "nan")
+        assert done.code == 1, done
+        assert len(done.err) < 200, f"{name}: {done.err}"
+
+
 def test_a_contract_changes_an_integer_format(refquant: Refquant) -> None:
     values = ("0.5", "-1", "127")
     shown = {name: refquant("explain", "int8", *values, "--contract", name).out
