@@ -169,6 +169,30 @@ def test_the_gradient_is_that_of_the_loss() -> None:
         assert np.abs(got).max() > 2.0**-10 * terms, "there is a slope to compare"
 
 
+@pytest.mark.parametrize("iterations", [1, 4, 12, 60])
+def test_the_descent_is_adams(iterations: int) -> None:
+    """Algorithm 1 of arXiv:1412.6980, with its powers written as powers, on the same slopes.
+
+    Few iterations with a strong pull: most V are on their way, so a step of another length shows.
+    """
+    w, h = layer(13, 8, 12)
+    h = h * 20
+    grid = nearest(w, num_bits=3)
+    settings = replace(FAST, iterations=iterations, learning_rate=0.4, warm_start=0.0)
+    scale = np.repeat(grid.scale, 12, axis=1).astype(np.float64)
+    floor = np.floor(w / scale)
+    problem = module._Layer(w.astype(np.float64), h, scale, floor, np.zeros_like(scale), -4, 3)
+    v = module._inverse(w / scale - floor)
+    m, n = np.zeros_like(v), np.zeros_like(v)
+    for t in range(1, iterations + 1):
+        g = module._slope(v, problem, settings, t - 1)
+        m, n = 0.9 * m + 0.1 * g, 0.999 * n + 0.001 * g**2
+        v = v - 0.4 * (m / (1 - 0.9**t)) / (np.sqrt(n / (1 - 0.999**t)) + 1e-8)
+    clear = np.abs(v) > 2.0**-20  # float32's sigmoid sees no more of V
+    got = adaround(w, h, grid, settings).codes
+    assert (got == np.clip(floor + (v >= 0), -4, 3))[clear].all(), "the same codes"
+
+
 def test_the_pull_is_the_derivative_of_its_term() -> None:
     """At beta 20, 5 and 2, against differences; float32 logarithms cost 2e-6 relative."""
     soft = np.linspace(0.02, 0.98, 25)[None]
