@@ -38,7 +38,7 @@ from refquant.model.quantize_layer import Seen, quantize_layer
 from refquant.model.quantize_weights import add_float
 from refquant.model.recipe_algorithms import NEEDS_DATA
 from refquant.model.recipe_rules import Weights
-from refquant.model.weight_matrix import tokens_of
+from refquant.model.weight_matrix import layout, tokens_of
 
 __all__ = ["LayerDone", "Report", "assemble", "needs_data", "quantize_layers"]
 
@@ -95,6 +95,9 @@ def quantize_layers(
     >>> coded["y"].dtype, records[0]["algorithm"], records[0]["measure"]
     ('int4', 'rtn', 'weights')
     """
+    for node in graph.nodes:  # what cannot be cut is refused before long work, not after it
+        if node.name in rules and rules[node.name].algorithm != "rtn":
+            layout(node, graph.constants[node.inputs[1]].shape, rules[node.name])
     stops, frontier = needs_data(rules), None
     if stops:
         if held is None:
@@ -198,6 +201,7 @@ def _hessian(node: Node, batches: Iterator[F32]) -> Hessian:
 def _described(coded: Coded, rules: Weights) -> Record:
     return {
         "algorithm": rules.algorithm,
+        "format": coded.format,
         "dtype": coded.dtype,
         "shape": list(coded.codes.shape),
         "block_shape": None if coded.block_shape is None else list(coded.block_shape),
@@ -215,4 +219,5 @@ def _loaded(store: Checkpoint, node: Node) -> tuple[Coded, Record] | None:
     arrays, record = found
     block = record["block_shape"]
     shape = None if block is None else tuple(block)
-    return from_tensors(arrays, dtype=record["dtype"], block_shape=shape), record
+    dtype, label = record["dtype"], record["format"]
+    return from_tensors(arrays, dtype=dtype, block_shape=shape, format=label), record

@@ -44,6 +44,7 @@ from refquant.algorithms.weight import QuantizedWeight
 from refquant.contracts import Contract
 from refquant.formats.affine import quantize
 from refquant.model.coded import Coded, coded_reals, from_qparams
+from refquant.model.encode_tables import encode_weight
 from refquant.model.graph import DTYPES, Node
 from refquant.model.quantize_weights import weight_block, weight_qparams
 from refquant.model.recipe_rules import Weights
@@ -106,6 +107,8 @@ def round_layer(node: Node, w: F32, rules: Weights, *, contract: Contract, name:
     [[1], [7]]
     """
     block = weight_block(node, w.shape, rules)
+    if rules.format != "affine":
+        return encode_weight(w, format=rules.format, block_shape=block, name=name)
     qparams = weight_qparams(w, rules, block=block, contract=contract, name=name)
     return from_qparams(quantize(w, qparams, contract=contract), qparams)
 

@@ -9,7 +9,16 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from refquant.calibration import OBSERVERS, observer
-from refquant.model.recipe_algorithms import ALGORITHMS, SETTINGS, Awq, Gptq, Hqq, settings_of
+from refquant.model.recipe_algorithms import (
+    ALGORITHMS,
+    SETTINGS,
+    Awq,
+    Gptq,
+    Hqq,
+    settings_of,
+    settings_table,
+)
+from refquant.model.table_formats import TABLE_FORMATS
 
 __all__ = [
     "Activations",
@@ -52,27 +61,36 @@ class Activations:
 class Weights:
     """How weights become codes; ``group_size`` belongs to granularity ``group`` (None: 32).
 
+    ``format`` is ``affine``, integers on rulers, or one of `TABLE_FORMATS`, which has its own bits,
+    blocks and scales; ``bits`` 0 and ``granularity`` "" are the format's: 8 and ``per_channel``,
+    or what it has.
+
     ``algorithm`` chooses the codes; ``gptq``, ``awq`` and ``hqq`` are the settings of the one
     that is chosen, given as a table or as the object.
 
-    >>> Weights(bits=5)
+    >>> Weights(bits=9)
     Traceback (most recent call last):
-    ValueError: weights.bits: unknown value 5; allowed: 8, 4, 3, 2
+    ValueError: weights.bits: unknown value 9; allowed: 8, 7, 6, 5, 4, 3, 2
+    >>> Weights(format="mxfp4").group_size
+    32
     """
 
-    bits: int = 8
+    bits: int = 0
     symmetric: bool = True
-    granularity: str = "per_channel"
+    granularity: str = ""
     group_size: int | None = None
     observer: str = "minmax"
     algorithm: str = "rtn"
     gptq: Gptq | None = None
     awq: Awq | None = None
     hqq: Hqq | None = None
+    format: str = "affine"
 
     def __post_init__(self) -> None:
         """Refuse values that mean nothing."""
-        check_value("weights.bits", self.bits, (8, 4, 3, 2))
+        check_value("weights.format", self.format, ("affine", *TABLE_FORMATS))
+        self._complete()
+        check_value("weights.bits", self.bits, (8, 7, 6, 5, 4, 3, 2))
         check_value("weights.symmetric", self.symmetric, (False, True))
         check_value("weights.granularity", self.granularity, ("per_channel", "per_tensor", "group"))
         grouped = self.granularity == "group"
@@ -101,10 +119,44 @@ class Weights:
                 f"and observer 'minmax', got {str(self.symmetric).lower()} and {self.observer!r}"
             )
 
+    def _complete(self) -> None:
+        """Fill in what the format says of itself, and refuse what contradicts it."""
+        table = TABLE_FORMATS.get(self.format)
+        if type(self.bits) is int and self.bits == 0:
+            object.__setattr__(self, "bits", 8 if table is None else table.bits)
+        size = None if table is None else table.block_size
+        if self.granularity == "":
+            object.__setattr__(self, "granularity", "per_channel" if size is None else "group")
+        if table is None:
+            return
+        if self.granularity == "group" and self.group_size is None and size is not None:
+            object.__setattr__(self, "group_size", size)
+        own: dict[str, Any] = {"bits": table.bits, "symmetric": True, "observer": "minmax"}
+        own["algorithm"] = "rtn"
+        if size is not None:
+            own["granularity"] = "group"
+        if table.fixed:
+            own["group_size"] = size
+        for key, value in own.items():
+            if getattr(self, key) != value:
+                raise ValueError(
+                    f"weights.{key}: format {self.format!r} has {value!r}, got "
+                    f"{getattr(self, key)!r}; leave it out, or choose another format"
+                )
+
     @property
     def dtype(self) -> str:
-        """The codes' dtype: signed around zero, unsigned when they have a zero point."""
+        """The codes' dtype: signed around zero, unsigned when they have a zero point or a table."""
+        if self.format != "affine":
+            return f"uint{self.bits}"
         return f"{'int' if self.symmetric else 'uint'}{self.bits}"
+
+
+# What another format does not inherit: the rest of a recipe's weights.
+_OWN = {
+    "bits": 0, "symmetric": True, "granularity": "", "group_size": None, "observer": "minmax",
+    "algorithm": "rtn",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,10 +193,15 @@ class Override:
         'int4'
         """
         changed = dict(self.weights)
+        if changed.get("format", weights.format) != weights.format:
+            changed = {**_OWN, **dict.fromkeys(SETTINGS), **changed}
         if changed.get("granularity", "group") != "group":
             changed.setdefault("group_size", None)
         if changed.get("algorithm", weights.algorithm) != weights.algorithm:
             changed = {**dict.fromkeys(SETTINGS), **changed}  # settings stay with their algorithm
+        elif isinstance(changed.get(weights.algorithm), Mapping):
+            kept = settings_table(getattr(weights, weights.algorithm))
+            changed[weights.algorithm] = {**kept, **changed[weights.algorithm]}
         return replace(weights, **changed)
 
 

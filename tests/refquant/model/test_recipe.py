@@ -57,7 +57,7 @@ def test_the_shipped_recipes() -> None:
         "float32", "w8a8_static_per_channel", "w8a8_static_per_tensor", "w8a8_dynamic",
         "w8_weight_only", "w4_group32_weight_only", "w8a8_tflite", "w8a8_full_integer",
         "w2_group16_weight_only", "int8_cle", "int4_rtn", "int4_gptq", "int3_gptq", "int4_awq",
-        "int4_hqq", "w8a8_smoothquant", *ALIASES,
+        "int4_hqq", "w8a8_smoothquant", "nf4", "mxfp4", "nvfp4", "fp8_weight_only", *ALIASES,
     }, sorted(shipped)  # fmt: skip
     assert {r.scheme for r in shipped.values()} == set(SCHEMES), "every scheme has a recipe"
     for name, r in shipped.items():
@@ -112,7 +112,7 @@ ERRORS = [
 ]  # fmt: skip
 WEIGHTS = [
     ("bit = 8", "weights: unknown key 'bit' (value 8); allowed: 'bits'"),
-    ("bits = 5", "weights.bits: unknown value 5; allowed: 8, 4, 3, 2"),
+    ("bits = 9", "weights.bits: unknown value 9; allowed: 8, 7, 6, 5, 4, 3, 2"),
     ("bits = 8.0", "weights.bits: unknown value 8.0"),
     ("bits = '8'", "weights.bits: unknown value '8'"),
     ("symmetric = 1", "weights.symmetric: unknown value 1; allowed: False, True"),
@@ -132,7 +132,7 @@ WEIGHTS = [
     ("[[override]]\nnodes = 'a'\nskip = true", "override: unknown key 'skip' (value True)"),
     ("[[override]]\nnodes = 'a'\nweights.bit = 4", "override.weights: unknown key 'bit' (value 4)"),
     ("[[override]]\nnodes = 'a'\nweights = 4", "override.weights: a table, got 4"),
-    ("[[override]]\nnodes = 'a'\nweights.bits = 5", "weights.bits: unknown value 5"),
+    ("[[override]]\nnodes = 'a'\nweights.bits = 9", "weights.bits: unknown value 9"),
     ("[override]\nnodes = 'a'", "override: a list of tables, [[override]]"),
 ]
 ACTIVATIONS = [
@@ -202,5 +202,7 @@ def test_overrides_are_tables() -> None:
 
 
 def test_an_unknown_name_lists_the_names() -> None:
-    with pytest.raises(ValueError, match=r"unknown recipe 'w8'; there are float32, int3_gptq, int4_"):
+    with pytest.raises(
+        ValueError, match=r"unknown recipe 'w8'; there are float32, fp8_weight_only, int3_"
+    ):
         recipe("w8")
