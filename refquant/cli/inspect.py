@@ -6,19 +6,19 @@ A `.rq` file node by node and axis by axis, here; a ``.gguf`` file in `refquant.
 import argparse
 import hashlib
 import json
-import math
 import sys
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from refquant.cli.common import Command, need_tables, plain, print_json, print_table
 from refquant.cli.data import read_model
 from refquant.cli.inspect_gguf import describe_gguf, is_gguf, print_gguf
+from refquant.cli.inspect_numerics import is_card, print_card
+from refquant.cli.inspect_weights import describe_weights, print_weights
 from refquant.model.graph import Graph, Node, Value
 from refquant.model.metrics import tensor_bytes
 from refquant.model.params import qparams_of
+from refquant.model.reals import scale_of
 from refquant.model.rq_graph import graph_to_json
 
 __all__ = ["COMMAND", "describe"]
@@ -68,6 +68,7 @@ def describe(path: str, graph: Graph) -> dict[str, Any]:
         "sha256": hashlib.sha256(data).hexdigest(),
         "constant_bytes": dict(sorted(sizes.items())),
         "elements": sum(array.size for array in graph.constants.values()),
+        "weights": describe_weights(graph),
         **graph_to_json(graph),
         "constants": sorted(stored),
     }
@@ -85,13 +86,20 @@ def _print(graph: Graph, result: dict[str, Any]) -> None:
     sizes = ", ".join(f"{dtype} {size:,}" for dtype, size in result["constant_bytes"].items())
     write(f"{result['elements']:,} constant elements; bytes: {sizes or 'none'}\n\n")
     _print_nodes(graph)
+    if result["weights"]:
+        print_weights(result["weights"])
     if graph.contracts:
         write("\n")
         axes = list(next(iter(graph.contracts.values())).to_json())
         columns = dict.fromkeys(["axis", *map(plain, graph.contracts)], "left")
         tables = [contract.to_json() for contract in graph.contracts.values()]
         print_table(columns, [[axis, *(table[axis] for table in tables)] for axis in axes])
-    write(f"\nmeta {plain(json.dumps(graph.meta))}\n")
+    numerics = graph.meta.get("numerics")
+    shown = "numerics" if is_card(numerics) else None
+    if shown and numerics is not None:
+        print_card(numerics)
+    rest = {key: value for key, value in graph.meta.items() if key != shown}
+    write(f"\nmeta {plain(json.dumps(rest))}\n")
 
 
 def _print_nodes(graph: Graph) -> None:
@@ -122,7 +130,7 @@ def _operands(graph: Graph, node: Node) -> str:
         word = _brief(value).partition("[")[0]
         blocked = value.quant is not None and value.quant.block_shape is not None
         if blocked and value.dtype != "int32":
-            word += f"*{math.prod(np.shape(qparams_of(graph, name).scale))}"
+            word += f"*{scale_of(graph, name).size}"
         words.append(word)
     return " ".join(words)
 

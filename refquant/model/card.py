@@ -12,7 +12,7 @@ of them differ by more than two formats do. The card, ``meta.numerics``, is JSON
     scales                   which channels were scaled before (AWQ, SmoothQuant)
     layers                   per layer: node, algorithm, dtype, block_shape, loss, ...
     execution                how many nodes compute on codes, on decoded weights, in float32
-    versions                 of refquant and NumPy
+    versions                 of refquant; of NumPy too, where its powers and sums have a say
 
 No time and no name of a machine: the same job makes the same card.
 """
@@ -64,7 +64,7 @@ def card(
         "scales": [dict(record) for record in scales],
         "layers": [dict(record) for record in layers],
         "execution": execution(graph),
-        "versions": versions(),
+        "versions": versions(numpy=not _fixed(recipe)),
     }
 
 
@@ -94,17 +94,17 @@ def execution(graph: Graph) -> dict[str, int]:
     return counts
 
 
-def versions() -> dict[str, str]:
-    """Return the versions that a file's numbers may depend on.
+def versions(*, numpy: bool) -> dict[str, str]:
+    """Return refquant's version, and NumPy's if it is asked for.
 
-    >>> sorted(versions())
+    >>> sorted(versions(numpy=True))
     ['numpy', 'refquant']
     """
     try:
-        own = metadata.version("refquant")
+        found = {"refquant": metadata.version("refquant")}
     except metadata.PackageNotFoundError:  # a clone that is not installed
-        own = "unknown"
-    return {"refquant": own, "numpy": np.__version__}
+        found = {"refquant": "unknown"}
+    return {**found, "numpy": np.__version__} if numpy else found
 
 
 def job(digest: str, recipe: Recipe, held: Held | None) -> dict[str, Any]:
@@ -120,8 +120,17 @@ def job(digest: str, recipe: Recipe, held: Held | None) -> dict[str, Any]:
         "graph": digest,
         "recipe": recipe.to_json(),
         "calibration": None if held is None else dict(held.sha256),
-        "versions": versions(),
+        "versions": versions(numpy=True),
     }
+
+
+def _fixed(recipe: Recipe) -> bool:
+    """Say whether every operation has one result: no powers, no BLAS, in contrast to AWQ's."""
+    if recipe.sums != "ordered" or (recipe.transforms and recipe.transforms.smooth is not None):
+        return False
+    base = [] if recipe.weights is None else [recipe.weights]
+    rules = base + [o.applied_to(own) for own in base for o in recipe.overrides]
+    return {own.algorithm for own in rules} <= {"rtn", "gptq"}
 
 
 def _float_arithmetic(op: str) -> bool:

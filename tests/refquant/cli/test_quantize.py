@@ -1,6 +1,11 @@
 """A model and a recipe make a file; what does not fit makes a sentence and no file."""
 
+import errno
 import json
+import os
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,9 +13,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from refquant.model.build import Builder
+from refquant.model.checkpoint import partial_path
 from refquant.model.quantize import quantize
 from refquant.model.recipe import recipe, recipe_names
-from refquant.model.rq import read_rq, rq_bytes
+from refquant.model.rq import read_rq, rq_bytes, write_rq
 
 Refquant = Callable[..., Any]
 
@@ -122,3 +129,169 @@ def test_other_formats_and_outputs_that_cannot_be_written(
     done = refquant("quantize", model, "--recipe", "float32", "-o", tmp_path / "no" / "q.rq")
     assert done.code == 1, f"exit code {done.code}"
     assert "there is no folder" in done.err, done.err
+
+
+LAYERS = 3
+KILLED = """
+import os, signal, sys
+left, fsync = int(sys.argv[1]), os.fsync
+def counted(fd):
+    global left
+    left -= 1
+    if left == 0:  # all is written, nothing is renamed yet: the worst moment
+        os.kill(os.getpid(), signal.SIGKILL)
+    fsync(fd)
+os.fsync = counted
+from refquant.cli.main import main
+sys.exit(main(sys.argv[2:]))
+"""
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> tuple[Path, ...]:
+    """A network of three products that groups can be scaled between, and correlated inputs."""
+    rng = np.random.default_rng(5)
+    b = Builder("three")
+    h = b.input("x", ("N", 16))
+    for i in range(LAYERS):
+        w = b.constant(f"w{i}", rng.standard_normal((16, 16)).astype(np.float32))
+        h = b.node("MatMul", [h, w], name=f"layer{i}")
+        h = h if i == LAYERS - 1 else b.node("Relu", [h], name=f"relu{i}")
+    write_rq(tmp_path / "float.rq", b.graph([h]))
+    mixed = rng.standard_normal((16, 16)) * np.exp2(-np.arange(16))
+    np.savez(tmp_path / "d.npz", x=(rng.standard_normal((64, 16)) @ mixed).astype(np.float32))
+    return tmp_path / "float.rq", tmp_path / "d.npz"
+
+
+def _command(job: tuple[Path, ...], scheme: str, out: Path) -> list[str]:
+    model, data = map(str, job)
+    return ["quantize", model, "--scheme", scheme, "--calibration", data, "-o", str(out)]
+
+
+@pytest.mark.usefixtures("child_path")
+@pytest.mark.parametrize(
+    ("scheme", "after"),
+    # One write says what the job is, then one for each scale and layer, then the file.
+    [("int4_gptq", 1), ("int4_gptq", 3), ("int4_gptq", LAYERS + 2), ("int4_awq", 4)],
+)
+def test_a_run_that_was_killed_goes_on_to_the_same_bytes(
+    scheme: str, after: int, refquant: Refquant, job: tuple[Path, ...], tmp_path: Path
+) -> None:
+    out, whole = tmp_path / "q.rq", tmp_path / "whole.rq"
+    assert refquant(*_command(job, scheme, whole)).code == 0, "the undisturbed run"
+    killed = subprocess.run(
+        [sys.executable, "-c", KILLED, str(after), *_command(job, scheme, out)],
+        capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    assert killed.returncode == -signal.SIGKILL, f"{killed.returncode}: {killed.stderr}"
+    assert not out.exists(), "a file that is not whole"
+    layers = list(partial_path(out).glob("*.safetensors"))
+    assert len(layers) == max(after - 2, 0), f"finished before it was killed: {layers}"
+    if layers:
+        again = refquant(*_command(job, scheme, out))
+        assert again.code == 1, "hours of work are not overwritten unasked"
+        assert "go on with --resume" in again.err, again.err
+    done = refquant(*_command(job, scheme, out), "--resume")
+    assert done.code == 0, done.err
+    assert out.read_bytes() == whole.read_bytes(), "other bytes than the undisturbed run's"
+    assert not partial_path(out).exists(), "the layers are in the file now"
+
+
+@pytest.mark.usefixtures("child_path")
+def test_resuming_another_job_says_what_differs(
+    refquant: Refquant, job: tuple[Path, ...], tmp_path: Path
+) -> None:
+    out = tmp_path / "q.rq"
+    subprocess.run([sys.executable, "-c", KILLED, "3", *_command(job, "int4_gptq", out)],
+                   capture_output=True, check=False, timeout=60)  # fmt: skip
+    np.savez(tmp_path / "other.npz", x=np.ones((32, 16), np.float32))
+    other = refquant(*_command((job[0], tmp_path / "other.npz"), "int4_gptq", out), "--resume")
+    assert other.code == 1, "another job"
+    assert "differs in calibration.x (" in other.err, other.err
+    other = refquant(*_command(job, "int3_gptq", out), "--resume")
+    assert "recipe.weights.bits (4 there, 3 now)" in other.err, other.err
+    assert "recipe.name (int4_gptq there" in other.err, other.err
+    assert partial_path(out).exists(), "what is there stays there"
+
+
+def test_schemes_are_recipes_by_name(
+    refquant: Refquant, model: Path, data: Path, tmp_path: Path
+) -> None:
+    for kind, name in (("scheme", "int8_static"), ("recipe", "w8a8_static_per_channel")):
+        out = tmp_path / f"{kind}.rq"
+        done = refquant("quantize", model, f"--{kind}", name, "--calibration", data, "-o", out)
+        assert done.code == 0, done.err
+    a, b = (read_rq(tmp_path / f"{kind}.rq") for kind in ("scheme", "recipe"))
+    assert a.constants.keys() == b.constants.keys(), "two names of one thing"
+    assert all(a.constants[k].tobytes() == b.constants[k].tobytes() for k in a.constants), "bytes"
+    assert a.meta["recipe"]["name"] == "int8_static", "recorded as it was asked for"
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ((), "one of the arguments --scheme --recipe is required"),
+        (("--scheme", "int8_static", "--recipe", "int8_static"), "not allowed with"),
+        (("--scheme", "int9"), "unknown scheme 'int9'; there are float32,"),
+        (("--scheme", "mine.toml"), "unknown scheme 'mine.toml'"),
+        (("--scheme", "int4_gptq"), "needs --calibration D.npz"),
+    ],
+)
+def test_wrong_usage(options: tuple[str, ...], said: str, refquant: Refquant, model: Path) -> None:
+    done = refquant("quantize", model, *options, "-o", "q.rq")
+    assert done.code == 2, f"exit code {done.code}: {done.err}"
+    assert said in done.err, done.err
+
+
+def test_a_full_disk_costs_no_finished_layer(
+    refquant: Refquant, job: tuple[Path, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, out = tmp_path / "whole.rq", tmp_path / "q.rq"
+    assert refquant(*_command(job, "int4_gptq", whole)).code == 0, "with room"
+    fsync, left = os.fsync, 3
+
+    def full(fd: int) -> None:
+        nonlocal left
+        left -= 1
+        if left == 0:
+            raise OSError(errno.ENOSPC, "No space left on device", "somewhere")
+        fsync(fd)
+
+    monkeypatch.setattr("os.fsync", full)
+    done = refquant(*_command(job, "int4_gptq", out))
+    assert done.code == 1, f"exit code {done.code}"
+    assert "no space left on device" in done.err, done.err
+    assert not list(tmp_path.rglob("*.tmp")), "rubbish on a disk that is full already"
+    monkeypatch.setattr("os.fsync", fsync)
+    assert refquant(*_command(job, "int4_gptq", out), "--resume").code == 0, "there is room again"
+    assert out.read_bytes() == whole.read_bytes(), "the same file"
+
+
+def test_a_folder_that_may_not_be_written_is_refused_before_work(
+    refquant: Refquant, job: tuple[Path, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Whoever runs tests may be root, who may write anywhere.
+    monkeypatch.setattr("os.access", lambda path, mode: False)
+    done = refquant(*_command(job, "int4_gptq", tmp_path / "q.rq"))
+    assert done.code == 1, f"exit code {done.code}"
+    assert "this user may not write there" in done.err, done.err
+
+
+def test_layers_are_listed_for_scripts_and_nothing_is_shown_in_a_pipe(
+    refquant: Refquant, job: tuple[Path, ...], tmp_path: Path
+) -> None:
+    done = refquant(*_command(job, "int4_gptq", tmp_path / "q.rq"), "--json")
+    layers = json.loads(done.out)["layers"]
+    assert [layer["node"] for layer in layers] == ["layer0", "layer1", "layer2"], layers
+    assert all(0 < layer["loss"] < 1 for layer in layers), layers
+    assert done.err == "", "progress is for terminals"
+
+
+def test_a_terminal_sees_each_layer_and_its_loss(
+    refquant: Refquant, job: tuple[Path, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    done = refquant(*_command(job, "int4_gptq", tmp_path / "q.rq"))
+    assert done.code == 0, done.err
+    assert "1/3 layer0: gptq uint4, loss" in done.err, done.err
+    assert "3/3 layer2: gptq uint4, loss" in done.err, done.err

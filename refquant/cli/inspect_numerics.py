@@ -1,0 +1,80 @@
+"""The numerics card of a file, as text: what was done to it, and what each layer has cost.
+
+``meta`` is free JSON (docs/spec/rq-format.md, section 2): a file from elsewhere may have anything
+under ``numerics``. What is no card is not printed here, but with the rest of ``meta``.
+"""
+
+import sys
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from refquant.cli.common import plain, print_table
+
+__all__ = ["is_card", "print_card"]
+
+_TABLES = ("contracts", "layers", "scales")  # the contracts' axes have a table of their own
+_RUNS = {
+    "codes": "compute on codes",
+    "decoded": "decode their weights and compute in float32",
+    "float32": "compute in float32",
+}
+
+
+def is_card(card: object) -> bool:
+    """Say whether ``card`` is one: an object whose tables are lists of objects."""
+    if not isinstance(card, Mapping):
+        return False
+    tables = (card.get(key) for key in ("layers", "scales"))
+    return all(
+        isinstance(table, list) and all(isinstance(row, Mapping) for row in table)
+        for table in tables
+    )
+
+
+def print_card(card: Mapping[str, Any]) -> None:
+    """Print the card: settings, then a table of the layers and one of the scales."""
+    write = sys.stdout.write
+    write("\nnumerics\n")
+    rest = {key: value for key, value in card.items() if key not in (*_TABLES, "execution")}
+    rows = list(_flat(rest, ""))
+    print_table({"setting": "left", "value": "left"}, rows)
+    counts = card.get("execution")
+    if isinstance(counts, Mapping):
+        said = [f"{counts[key]} {text}" for key, text in _RUNS.items() if counts.get(key)]
+        write(f"\nnodes: {', '.join(map(plain, said)) or 'none'}\n")
+    if card["layers"]:
+        write("\n")
+        names = ("node", "algorithm", "format", "dtype", "block_shape", "loss", "measure")
+        columns = {name: "right" if name == "loss" else "left" for name in names}
+        print_table(columns, [[_cell(name, row.get(name)) for name in names] for row in
+                              card["layers"]])  # fmt: skip
+    if card["scales"]:
+        write("\n")
+        names = ("value", "maker", "readers", "method", "ratio", "least", "largest")
+        print_table(
+            dict.fromkeys(names, "left"),
+            [[_cell(name, row.get(name)) for name in names] for row in card["scales"]],
+        )
+
+
+def _flat(tree: Any, name: str) -> Iterator[tuple[str, str]]:
+    """Yield (path, text) of everything that is no object with keys."""
+    if isinstance(tree, Mapping) and tree:
+        for key, value in tree.items():
+            yield from _flat(value, f"{name}.{key}" if name else str(key))
+    else:
+        yield name, _text(tree)
+
+
+def _cell(name: str, item: Any) -> str:
+    if name == "loss" and isinstance(item, float):
+        return f"{100 * item:.3g} %"
+    return f"{item:.4g}" if isinstance(item, float) else _text(item)
+
+
+def _text(item: Any) -> str:
+    if isinstance(item, list):
+        return " ".join(_text(part) for part in item) or "none"
+    if item is None or item == {}:
+        return "none"
+    return str(item).lower() if isinstance(item, bool) else str(item)
