@@ -86,6 +86,8 @@ def dequantize(codes: Codes, *, scale: float) -> F32:
     [2.0, 1.0, 0.125]
     """
     below = code_array(codes, low=0, high=255).astype(np.int32)
+    if not 0 < np.float32(scale) < np.inf:
+        raise ValueError(f"scale must be a positive finite float32, got {scale}")
     with np.errstate(under="ignore"):
         return np.asarray(np.ldexp(np.float32(scale), -below), np.float32)
 

@@ -87,8 +87,10 @@ def palettize(
     array = float32_input(x, finite=True)
     if array.ndim < 1 or not -array.ndim <= axis < array.ndim:
         raise ValueError(f"axis must be an axis of x, shape {array.shape}; got {axis}")
-    if not 1 <= num_bits <= 8 or group_size < 1:
-        raise ValueError(f"num_bits must be in 1..8, group_size >= 1: {num_bits}, {group_size}")
+    num_bits = count_of(num_bits, name="num_bits")
+    group_size = count_of(group_size, name="group_size")
+    if num_bits > 8:
+        raise ValueError(f"num_bits must be in 1..8, got {num_bits}")
     if method not in METHODS:
         raise ValueError(f"method must be one of {', '.join(METHODS)}; got {method!r}")
     f = np.ones(array.shape) if importance is None else _real(importance)

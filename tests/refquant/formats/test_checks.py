@@ -18,7 +18,7 @@ from refquant.formats.checks import (
 )
 from refquant.formats.float_zero_point import FloatZeroPoint
 from refquant.formats.float_zero_point import dequantize as hqq
-from refquant.formats.palette import Palette
+from refquant.formats.palette import Palette, palettize
 from refquant.formats.palette import dequantize as depalettize
 from refquant.formats.ternary import Ternary
 from refquant.formats.ternary import dequantize as deternarize
@@ -128,6 +128,15 @@ def test_what_no_encoder_writes_decodes_without_a_warning() -> None:
     signalling = np.array([0x7F800001], np.uint32).view(np.float32)
     got = binary.dequantize(binary.Binary(codes.view(np.uint8), signalling))
     assert np.isnan(got).all(), f"NaN: {got}"
+
+
+def test_options_of_another_type_are_refused() -> None:
+    for num_bits, group_size in (("2", 1), (2.5, 1), (0, 1), (9, 1), (2, 0), (2, 1.0)):
+        with pytest.raises(ValueError, match=r"^(num_bits|group_size) must be"):
+            palettize(ONE, num_bits=num_bits, method="lloyd", axis=0, group_size=group_size)  # type: ignore[arg-type]
+    for scale in (np.nan, 0.0, -1.0, np.inf):
+        with pytest.raises(ValueError, match="scale must be a positive finite float32"):
+            log2.dequantize(np.zeros(1, np.uint8), scale=scale)
 
 
 def test_a_mean_that_is_none_is_refused() -> None:

@@ -175,7 +175,7 @@ def test_bad_input_is_refused() -> None:
         ({"x": x * np.float32(np.nan)}, "finite"),
         ({"axis": 1}, "axis must be an axis of x"),
         ({"num_bits": 9}, "num_bits must be in"),
-        ({"group_size": 0}, "group_size >= 1"),
+        ({"group_size": 0}, "group_size must be an integer of at least 1"),
         ({"method": "best"}, "method must be one of lloyd, optimal"),
         ({"importance": np.ones(5)}, "importance must be finite"),
         ({"importance": -np.ones(6)}, "importance must be finite"),
