@@ -10,6 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from refquant.algorithms.awq import awq, output_loss, round_groups, search_scale
+from refquant.algorithms.awq_clip import clip_groups, search_clip
 from refquant.algorithms.weight import QuantizedWeight
 
 F32 = NDArray[np.float32]
@@ -129,6 +130,31 @@ def test_the_loss_is_exact_where_float64_is() -> None:
     )
     got = output_loss([w, v], (x.T @ x / 8.0))([new, also])
     assert got == exact / 32, "eq. (3) by eq. (5): the mean over 8 samples of 4 outputs"
+
+
+def test_awq_is_its_parts_one_after_the_other() -> None:
+    w, x = _layer(13, n=32, k=32, samples=24, loud=())
+    x *= np.geomspace(1, 20, 32, dtype=np.float32)
+    x[0, 3] = 20  # a spike: the mean is not the maximum
+    means = [float(sum(abs(Fraction(v)) for v in column) / 24) for column in x.T.tolist()]
+    kinds: dict[str, Any] = {"group_size": 16, "flavour": "llm_awq"}
+
+    def rounding(v: F32) -> QuantizedWeight:
+        return round_groups(v, num_bits=3, group_size=16)
+
+    wide = x.astype(np.float64)
+    loss = output_loss([w], wide.T @ wide / 24)
+    search = search_scale([w], np.array(means, np.float32), loss=loss, rounding=rounding, **kinds)
+    got = awq([w], x, num_bits=3, clip=True, **kinds)
+    assert np.array_equal(got.search.scale, search.scale), "a is the mean magnitude"
+    scaled = w * search.scale
+    clips: dict[str, Any] = {"group_size": 16, "grid": 20, "max_shrink": 0.5, "max_samples": 512}
+    limit, other = (
+        search_clip(scaled, read, rounding=rounding, **clips) for read in (x / search.scale, x)
+    )
+    assert not np.array_equal(limit, other), "the fixture tells the two inputs apart"
+    expected = rounding(clip_groups(scaled, limit))
+    assert np.array_equal(got.weights[0].codes, expected.codes), "clipped for what it will read"
 
 
 def test_layers_that_share_an_input_share_the_scale() -> None:

@@ -77,6 +77,19 @@ def test_every_round_is_that_of_scalar_python(bits: int, p: float, keep: str) ->
         assert got[:, 0].tolist() == wanted, f"{bits} bits, seed {seed}"
 
 
+def test_equal_errors_are_no_progress() -> None:
+    """A median of an even group is a whole range: the mean error stays while z moves on."""
+    for seed in range(60):
+        groups = np.random.default_rng(seed).integers(-4, 5, size=(1, 4)).astype(np.float32)
+        for bits, keep in ((1, "last"), (1, "best"), (2, "last"), (2, "best")):
+            settings = replace(AUTHORS, keep=keep)
+            inverse, zero = choose_qparams(groups, num_bits=bits, axis=1, round_zero=False)
+            got = optimize(groups, inverse, zero, num_bits=bits, axis=1, settings=settings)
+            inv, z = (a[:, 0].astype(float).tolist() for a in (inverse, zero))
+            wanted = _by_hand(groups.astype(float).tolist(), inv, z, bits, settings)
+            assert got[:, 0].tolist() == wanted, f"{groups}, {bits} bits, {keep}"
+
+
 @pytest.mark.parametrize("bits", [2, 3, 4])
 def test_heavy_tails_make_hqq_better_than_rounding(bits: int) -> None:
     for seed in range(4):
