@@ -131,16 +131,7 @@ def adaround(w: F32, h: F64, grid: QuantizedWeight, settings: AdaRound) -> Quant
     floor = np.floor(w / scale)
     zero = grid.zero_point[:, grid.g_idx].astype(np.float64)
     layer = _Layer(w.astype(np.float64), h, scale, floor + zero, zero, *_code_range(grid))
-    v = _inverse(w / scale - floor)
-    first, second = np.zeros_like(v), np.zeros_like(v)
-    seen = [1.0, 1.0]  # what Adam's means miss, as powers: by products, for pow is a library's
-    for step in range(settings.iterations):
-        slope = _slope(v, layer, settings, step)
-        first = MOMENTUM * first + (1 - MOMENTUM) * slope
-        second = DECAY * second + (1 - DECAY) * slope * slope
-        seen = [seen[0] * MOMENTUM, seen[1] * DECAY]
-        deviation = np.sqrt(second / (1 - seen[1])) + TINY
-        v = v - settings.learning_rate * (first / (1 - seen[0])) / deviation
+    v = _descended(_inverse(w / scale - floor), layer, settings)
     codes = np.clip(layer.base + (v >= 0), layer.low, layer.high).astype(grid.codes.dtype)
     return replace(grid, codes=codes)
 
@@ -166,6 +157,20 @@ class _Layer:
     zero: F64
     low: float
     high: float
+
+
+def _descended(v: F64, layer: _Layer, settings: AdaRound) -> F64:
+    """Return V after all iterations of Adam."""
+    first, second = np.zeros_like(v), np.zeros_like(v)
+    seen = [1.0, 1.0]  # what Adam's means miss, as powers: by products, for pow is a library's
+    for step in range(settings.iterations):
+        slope = _slope(v, layer, settings, step)
+        first = MOMENTUM * first + (1 - MOMENTUM) * slope
+        second = DECAY * second + (1 - DECAY) * slope * slope
+        seen = [seen[0] * MOMENTUM, seen[1] * DECAY]
+        deviation = np.sqrt(second / (1 - seen[1])) + TINY
+        v = v - settings.learning_rate * (first / (1 - seen[0])) / deviation
+    return v
 
 
 def _slope(v: F64, layer: _Layer, settings: AdaRound, step: int) -> F64:

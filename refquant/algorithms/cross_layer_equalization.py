@@ -3,8 +3,7 @@ r"""Cross-layer equalization: channels that share a scale should have the same r
 With one scale for a whole weight tensor, a channel whose weights reach 1/100 of the largest has
 1/100 of the codes. The float network does not care: f is a `Relu` or another function with
 :math:`f(sx) = s f(x)` for s > 0, so what one layer divides by, the next may multiply by. For two
-layers, :math:`y = W_2 f(W_1 x + b_1) + b_2`, and positive numbers s, one for each
-channel between them:
+layers, :math:`y = W_2 f(W_1 x + b_1) + b_2`, and positive s, one a channel between them:
 
 ::
 
