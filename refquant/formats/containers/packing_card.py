@@ -62,9 +62,8 @@ def packing_card(
         limit = f", at most {block_size}" if block_size else ""
         if x.ndim != 1 or x.size == 0 or (block_size and x.size > block_size):
             raise ValueError(f"x: must be one or more codes{limit} for {name}; got shape {x.shape}")
-        wrong = ~(np.isfinite(x) & (x == np.round(x)) & (np.abs(x) < 2.0**31))
-        if wrong.any():
-            raise ValueError(f"x: the values of {name} are codes, integers; got {x[wrong][0]}")
+        for value in x[~(np.isfinite(x) & (x == np.round(x)) & (np.abs(x) < 2.0**31))]:
+            raise ValueError(f"x: the values of {name} are codes, integers; got {value}")
         fields = checked_codes(x.astype(np.int64), num_bits=num_bits, low=low, name="x")
         codes = np.zeros(block_size or -(-x.size // step) * step, np.int64)
         codes[: x.size] = fields.astype(np.int64) + low
