@@ -44,12 +44,12 @@ def test_any_split_in_any_order_gives_the_same_bits() -> None:
 
 
 def test_more_tokens_than_one_exact_product_holds() -> None:
-    x = np.full((hessian.CHUNK + 3, 1), np.nextafter(np.float32(4), np.float32(0)))
-    state = Hessian(1).update(x)
-    unit = round(Fraction(float(x[0, 0])) * 2 ** (hessian.BITS - 2))
-    assert unit == 2**hessian.BITS, "the largest code there is"
-    ((c, total),) = state.sums
-    assert (c, int(total[0, 0])) == (2, len(x) * unit**2), "not one unit is lost"
+    assert hessian.CHUNK * 4**hessian.BITS <= 2**53, "float64 holds a chunk's sum"
+    unit = 2**hessian.BITS - 1  # odd: a sum beyond 2^53 would be rounded
+    count = 3 * hessian.CHUNK + 1
+    x = np.full((count, 1), unit * 2.0 ** (2 - hessian.BITS), np.float32)
+    ((c, total),) = Hessian(1).update(x).sums
+    assert (c, int(total[0, 0])) == (2, count * unit**2), "not one unit is lost"
 
 
 def test_the_error_stays_below_equation_4() -> None:
