@@ -55,8 +55,19 @@ from refquant.algorithms.rtn import check_weight, min_max, rtn
 from refquant.algorithms.weight import QuantizedWeight, group_indices
 from refquant.contracts import preset
 
-__all__ = ["FLAVOURS", "AwqWeights", "ScaleSearch", "awq", "output_loss", "round_groups",
-           "search_scale"]  # fmt: skip
+__all__ = [
+    "CLIP_GRID",
+    "CLIP_SAMPLES",
+    "FLAVOURS",
+    "MAX_SHRINK",
+    "RATIOS",
+    "AwqWeights",
+    "ScaleSearch",
+    "awq",
+    "output_loss",
+    "round_groups",
+    "search_scale",
+]
 
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
