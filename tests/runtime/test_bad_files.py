@@ -39,6 +39,18 @@ EDGES: list[Any] = [
     *([], [0], [1], [1, 1], [2, 2], [0, -1], ["N"], ["N", 2], [0, 2**62], [2**62] * 2, {}, ["y"]),
     *("Conv", "MatMul", "Gemm", "Add", "Sub", "Relu", "Softmax", "Identity", "Concat", "Pad"),
     *({"scale": 0.5, "zero_point": 0}, {"scale": 1e30, "zero_point": 0}, {"axis": 0}),
+    *(
+        "int3",
+        "uint3",
+        "uint6",
+        "uint2",
+        "marks",
+        "powers",
+        "t/scale",
+        "f/zero",
+        "g/idx",
+        "g/scale",
+    ),
 ]
 OPS = [
     *("Add", "AveragePool", "Clip", "Concat", "Conv", "ConvInteger", "Div", "Exp", "Flatten"),

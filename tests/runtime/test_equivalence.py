@@ -277,7 +277,7 @@ def weights(rng: Rng, contract: Contract) -> Graph:
         y.append(b.node("Gemm", [row, w, bias], name=f"y{name}", attributes=attributes,
                         contract=contract))  # fmt: skip
     w = weight(b, rng, "d", (6 * group, 4, 3, 2), int(rng.integers(1, 4)), kinds[3])
-    around = {"pads": (1, 0, 1, 1), "group": group}
+    around: dict[str, Any] = {"pads": (1, 0, 1, 1), "group": group}
     y.append(b.node("Conv", [plane, w], name="yd", attributes=around, contract=contract))
     w = weight(b, rng, "e", (4 * group, 1, 3, 3), int(rng.integers(0, 4)), kinds[4])
     around = {"pads": (1, 1, 1, 1), "group": 4 * group}

@@ -9,13 +9,15 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from refquant.numerics.packing import pack
-from refquant_runtime.graph import Node, Quant, Value
+from refquant_runtime.graph import SUBBYTE, Node, Quant, Value
 from refquant_runtime.rules import BeyondError
 from refquant_runtime.weights import (
     as_matrix,
     block_parameters,
     codes_of,
     column_scales,
+    dequantized,
+    grouped_axis,
     integer_weights,
     prove_accumulator,
     reach_of,
@@ -41,7 +43,7 @@ def constant(codes: Array, quant: Quant | None, dtype: str | None = None) -> Val
     return Value("w", dtype or codes.dtype.name, codes.shape, False, quant, codes)
 
 
-@given(st.sampled_from(["int4", "uint4", "int2", "uint2"]), st.integers(0, 9), st.integers(0, 999))
+@given(st.sampled_from([*SUBBYTE]), st.integers(0, 9), st.integers(0, 999))
 def test_packed_codes_are_unpacked(dtype: str, count: int, seed: int) -> None:
     bits, signed = int(dtype[-1]), dtype.startswith("int")
     low = -(1 << (bits - 1)) if signed else 0
@@ -144,3 +146,41 @@ def test_codes_are_eight_bits_with_one_scale() -> None:
         codes_of(of("int8", blocks(np.ones(1), 0, (2,))))
     with pytest.raises(BeyondError, match="of int16"):
         codes_of(of("int16", number(0.5, 0)))
+
+
+@given(st.integers(1, 9), st.integers(1, 5), st.integers(1, 4), st.integers(0, 999))
+def test_every_element_finds_its_parameters(k: int, n: int, size: int, seed: int) -> None:
+    """Tables and float zero points, neighbours and lists of groups, against loops."""
+    rng = np.random.default_rng(seed)
+    groups = -(-k // size)
+    scale = rng.uniform(0.1, 1, (groups, n)).astype(np.float32)
+    zero = rng.choice([0.25, -3.5, 1 / 3], (groups, n)).astype(np.float32)
+    table = rng.standard_normal(256).astype(np.float32)
+    codes = rng.integers(0, 256, (k, n)).astype(np.uint8)
+    listed = rng.permutation(np.arange(k) // size).astype(np.int32).reshape(k, 1)
+    for g_idx in (None, listed):
+        ruler = Quant(scale, zero, (size, 1), None, g_idx)
+        by_table = Quant(scale, np.array(0, np.int32), (size, 1), table, g_idx)
+        for quant in (ruler, by_table):
+            w = dequantized(constant(codes, quant))
+            block_of, scales, zeros = block_parameters(node("MatMul"), constant(codes, quant))
+            for i, j in np.ndindex(codes.shape):
+                at = i // size if g_idx is None else int(g_idx[i, 0])
+                code = codes[i, j]
+                mark = table[code] if quant.table is not None else np.float32(code) - zero[at, j]
+                assert w[i, j] == mark * scale[at, j], f"{i} {j}"
+                assert scales[block_of[i], j] == scale[at, j], "the kernel's scale"
+                assert quant is by_table or zeros[block_of[i], j] == zero[at, j], "its zero point"
+
+
+def test_a_list_of_one_index_is_about_an_axis_of_one() -> None:
+    one = np.zeros((1, 1), np.int32)
+    assert grouped_axis(one, (4, 1)) == 1, "the first that is 1 long in both"
+    assert grouped_axis(one, (1, 1)) == 0, "either"
+    assert grouped_axis(np.zeros((1, 4), np.int32), (4, 4)) == 1, "the one that is not 1 long"
+
+
+def test_a_table_is_no_ruler() -> None:
+    quant = Quant(np.array(1, "f"), np.array(0, np.int32), None, np.arange(256, dtype=np.float32))
+    with pytest.raises(ValueError, match="has a table"):
+        codes_of(constant(np.zeros(3, np.uint8), quant))

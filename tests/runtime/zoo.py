@@ -100,6 +100,28 @@ def weight_only() -> Graph:
     return b.graph([b.node("MatMul", [x, w], name="y", contract=ort)])
 
 
+def tables() -> Graph:
+    """A weight by a table with scales of codes, one with float zero points, one in any order."""
+    b, ort = Builder("tables"), preset("ort")
+    x = b.input("x", ("N", 6))
+    marks = b.constant("marks", np.array([0, 0.5, 1, np.nan, -0.5, -1, -3, 6], np.float32))
+    powers = b.constant("powers", np.array([2.0**-127, 0.5, 2, np.nan], np.float32))
+    inner = Quant(0.75, 0, None, table=powers)
+    b.constant("t/scale", codes("uint2", 3, 2) % 3, dtype="uint2", quant=inner)
+    t = b.constant("t", np.array([[0, 1], [2, 4], [5, 6], [7, 0], [1, 2], [4, 5]], np.uint8),
+                   dtype="uint3", quant=Quant("t/scale", 0, (2, 1), table=marks))  # fmt: skip
+    b.constant("f/zero", np.array([[0.5], [-7.25]], np.float32))
+    f = b.constant("f", codes("int4", 2, 6) // 2, dtype="int3",
+                   quant=Quant(0.25, "f/zero", (1, 6)))  # fmt: skip
+    b.constant("g/scale", np.array([[0.5], [2], [0.125]], np.float32))
+    order = b.constant("g/idx", np.array([2, 0, 1, 1, 0, 2], np.int32).reshape(6, 1))
+    g = b.constant("g", codes("uint2", 6, 1), dtype="uint2",
+                   quant=Quant("g/scale", 1, (2, 1), g_idx=order))  # fmt: skip
+    y = [b.node("MatMul", [x, name], name=f"y{name}", contract=ort) for name in (t, g)]
+    y.append(b.node("Gemm", [x, f], name="yf", attributes={"transB": 1}, contract=ort))
+    return b.graph(y)
+
+
 def movement() -> Graph:
     """Two inputs, one of them an output too; codes that only move, and a product of both."""
     b, ort = Builder("movement"), preset("ort")
@@ -130,6 +152,7 @@ ZOO: Mapping[str, Callable[[], Graph]] = {
     "codes_tflite": lambda: codes_cnn("tflite_reference"),
     "dynamic": dynamic,
     "weight_only": weight_only,
+    "tables": tables,
     "movement": movement,
     "passing": passing,
 }

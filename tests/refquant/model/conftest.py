@@ -102,13 +102,33 @@ def weight_only() -> Graph:
     return b.graph([b.node("MatMul", [x, w], name="y", contract=ONNX)])
 
 
+def tables() -> Graph:
+    """A weight by a table with scales of codes, and one of 3 bits, float zero points, any order."""
+    b = Builder("tables")
+    x = b.input("x", (2, 4))
+    marks = b.constant("marks", np.array([0, 0.5, 1, np.nan, -0.5, -1, -3, 6], np.float32))
+    powers = b.constant("powers", np.array([2.0**-127, 0.5, 2, np.nan], np.float32))
+    inner = Quant(0.75, 0, table=powers)
+    b.constant("t/scale", np.array([[0, 1], [2, 1]], np.uint8), dtype="uint2", quant=inner)
+    t = b.constant("t", np.array([[0, 1], [2, 4], [5, 6], [7, 0]], np.uint8), dtype="uint3",
+                   quant=Quant("t/scale", 0, (2, 1), table=marks))  # fmt: skip
+    b.constant("f/scale", np.array([[0.5], [2]], np.float32))
+    b.constant("f/zero", np.array([[0.5], [-7.25]], np.float32))
+    order = b.constant("f/idx", np.array([1, 0, 0, 1], np.int32).reshape(4, 1))
+    f = b.constant("f", np.array([[-4], [3], [0], [1]], np.int8), dtype="int3",
+                   quant=Quant("f/scale", "f/zero", (2, 1), g_idx=order))  # fmt: skip
+    return b.graph([b.node("MatMul", [x, w], name=f"y{w}", contract=ONNX) for w in (t, f)])
+
+
 @pytest.fixture(scope="session")
 def zoo() -> Mapping[str, Graph]:
     """Every graph above by name."""
-    return {g.name: g for g in (float_cnn(), quantized_cnn(), dynamic(), weight_only())}
+    return {g.name: g for g in (float_cnn(), quantized_cnn(), dynamic(), weight_only(), tables())}
 
 
-@pytest.fixture(scope="session", params=["float_cnn", "quantized_cnn", "dynamic", "weight_only"])
+@pytest.fixture(
+    scope="session", params=["float_cnn", "quantized_cnn", "dynamic", "weight_only", "tables"]
+)
 def graph(request: pytest.FixtureRequest, zoo: Mapping[str, Graph]) -> Graph:
     """One after the other."""
     return zoo[request.param]

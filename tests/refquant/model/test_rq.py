@@ -47,7 +47,8 @@ def test_safetensors_opens_the_file(graph: Graph, tmp_path: Path) -> None:
     write_rq(tmp_path / "m.rq", graph)
     with safe_open(tmp_path / "m.rq", "np") as file:
         assert set(file.keys()) == set(graph.constants), "the same tensors"
-        assert file.metadata()["format"] == "refquant/1", "the metadata is there"
+        version = "refquant/2" if graph.name == "tables" else "refquant/1"
+        assert file.metadata()["format"] == version, "the first that has all it needs"
         for name, array in graph.constants.items():
             stored = file.get_tensor(name)
             if graph.values[name].dtype in ("int4", "uint4"):

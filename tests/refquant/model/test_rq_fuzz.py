@@ -17,7 +17,7 @@ from refquant.model.graph import Graph
 from refquant.model.rq import RqFormatError, parse_rq, rq_bytes
 from refquant.model.rq_container import decode, encode
 
-NAMES = ["float_cnn", "quantized_cnn", "dynamic", "weight_only"]
+NAMES = ["float_cnn", "quantized_cnn", "dynamic", "weight_only", "tables"]
 fuzz = settings(suppress_health_check=[HealthCheck.too_slow])
 
 
@@ -88,6 +88,7 @@ EDGES: st.SearchStrategy[Any] = st.sampled_from(
     [
         *(None, True, 0, 1, -1, 2**31, 2**63 - 1, -(2**63), 0.0, -0.0, 0.1, 1e-320, 1e300, -1.0),
         *("", "N", "x", "w", "\0", "float32", "int4", "onnx", [], [0], [2**62, 2**62], {}, ["x"]),
+        *("uint3", "marks", "powers", "t/scale", "f/zero", "f/idx"),
     ]
 )
 
