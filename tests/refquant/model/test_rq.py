@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from safetensors import safe_open
 
-from refquant.model.graph import Graph
+from refquant.model.graph import DTYPES, Graph
 from refquant.model.rq import RqFormatError, parse_rq, read_rq, rq_bytes, write_rq
 from refquant.model.rq_container import decode, encode
 from refquant.model.validate import GraphError
@@ -55,6 +55,10 @@ def test_safetensors_opens_the_file(graph: Graph, tmp_path: Path) -> None:
                 low, high = stored & 15, stored >> 4  # first element in the low bits
                 codes = np.stack([low, high], 1).reshape(-1)[: array.size]
                 assert codes.tolist() == (array.reshape(-1) & 15).tolist(), name
+            elif (bits := DTYPES[graph.values[name].dtype].bits) < 8:
+                whole = int.from_bytes(stored.tobytes(), "little")  # a stream, lowest bit first
+                codes = [whole >> (i * bits) & ((1 << bits) - 1) for i in range(array.size)]
+                assert codes == (array.reshape(-1) & ((1 << bits) - 1)).tolist(), name
             else:
                 assert stored.tobytes() == array.tobytes(), name
 
