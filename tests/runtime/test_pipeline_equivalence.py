@@ -51,6 +51,12 @@ RECIPES = {
     "static-asymmetric": _made("static", "ort", "uint8", Weights(symmetric=False)),
     "static-4-bits": _made("static", "tflite_reference", "int8", Weights(4, False, "per_tensor")),
     "weight_only-groups": _made("weight_only", "ort", "", Weights(2, False, "group", 5)),
+    "weight_only-3-bits": _made("weight_only", "ort", "", Weights(3, False, "group", 5)),
+    "weight_only-6-bits": _made("weight_only", "ort", "", Weights(6)),
+    "nf4-groups": _made("weight_only", "ort", "", Weights(group_size=5, format="nf4")),
+    "fp8-per-tensor": _made(
+        "weight_only", "ort", "", Weights(granularity="per_tensor", format="fp8_e4m3")
+    ),
 }
 
 
