@@ -57,8 +57,8 @@ def test_safetensors_opens_the_file(graph: Graph, tmp_path: Path) -> None:
                 assert codes.tolist() == (array.reshape(-1) & 15).tolist(), name
             elif (bits := DTYPES[graph.values[name].dtype].bits) < 8:
                 whole = int.from_bytes(stored.tobytes(), "little")  # a stream, lowest bit first
-                codes = [whole >> (i * bits) & ((1 << bits) - 1) for i in range(array.size)]
-                assert codes == (array.reshape(-1) & ((1 << bits) - 1)).tolist(), name
+                held = [whole >> (i * bits) & ((1 << bits) - 1) for i in range(array.size)]
+                assert held == (array.reshape(-1) & ((1 << bits) - 1)).tolist(), name
             else:
                 assert stored.tobytes() == array.tobytes(), name
 
