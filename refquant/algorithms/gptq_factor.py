@@ -59,16 +59,17 @@ def inverse_factor(h: F64, *, damp: float, damp_increment: float) -> tuple[F64, 
     """Return U of eq. (1), float64 (k, k), upper triangular, and the damp that was used.
 
     ``h`` is float64 (k, k), symmetric and finite, which ``gptq`` checks. ``damp`` in [0, 1),
-    ``damp_increment`` >= 0; 0 tries once.
+    ``damp_increment`` at least 0.001, or 0, which tries once.
     ``ValueError`` if no damp below 1 makes h positive definite.
 
     >>> u, damp = inverse_factor(np.array([[4.0, 0.0], [0.0, 16.0]]), damp=0.0, damp_increment=0.0)
     >>> u.tolist(), damp
     ([[0.5, 0.0], [0.0, 0.25]], 0.0)
     """
-    if not 0 <= damp < 1 or not damp_increment >= 0:
+    if not 0 <= damp < 1 or not (damp_increment == 0 or damp_increment >= 0.001):
         raise ValueError(
-            f"damp must be in [0, 1) and damp_increment >= 0, got {damp} and {damp_increment}"
+            "damp must be in [0, 1) and damp_increment 0 or at least 0.001 (a thousand attempts), "
+            f"got {damp} and {damp_increment}"
         )
     k = h.shape[0]
     mean = math.fsum(np.diag(h).tolist()) / k  # fsum: one rounding, whatever the order

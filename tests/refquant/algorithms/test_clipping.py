@@ -108,3 +108,9 @@ def test_options_out_of_range_are_refused() -> None:
             gptq_grid(
                 heavy(5), dtype="uint4", symmetric=False, grid=grid, max_shrink=shrink, norm=norm
             )
+
+
+def test_of_equal_costs_the_widest_wins() -> None:
+    x = np.array([[2.0, 3.0]], np.float32)  # marks 0 and h: |2 - h| + |3 - h| = 1 for h in [2, 3]
+    _, hi = gptq_grid(x, dtype="uint1", symmetric=False, grid=8, max_shrink=0.5, norm=1.0)
+    assert hi.tolist() == [3.0], "of 3, 2.625 and 2.25"

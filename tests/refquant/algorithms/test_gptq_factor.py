@@ -83,6 +83,6 @@ def test_a_singular_hessian_needs_its_damping() -> None:
 
 
 def test_options_out_of_range_are_refused() -> None:
-    for damp, step in ((-0.1, 0.0), (1.0, 0.0), (float("nan"), 0.0), (0.1, -1.0)):
+    for damp, step in ((-0.1, 0.0), (1.0, 0.0), (float("nan"), 0.0), (0.1, -1.0), (0.1, 1e-9)):
         with pytest.raises(ValueError, match="damp must be in"):
             inverse_factor(np.eye(2), damp=damp, damp_increment=step)
