@@ -13,6 +13,9 @@ The data pass through the float graph once, by the `refquant.model.frontier`; sc
 checkpoint has are not searched again. The mean of :math:`|x|` is summed token by token in float64,
 so it does not depend on how the data were cut.
 
+A channel that the data never showed (all zeros) keeps s = 1 in ``smooth``: SmoothQuant's own 1e-5
+would make it 100,000 times larger on the day that it shows.
+
 A group is left alone where AWQ is not the algorithm of all its readers, or where one of them is a
 convolution with kernels larger than 1: its taps share channels. The record says which.
 
@@ -79,6 +82,7 @@ def smooth_scales(
         if not np.isfinite(largest).all():
             raise ValueError(f"value {group.value!r}: not finite; look at data and constants")
         s = smoothing_scale(largest, weights, alpha=alpha)
+        s = np.where(largest > 0, s, np.float32(1))
         return s, {"method": "smoothquant", "alpha": alpha}
 
     return _migrated(graph, groups, find, held, sums=sums, store=store)

@@ -26,8 +26,8 @@ def layer(seed: int = 3, tokens: int = 200) -> tuple[Any, Any, Seen]:
     """A weight (k, n), inputs that move together, and what the layer sees of them."""
     rng = np.random.default_rng(seed)
     w = rng.standard_normal((32, 6)).astype(np.float32)
-    x = rng.standard_normal((tokens, 32)) @ (rng.standard_normal((32, 32)) + 2)
-    x = x.astype(np.float32)
+    mixed = rng.standard_normal((tokens, 32)) @ (rng.standard_normal((32, 32)) + 2)
+    x = mixed.astype(np.float32)
     return w, x, Seen(Hessian(32).update(x), lambda: iter([x[:7], x[7:]]))
 
 

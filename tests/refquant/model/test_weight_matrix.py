@@ -70,7 +70,7 @@ def test_groups_in_another_order_keep_their_columns() -> None:
     rng = np.random.default_rng(2)
     g_idx = np.array([1, 0, 0, 1])
     q = QuantizedWeight(
-        rng.integers(0, 16, (3, 4)), np.float32(rng.uniform(1, 2, (3, 2))),
+        rng.integers(0, 16, (3, 4)), rng.uniform(1, 2, (3, 2)).astype(np.float32),
         rng.integers(0, 16, (3, 2)), g_idx, 4, signed=False,
     )  # fmt: skip
     for op, shape in (("MatMul", (4, 3)), ("Conv", (3, 4, 1, 1))):
@@ -113,12 +113,11 @@ def test_blocks_of_convolutions_divide(
 
 def test_what_cannot_be_cut_is_refused_by_name() -> None:
     product = Node("fc", "MatMul", ("x", "w"), ("y",))
-    gptq = {"gptq": {}, "algorithm": "gptq"}
-    with pytest.raises(ValueError, match="node 'fc': group_size divides the 500 inputs .* got 64"):
+    with pytest.raises(ValueError, match=r"node 'fc': group_size divides the 500 inputs .* got 64"):
         layout(product, (500, 3), Weights(4, True, "group", 64))
     assert layout(product, (48, 3), Weights(4, True, "group", 64)).group_size == 48, "one group"
     with pytest.raises(ValueError, match=re.escape("granularity 'per_tensor'")):
-        layout(product, (48, 3), Weights(4, True, "per_tensor", **gptq))
+        layout(product, (48, 3), Weights(4, True, "per_tensor", algorithm="gptq"))
     grouped = Node("dw", "Conv", ("x", "w"), ("y",), {"group": 4})
     with pytest.raises(ValueError, match=r"node 'dw': a convolution in 4 groups .* override"):
-        layout(grouped, (4, 1, 3, 3), Weights(4, True, **gptq))
+        layout(grouped, (4, 1, 3, 3), Weights(4, True, algorithm="gptq"))

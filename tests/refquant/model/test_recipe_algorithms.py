@@ -1,0 +1,67 @@
+"""Settings of algorithms: each key is known, each value is one that the algorithm takes."""
+
+import re
+
+import pytest
+
+from refquant.algorithms import hqq
+from refquant.algorithms.gptq import GptqSettings
+from refquant.model.recipe import parse_recipe
+from refquant.model.recipe_algorithms import Awq, Gptq, Hqq, settings_table
+
+HEAD = 'scheme = "weight_only"\ncontract = "ort"\n[weights]\nbits = 4\nsymmetric = false\n'
+
+WRONG = [
+    ('algorithm = "gtpq"', "weights.algorithm: unknown value 'gtpq'; allowed: 'rtn', 'gptq'"),
+    ('algorithm = "gptq"\ngptq = { actorder = true }', "weights.gptq: unknown key 'actorder'"),
+    (
+        'algorithm = "gptq"\ngptq = { act_order = 1 }',
+        "weights.gptq.act_order: true or false, got 1",
+    ),
+    ('algorithm = "gptq"\ngptq = { groups = "dynamic" }', "weights.gptq.groups: unknown value"),
+    ('algorithm = "gptq"\ngptq = { block_size = 0 }', "weights.gptq.block_size: an integer >= 1"),
+    ('algorithm = "gptq"\ngptq = { damp = 1 }', "weights.gptq.damp: a number from 0 to below 1"),
+    ('algorithm = "gptq"\ngptq = { damp = nan }', "weights.gptq.damp: a number from 0"),
+    ('algorithm = "gptq"\ngptq = { damp_increment = -1 }', "weights.gptq.damp_increment"),
+    ('algorithm = "gptq"\ngptq = 3', "weights.gptq: a table, [weights.gptq], got 3"),
+    ('algorithm = "awq"\nawq = { clip = "yes" }', "weights.awq.clip: true or false"),
+    ('algorithm = "awq"\nawq = { samples = 1.5 }', "weights.awq.samples: an integer >= 1"),
+    ('algorithm = "hqq"\nhqq = { p = 2 }', "weights.hqq: p must be in (0, 1]"),
+    ('algorithm = "hqq"\nhqq = { iters = 0 }', "weights.hqq.iters: an integer >= 1, got 0"),
+    ('algorithm = "hqq"\nhqq = { keep = "first" }', "weights.hqq: keep must be one of"),
+    ('algorithm = "hqq"\nhqq = { beta = "x" }', "weights.hqq.beta: a number, got 'x'"),
+    ("gptq = { damp = 0.1 }", "weights.gptq: only with algorithm 'gptq', got 'rtn'"),
+    ('algorithm = "hqq"\nobserver = "mse_grid"', "'hqq' finds its own zero points"),
+]
+
+
+@pytest.mark.parametrize(("text", "message"), WRONG)
+def test_what_means_nothing_is_refused(text: str, message: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(message)):
+        parse_recipe(HEAD + text, name="r")
+
+
+def test_algorithms_that_fit_weights_need_weights_only() -> None:
+    text = HEAD.replace('"weight_only"', '"dynamic"') + 'algorithm = "gptq"'
+    with pytest.raises(ValueError, match="needs scheme 'weight_only', got 'dynamic'"):
+        parse_recipe(text, name="r")
+    with pytest.raises(ValueError, match="sums: unknown value 'fast'; allowed: 'ordered', 'blas'"):
+        parse_recipe(f'sums = "fast"\n{HEAD}', name="r")
+
+
+def test_the_defaults_are_the_authors() -> None:
+    ours, theirs = Gptq(), GptqSettings()
+    assert (ours.damp, ours.block_size, ours.act_order) == (
+        theirs.damp, theirs.block_size, theirs.act_order,
+    ), "but for groups, which the docstring says"  # fmt: skip
+    assert Hqq().settings() == hqq.AUTHORS, "HQQ's own"
+    assert settings_table(Awq()) == {
+        "scale": True, "clip": True, "flavour": "llm_awq", "samples": 512,
+    }, "llm-awq's own"  # fmt: skip
+
+
+def test_a_table_and_a_section_are_the_same() -> None:
+    inline = parse_recipe(f'{HEAD}algorithm = "gptq"\ngptq = {{ damp = 0.1 }}', name="r")
+    section = parse_recipe(f'{HEAD}algorithm = "gptq"\n[weights.gptq]\ndamp = 0.1', name="r")
+    assert inline == section, "TOML has two ways to write it"
+    assert inline.to_json()["weights"]["gptq"]["damp"] == 0.1, "recorded"
