@@ -103,9 +103,7 @@ class Recipe:
         if self.scheme == "weight_only":
             return
         if weights.format != "affine":
-            raise ValueError(
-                f"weights.format {weights.format!r} needs scheme 'weight_only', got {self.scheme!r}"
-            )
+            raise ValueError(f"weights.format {weights.format!r} needs scheme 'weight_only'")
         if weights.algorithm != "rtn" or weights.bits == 3:
             raise ValueError(
                 f"weights.algorithm {weights.algorithm!r} with {weights.bits} bits needs scheme "

@@ -4,8 +4,8 @@ Each is a frozen value that refuses, when it is made, what means nothing: an err
 the value and what is allowed. Whether a rule suits a scheme is `refquant.model.recipe`'s business.
 """
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field, fields, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from refquant.calibration import OBSERVERS, observer
@@ -18,6 +18,7 @@ from refquant.model.recipe_algorithms import (
     settings_of,
     settings_table,
 )
+from refquant.model.recipe_checks import check_value, field_names, known_keys, listed
 from refquant.model.table_formats import TABLE_FORMATS
 
 __all__ = [
@@ -236,49 +237,3 @@ class Transforms:
         alpha = self.smooth
         if alpha is not None and (type(alpha) not in (int, float) or not 0 <= alpha <= 1):
             raise ValueError(f"transforms.smooth: a number from 0 to 1, got {alpha!r}")
-
-
-def field_names(kind: Any) -> tuple[str, ...]:
-    """Return the keys of a dataclass.
-
-    >>> field_names(Override)
-    ('nodes', 'op', 'exclude', 'weights')
-    """
-    return tuple(item.name for item in fields(kind))
-
-
-def known_keys(where: str, table: object, allowed: Collection[str]) -> None:
-    """Refuse what is no table, and a key that is not ``allowed``.
-
-    >>> known_keys("weights", {"bit": 8}, ["bits"])
-    Traceback (most recent call last):
-    ValueError: weights: unknown key 'bit' (value 8); allowed: 'bits'
-    """
-    if not isinstance(table, Mapping):
-        raise ValueError(f"{where}: a table, got {table!r}")
-    for key, value in table.items():
-        if key not in allowed:
-            raise ValueError(
-                f"{where}: unknown key {key!r} (value {value!r}); allowed: {listed(allowed)}"
-            )
-
-
-def check_value(where: str, value: object, allowed: Collection[Any]) -> None:
-    """Refuse a value that is not ``allowed``, in value and in type.
-
-    >>> check_value("weights.symmetric", 1, (False, True))
-    Traceback (most recent call last):
-    ValueError: weights.symmetric: unknown value 1; allowed: False, True
-    """
-    # subtle: 1 == True, so membership alone would let the integer 1 pass for a bool.
-    if value not in allowed or type(value) not in {type(item) for item in allowed}:
-        raise ValueError(f"{where}: unknown value {value!r}; allowed: {listed(allowed)}")
-
-
-def listed(allowed: Collection[Any]) -> str:
-    """Return the values as an error lists them.
-
-    >>> listed((8, 4))
-    '8, 4'
-    """
-    return ", ".join(repr(item) for item in allowed)
