@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["code_array", "count_of", "parameter_array", "scale_bytes", "tensor_number"]
+__all__ = ["as_array", "code_array", "count_of", "parameter_array", "scale_bytes", "tensor_number"]
 
 F32 = NDArray[np.float32]
 
@@ -38,7 +38,7 @@ def code_array(
     ...
     ValueError: codes must be in 0..3, got -1..-1
     """
-    array = _array(codes, name, "integers")
+    array = as_array(codes, name, "integers")
     if not array.size and isinstance(codes, list):
         array = array.astype(np.uint8)  # NumPy gives [] a float type
     if array.dtype.kind not in "iu":
@@ -55,7 +55,7 @@ def parameter_array(values: ArrayLike, *, name: str, shape: tuple[int, ...]) -> 
     >>> parameter_array(np.float32(0.5), name="scale", shape=(2, 3)).tolist()
     0.5
     """
-    array = _array(values, name, "float32")
+    array = as_array(values, name, "float32")
     if array.dtype != np.float32:
         raise ValueError(f"{name} must be float32, got {array.dtype}")
     try:
@@ -73,7 +73,7 @@ def scale_bytes(scales: ArrayLike, *, shape: tuple[int, ...]) -> NDArray[np.uint
     >>> scale_bytes(np.array([127], np.uint8), shape=(1,)).tolist()
     [127]
     """
-    array = _array(scales, "scales", "uint8")
+    array = as_array(scales, "scales", "uint8")
     if array.dtype != np.uint8 or array.shape != shape:
         raise ValueError(f"scales must be uint8 of shape {shape}, got {array.dtype} {array.shape}")
     return array
@@ -85,7 +85,7 @@ def tensor_number(value: Any, *, name: str) -> np.float32:
     >>> float(tensor_number(0.5, name="tensor_scale"))
     0.5
     """
-    array = _array(value, name, "one number")
+    array = as_array(value, name, "one number")
     if array.size != 1 or array.dtype.kind not in "fiu" or not array.reshape(-1)[0] >= 0:
         raise ValueError(f"{name} must be one real number of at least 0, got {value!r}")
     with np.errstate(over="ignore", under="ignore"):
@@ -107,8 +107,17 @@ def count_of(value: Any, *, name: str, low: int = 1) -> int:
     return int(value)
 
 
-def _array(values: ArrayLike, name: str, what: str) -> NDArray[Any]:
+def as_array(values: ArrayLike, name: str, what: str) -> NDArray[Any]:
+    """Return ``values`` as an array; rows of different lengths are a ``ValueError``.
+
+    >>> as_array([[1], [2, 3]], "codes", "integers")
+    Traceback (most recent call last):
+    ...
+    ValueError: codes must be an array of integers; its rows have different lengths
+    """
     try:
         return np.asarray(values)
-    except ValueError as error:  # rows of different lengths
-        raise ValueError(f"{name} must be an array of {what}: {error}") from None
+    except ValueError:
+        raise ValueError(
+            f"{name} must be an array of {what}; its rows have different lengths"
+        ) from None

@@ -101,3 +101,19 @@ def test_every_tie_of_int8_and_its_neighbours(name: str) -> None:
         infinity = np.float32(np.inf)
         x = np.concatenate([ties, np.nextafter(ties, -infinity), np.nextafter(ties, infinity)])
         judge(x, QParams(scale, np.int32(3), None, "int8"), PRESETS[name])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.parametrize("half", ["float16", "bfloat16"])
+def test_every_half_precision_input(name: str, half: str) -> None:
+    """All 65,536 float16, and all bfloat16, each exactly a float32."""
+    patterns = np.arange(2**16, dtype=np.uint32)
+    if half == "float16":
+        x = patterns.astype(np.uint16).view(np.float16).astype(np.float32)
+    else:
+        x = (patterns << np.uint32(16)).view(np.float32)
+    contract = PRESETS[name]
+    x = x[~np.isnan(x)] if contract.nan == "error" else x
+    zero_point = 0 if contract.zero_point == "none" else 3
+    judge(x, QParams(np.float32(0.1), np.int32(zero_point), None, "int8"), contract)

@@ -33,6 +33,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from refquant.formats.checks import as_array
+
 __all__ = [
     "checked_codes",
     "checked_packed",
@@ -57,7 +59,7 @@ def checked_codes(
     >>> checked_codes(np.array([-8, 7], np.int8), num_bits=4, low=-8).tolist()
     [0, 15]
     """
-    codes = np.asarray(codes)
+    codes = as_array(codes, name, "integers")
     if codes.dtype.kind not in "iu":
         raise ValueError(f"{name} must be integers, got {codes.dtype}")
     if axes is not None and codes.ndim != axes:

@@ -35,6 +35,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from refquant.formats.checks import as_array
 from refquant.formats.ggml.types import ggml_type
 from refquant.numerics.casts import int32_cast
 
@@ -49,6 +50,7 @@ __all__ = [
     "join_halves",
     "nearest_int",
     "reciprocal",
+    "row_length",
     "split_halves",
     "to_half",
     "value_blocks",
@@ -69,7 +71,7 @@ def value_blocks(x: F32, *, type: str) -> F32:
     >>> value_blocks(np.zeros((3, 64), np.float32), type="Q8_0").shape
     (6, 32)
     """
-    x = np.asarray(x)
+    x = as_array(x, "x", "float32")
     kind = ggml_type(type)
     if x.dtype != np.float32:
         raise ValueError(f"x must be float32, got {x.dtype}")
@@ -91,7 +93,7 @@ def byte_blocks(data: U8, *, type: str) -> U8:
     >>> byte_blocks(np.zeros(68, np.uint8), type="Q8_0").shape
     (2, 34)
     """
-    data = np.asarray(data)
+    data = as_array(data, "data", "uint8")
     kind = ggml_type(type)
     if data.dtype != np.uint8:
         raise ValueError(f"data must be uint8, got {data.dtype}")
@@ -99,6 +101,16 @@ def byte_blocks(data: U8, *, type: str) -> U8:
         rule = f"a multiple of {kind.block_bytes} bytes, the block of {kind.name}"
         raise ValueError(f"data: the last axis must be {rule}; got shape {data.shape}")
     return data.reshape(-1, kind.block_bytes)
+
+
+def row_length(x: F32) -> int:
+    """Return n of ``x`` of shape (..., n), 0 for a number, which `value_blocks` refuses.
+
+    >>> row_length(np.zeros((2, 32), np.float32))
+    32
+    """
+    shape = as_array(x, "x", "float32").shape
+    return shape[-1] if shape else 0
 
 
 def checked_importance(importance: F32 | None, *, n: int) -> F32 | None:

@@ -52,6 +52,7 @@ from refquant.formats.ggml.blocks import (
     decode_rows,
     encode_rows,
     join_halves,
+    row_length,
     split_halves,
 )
 
@@ -77,7 +78,7 @@ def encode(x: F32, *, importance: F32 | None = None) -> U8:
     >>> encode(x)[:5].tolist()
     [127, 103, 4, 10, 0]
     """
-    checked_importance(importance, n=np.shape(x)[-1] if np.ndim(x) else 0)
+    checked_importance(importance, n=row_length(x))
 
     def block(part: F32) -> U8:
         exponent = _exponents(part)

@@ -54,6 +54,7 @@ from refquant.formats.ggml.blocks import (
     decode_rows,
     encode_rows,
     join_halves,
+    row_length,
     split_halves,
 )
 from refquant.formats.ggml.mxfp4 import DOUBLED, nearest_codes
@@ -84,7 +85,7 @@ def encode(x: F32, *, importance: F32 | None = None, flavour: str = "reference")
     [56, 56, 0, 0, 103, 4, 10] [7, 1] nearest
     """
     checked_flavour(flavour, FLAVOURS)
-    checked_importance(importance, n=np.shape(x)[-1] if np.ndim(x) else 0)
+    checked_importance(importance, n=row_length(x))
 
     def block(part: F32) -> U8:
         sub_blocks = part.reshape(-1, 4, 16)

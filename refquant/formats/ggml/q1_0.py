@@ -34,6 +34,7 @@ from refquant.formats.ggml.blocks import (
     decode_rows,
     encode_rows,
     from_half,
+    row_length,
     to_half,
 )
 
@@ -54,7 +55,7 @@ def encode(x: F32, *, importance: F32 | None = None) -> U8:
     >>> encode(x)[:4].tolist()
     [0, 60, 245, 255]
     """
-    checked_importance(importance, n=np.shape(x)[-1] if np.ndim(x) else 0)
+    checked_importance(importance, n=row_length(x))
 
     def block(part: F32) -> U8:
         bits = np.packbits(part >= 0, axis=1, bitorder="little")

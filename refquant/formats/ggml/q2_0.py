@@ -36,6 +36,7 @@ from refquant.formats.ggml.blocks import (
     encode_rows,
     from_half,
     reciprocal,
+    row_length,
     to_half,
 )
 from refquant.numerics.casts import int32_cast
@@ -61,7 +62,7 @@ def encode(x: F32, *, importance: F32 | None = None) -> U8:
     >>> data[:2].tolist(), bin(data[2]), data[3].tolist()
     ([0, 64], '0b1101000', 85)
     """
-    checked_importance(importance, n=np.shape(x)[-1] if np.ndim(x) else 0)
+    checked_importance(importance, n=row_length(x))
 
     def block(part: F32) -> U8:
         d = np.abs(part).max(axis=1)

@@ -51,6 +51,7 @@ from refquant.formats.ggml.blocks import (
     encode_rows,
     from_half,
     reciprocal,
+    row_length,
     to_half,
 )
 from refquant.numerics.casts import int32_cast
@@ -82,7 +83,7 @@ def encode(x: F32, *, importance: F32 | None = None, flavour: str = "reference")
     [0, 60] [127, -63, 0, -2] wasm
     """
     checked_flavour(flavour, FLAVOURS)
-    checked_importance(importance, n=np.shape(x)[-1] if np.ndim(x) else 0)
+    checked_importance(importance, n=row_length(x))
 
     def block(part: F32) -> U8:
         d, codes = scaled_codes(part, flavour=flavour)

@@ -38,6 +38,7 @@ from refquant.formats.ggml.blocks import (
     decode_rows,
     encode_rows,
     from_half,
+    row_length,
     to_half,
 )
 from refquant.formats.ggml.q8_0 import FLAVOURS, narrowed, scaled_codes
@@ -61,7 +62,7 @@ def encode(x: F32, *, importance: F32 | None = None, flavour: str = "reference")
     ([127, -64, 1], [1.0, 64.0])
     """
     checked_flavour(flavour, FLAVOURS)
-    checked_importance(importance, n=np.shape(x)[-1] if np.ndim(x) else 0)
+    checked_importance(importance, n=row_length(x))
 
     def block(part: F32) -> U8:
         d, codes = scaled_codes(part, flavour=flavour)

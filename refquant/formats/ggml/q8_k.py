@@ -54,6 +54,7 @@ from refquant.formats.ggml.blocks import (
     decode_rows,
     encode_rows,
     nearest_int,
+    row_length,
 )
 from refquant.formats.ggml.k_search import signed_max
 
@@ -81,7 +82,7 @@ def encode(x: F32, *, importance: F32 | None = None, flavour: str = "reference")
     [-127, 127, -64] [-64] wasm
     """
     checked_flavour(flavour, FLAVOURS)
-    checked_importance(importance, n=np.shape(x)[-1] if np.ndim(x) else 0)
+    checked_importance(importance, n=row_length(x))
 
     def block(part: F32) -> U8:
         return _encode(part, flavour)

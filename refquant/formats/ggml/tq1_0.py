@@ -44,6 +44,7 @@ from refquant.formats.ggml.blocks import (
     encode_rows,
     from_half,
     reciprocal,
+    row_length,
     to_half,
 )
 from refquant.formats.ggml.tq2_0 import ternary_codes
@@ -71,7 +72,7 @@ def encode(x: F32, *, importance: F32 | None = None) -> U8:
     >>> data[:2].tolist(), data[51:].tolist()  # the last part: t = 120, 126.42
     ([81, 128], [127, 0, 64])
     """
-    checked_importance(importance, n=np.shape(x)[-1] if np.ndim(x) else 0)
+    checked_importance(importance, n=row_length(x))
 
     def block(part: F32) -> U8:
         d, codes = ternary_codes(part)

@@ -39,6 +39,7 @@ from refquant.formats.ggml.blocks import (
     encode_rows,
     from_half,
     reciprocal,
+    row_length,
     to_half,
 )
 from refquant.numerics.rounding import round_half_away
@@ -63,7 +64,7 @@ def encode(x: F32, *, importance: F32 | None = None) -> U8:
     >>> bin(data[0]), data[1].tolist(), data[64:].tolist()
     ('0b1101000', 85, [0, 64])
     """
-    checked_importance(importance, n=np.shape(x)[-1] if np.ndim(x) else 0)
+    checked_importance(importance, n=row_length(x))
 
     def block(part: F32) -> U8:
         d, codes = ternary_codes(part)
