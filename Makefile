@@ -61,8 +61,8 @@ conformance-exhaustive: venv ## all 2^32 float32 into each 8-bit float, against 
 atlas: venv ## the tables of docs/concepts/atlas.md, after a change of a contract
 	$(BIN)/python -m refquant.atlas.page docs/concepts/atlas.md
 
-models: venv ## tests on real models, which it fetches first (one so far, 93 MB)
-	@$(BIN)/python examples/assets/fetch.py smollm2
+models: venv ## tests on real models, which it fetches first (five, and data: 370 MB)
+	@$(BIN)/python examples/assets/fetch.py smollm2 minilm minilm_int8 g2p whisper_tiny_en text librivox
 	$(PROFILE) $(BIN)/python -m pytest -q -n $(WORKERS) -m models tests/models
 
 OUTSIDERS := .venv-outsiders/bin/python

@@ -87,12 +87,12 @@ def walk(
     >>> walk(x, [weights], [(zero,)], "forward", add)[0].tolist()
     [[[[1.0]], [[3.0]]]]
     """
-    n, steps, _ = x.shape
+    n, steps, width = x.shape
     hidden = gates[0].hidden
     y = np.zeros((n, steps, len(gates), hidden), np.float32)
     last = []
     for d, reverse in enumerate(DIRECTIONS[direction]):
-        products = gates[d].of_input(x.reshape(n * steps, -1)).reshape(n, steps, -1)
+        products = gates[d].of_input(x.reshape(n * steps, width)).reshape(n, steps, len(gates[d].w))
         state = states[d]
         with np.errstate(over="ignore", under="ignore", invalid="ignore"):
             for t in reversed(range(steps)) if reverse else range(steps):

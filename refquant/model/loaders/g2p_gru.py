@@ -15,6 +15,7 @@ Source: the arrays and symbols of g2p-en 2.1 (Park, Kim, 2019); Cho et al., 2014
 import os
 import zipfile
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -51,14 +52,15 @@ def load_g2p(path: str | os.PathLike[str]) -> tuple[Graph, Graph]:
 directory; give the path of checkpoint20.npz
     """
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with Path(path).open("rb") as file, np.load(file, allow_pickle=False) as archive:
             arrays: Mapping[str, NDArray[Any]] = {name: archive[name] for name in archive.files}
     except OSError as error:
         reason = error.strerror or error
         raise ModelFileError(
             f"{path}: cannot be read: {reason}; give the path of checkpoint20.npz"
         ) from error
-    except (ValueError, EOFError, AttributeError, zipfile.BadZipFile) as error:
+    except (ValueError, EOFError, TypeError, AttributeError, zipfile.BadZipFile) as error:
+        # TypeError, AttributeError: one array alone, which is no archive
         raise ModelFileError(f"{path}: is no .npz archive: {error}; copy it again") from error
     return g2p_graphs(Tensors(str(path), arrays))
 

@@ -30,7 +30,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from refquant.formats.gguf import GgufError, GgufFile, read_gguf
 from refquant.model.build import Builder
@@ -69,7 +69,7 @@ def load_llama_gguf(path: str | os.PathLike[str], *, positions: int | None = Non
     >>> load_llama_gguf("no such file")
     Traceback (most recent call last):
     ...
-    refquant.model.loaders.tensors.ModelFileError: no such file: cannot be read: No such file or \
+    refquant.model.loaders.tensors.ModelFileError: no such file: cannot read: No such file or \
 directory; give the path of a .gguf file that this user may read
     """
     try:
@@ -78,7 +78,7 @@ directory; give the path of a .gguf file that this user may read
         raise ModelFileError(str(error)) from error
 
 
-def prompt(ids: NDArray[Any] | list[int]) -> dict[str, NDArray[np.int32]]:
+def prompt(ids: ArrayLike) -> dict[str, NDArray[np.int32]]:
     """Return the inputs for one text of token ``ids``, or several of equal length, (N, T).
 
     >>> prompt([5, 6])["position_ids"].tolist()

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from refquant.numerics import matmul_exact, matmul_f32
+from refquant.numerics import dot, matmul_exact, matmul_f32
 
 
 def to_f32(x: float) -> float:
@@ -127,3 +127,47 @@ def test_what_might_not_be_exact_is_refused() -> None:
             function(np.zeros((1, 2), np.int8), np.zeros((3, 1), np.int8))
         with pytest.raises(ValueError, match=r"shapes must be .*, got \(2,\) and \(2, 1\)"):
             function(np.zeros(2, np.int8), np.zeros((2, 1), np.int8))
+
+
+def test_wide_results_and_transposed_operands_take_the_same_order() -> None:
+    """Tiles and copies are of outputs only; each output's sum is what it is alone."""
+    rng = np.random.default_rng(0)
+    a = (rng.standard_normal((2, 3, 5)) * 2.0 ** rng.integers(-9, 9, (2, 3, 5))).astype(np.float32)
+    b = rng.standard_normal((100_000, 5)).astype(np.float32).T
+    wide = matmul_f32(a, b)
+    assert wide.size > dot._TILE, "more than one tile"
+    for columns in (slice(0, 7), slice(43_690, 43_694), slice(87_380, 87_384), slice(-3, None)):
+        assert np.array_equal(wide[..., columns], matmul_f32(a, b[:, columns])), f"{columns}"
+
+
+def test_blas_is_within_the_bound_of_the_docstring() -> None:
+    """Eq. (3): both ways are within gamma_2K of each other."""
+    rng = np.random.default_rng(0)
+    for k in (1, 2, 64, 1536):
+        a = (rng.standard_normal((9, k)) * 2.0 ** rng.integers(-9, 9, (9, k))).astype(np.float32)
+        b = rng.standard_normal((k, 8)).astype(np.float32)
+        gamma = 2 * k * 2.0**-24 / (1 - 2 * k * 2.0**-24)
+        size = np.abs(a.astype(np.float64)) @ np.abs(b.astype(np.float64))
+        apart = np.abs(matmul_f32(a, b, sums="blas").astype(np.float64) - matmul_f32(a, b))
+        assert (apart <= gamma * size).all(), f"K = {k}: {(apart / size).max()} of {gamma}"
+
+
+def test_an_order_that_is_none_is_refused() -> None:
+    one = np.ones((1, 1), np.float32)
+    with pytest.raises(ValueError, match="sums must be one of ordered, blas; got 'fast'"):
+        matmul_f32(one, one, sums="fast")
+
+
+@pytest.mark.parametrize("axis", [0, 1, -1])
+def test_a_sum_ascends_from_plus_zero(axis: int) -> None:
+    rng = np.random.default_rng(0)
+    x = (rng.standard_normal((40, 30)) * 2.0 ** rng.integers(-9, 9, (40, 30))).astype(np.float32)
+    expected = np.float32(0)
+    for part in np.moveaxis(x, axis, 0):
+        expected = expected + part
+    got = dot.sum_f32(x, axis)
+    assert np.array_equal(got, np.expand_dims(expected, axis)), "one rounding a step"
+    assert not np.array_equal(got, dot.sum_f32(np.flip(x, axis), axis)), "descending is another"
+    zeros = dot.sum_f32(np.full((2, 3), -0.0, np.float32), axis)
+    assert not np.signbit(zeros).any(), "-0.0 is added to +0.0"
+    assert dot.sum_f32(np.zeros((0, 3), np.float32), 0).tolist() == [[0.0] * 3], "of nothing"

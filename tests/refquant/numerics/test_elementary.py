@@ -194,7 +194,8 @@ def gelu_tanh64(x: NDArray[np.float64]) -> NDArray[np.float64]:
     # 1 + tanh(u) = 2 / (1 + e**-2u), which does not cancel in the left tail
     u = math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)
     with np.errstate(over="ignore"):
-        return x / (1 + np.exp(-2 * u))
+        y: NDArray[np.float64] = x / (1 + np.exp(-2 * u))
+    return y
 
 
 TRUE: dict[str, tuple[Unary, Callable[[NDArray[np.float64]], NDArray[np.float64]], float]] = {

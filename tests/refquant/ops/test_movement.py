@@ -6,7 +6,17 @@ import numpy as np
 import pytest
 
 from refquant.formats.affine import QParams, dequantize
-from refquant.ops.movement import concat, flatten, pad, pad_quantized, reshape, transpose
+from refquant.ops.movement import (
+    concat,
+    flatten,
+    pad,
+    pad_quantized,
+    reshape,
+    slice_axes,
+    squeeze,
+    transpose,
+    unsqueeze,
+)
 
 X = np.arange(24, dtype=np.int8).reshape(2, 3, 4)
 
@@ -88,3 +98,32 @@ def test_codes_pad_with_nothing_else() -> None:
     q = QParams(np.float32(1), np.int32(0), None, "int8")
     with pytest.raises(ValueError, match="Pad: attribute value must be 0 on codes, got 1"):
         pad_quantized(X, q, pads=[0] * 6, value=1)
+
+
+def test_slices_are_pythons_and_axes_come_and_go() -> None:
+    for start, end in ((0, 2), (-3, -1), (1, 99), (3, 1), (-99, 2)):
+        got = slice_axes(X, starts=[start], ends=[end], axes=[-1])
+        assert np.array_equal(got, X[:, :, start:end]), f"{start} to {end}"
+    two = slice_axes(X, starts=[1, 0], ends=[2, 2], axes=[2, 1])
+    assert np.array_equal(two, X[:, :2, 1:2]), "axes in any order"
+    wide = unsqueeze(X, axes=[0, -1])
+    assert wide.shape == (1, 2, 3, 4, 1), "places of the result"
+    assert np.array_equal(squeeze(wide, axes=[-1, 0]), X), "and back"
+
+
+@pytest.mark.parametrize(
+    ("broken", "message"),
+    [
+        (lambda: slice_axes(X, starts=[0], ends=[1, 2], axes=[0]), "starts, ends, axes must be as"),
+        (
+            lambda: slice_axes(X, starts=[0], ends=[1], axes=[3]),
+            r"axis must be in \[-3, 2\], got 3",
+        ),
+        (lambda: squeeze(X, axes=[0]), "axis 0 of .* must have length 1"),
+        (lambda: unsqueeze(X, axes=[0, 0]), "axes must be different axes"),
+        (lambda: unsqueeze(X, axes=[5]), r"axis must be in \[-4, 3\], got 5"),
+    ],
+)
+def test_places_that_are_none_are_refused(broken: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        broken()

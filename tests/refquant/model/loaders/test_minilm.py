@@ -1,0 +1,66 @@
+"""MiniLM's graph: what onnxruntime says, padding, names, damaged files, the file's version."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from refquant.model.execute import run
+from refquant.model.loaders.minilm import features, minilm_graph
+from refquant.model.loaders.tensors import ModelFileError, Tensors
+from refquant.model.rq import read_rq, write_rq
+from refquant_runtime import UnsupportedError
+from refquant_runtime.read_graph import read_graph
+from tests.refquant.model.loaders.near import agree
+from tests.refquant.model.loaders.tiny import minilm_arrays, with_shape, without
+
+ARRAYS = minilm_arrays()
+GRAPH = minilm_graph(Tensors("m", ARRAYS), heads=2)
+SENTENCES = [[3, 1, 4, 1, 5], [9, 2], [6]]
+
+
+def test_onnxruntime_agrees_padding_or_not() -> None:
+    together = agree(GRAPH, features(SENTENCES), terms=12)["sentence_embedding"]
+    for i, sentence in enumerate(SENTENCES):
+        alone = run(GRAPH, features([sentence]))["sentence_embedding"][0]
+        assert np.array_equal(alone, together[i]), "padding has no say, not in a single bit"
+
+
+def test_weights_keep_their_names() -> None:
+    named = {name for name in ARRAYS if name in GRAPH.constants}
+    assert named == set(ARRAYS), f"lost {set(ARRAYS) - named}"
+    name = "encoder.layer.1.output.dense.weight"
+    assert np.array_equal(GRAPH.constants[name], ARRAYS[name].T), "transposed, nothing else"
+
+
+def test_a_file_of_it_is_read_again_and_a_runtime_names_what_it_lacks(tmp_path: Path) -> None:
+    path = tmp_path / "m.rq"
+    write_rq(path, GRAPH)
+    assert read_rq(path) == GRAPH, "the same model"
+    assert b'"refquant/2"' in path.read_bytes()[:400], "it says which version it needs"
+    with pytest.raises(UnsupportedError, match=r"node 0 \('Gather'\): the operator is not"):
+        read_graph(path)
+
+
+@pytest.mark.parametrize("name", ARRAYS)
+def test_a_tensor_that_is_missing_or_of_another_shape_is_refused(name: str) -> None:
+    if name == "encoder.layer.1.output.dense.weight":  # what counts the layers
+        assert len(minilm_graph(without(ARRAYS, name), heads=2).nodes) < len(GRAPH.nodes), (
+            "one less"
+        )
+    else:
+        with pytest.raises(ModelFileError, match="m: "):
+            minilm_graph(without(ARRAYS, name), heads=2)
+    with pytest.raises(ModelFileError, match="m: "):
+        minilm_graph(with_shape(ARRAYS, name), heads=2)
+
+
+def test_heads_divide() -> None:
+    with pytest.raises(ModelFileError, match="2 layers of 8 for 3 heads"):
+        minilm_graph(Tensors("m", ARRAYS), heads=3)
+
+
+@pytest.mark.parametrize("sentences", [[], [[1], []]])
+def test_sentences_have_tokens(sentences: list[list[int]]) -> None:
+    with pytest.raises(ValueError, match="sentences must be at least one, of tokens"):
+        features(sentences)
