@@ -29,18 +29,16 @@ from numpy.typing import NDArray
 
 from refquant.algorithms.hessian import Hessian
 from refquant.contracts import Contract
-from refquant.model.build import Builder
 from refquant.model.checkpoint import Checkpoint
-from refquant.model.coded import Coded, add_coded, coded_reals, from_tensors, tensors
+from refquant.model.coded import Coded, coded_reals, from_tensors, tensors
 from refquant.model.frontier import Frontier, Held
-from refquant.model.graph import Graph, Node, names_of
+from refquant.model.graph import Graph, Node
 from refquant.model.quantize_layer import Seen, quantize_layer
-from refquant.model.quantize_weights import add_float
 from refquant.model.recipe_algorithms import NEEDS_DATA
 from refquant.model.recipe_rules import Weights
 from refquant.model.weight_matrix import layout, tokens_of
 
-__all__ = ["LayerDone", "Report", "assemble", "needs_data", "quantize_layers"]
+__all__ = ["LayerDone", "Report", "needs_data", "quantize_layers"]
 
 F32 = NDArray[np.float32]
 Record = dict[str, Any]
@@ -87,6 +85,7 @@ def quantize_layers(
     from there, and the rest is put there as it is finished.
 
     >>> from refquant.contracts import preset
+    >>> from refquant.model.build import Builder
     >>> b = Builder("g")
     >>> w = b.constant("w", np.eye(2, dtype=np.float32))
     >>> g = b.graph([b.node("MatMul", [b.input("x", ("N", 2)), w], name="y")])
@@ -129,40 +128,6 @@ def quantize_layers(
             frontier.replace(node, coded_reals(coded))
         report(LayerDone(len(records), len(rules), record, found is not None))
     return done, records
-
-
-def assemble(graph: Graph, coded: Mapping[str, Coded], *, contract: Contract) -> Builder:
-    """Return ``graph`` with the weights of the nodes in ``coded`` as codes; all else is float32.
-
-    >>> from refquant.contracts import preset
-    >>> b = Builder("g")
-    >>> w = b.constant("w", np.eye(2, dtype=np.float32))
-    >>> g = b.graph([b.node("MatMul", [b.input("x", ("N", 2)), w], name="y")])
-    >>> codes = Coded("int4", np.int8([[1, 0], [0, 1]]), np.float32(1), np.int32(0), None, None)
-    >>> assemble(g, {"y": codes}, contract=preset("ort")).values["w"].dtype
-    'int4'
-    """
-    b = Builder(graph.name, reserved=names_of(graph))
-    for name in graph.inputs:
-        value = graph.values[name]
-        b.input(name, value.shape, dtype=value.dtype)
-    for node in graph.nodes:
-        own = coded.get(node.name)
-        inputs = [
-            add_coded(b, name, own, suffix=node.name)
-            if own is not None and i == 1
-            else add_float(b, graph, name)
-            for i, name in enumerate(node.inputs)
-        ]
-        b.node_with(
-            node.op,
-            inputs,
-            node.outputs,
-            name=node.name,
-            attributes=node.attributes,
-            contract=None if own is None else contract,
-        )
-    return b
 
 
 class _Shared:

@@ -29,12 +29,13 @@ from refquant.model.equalize import equalize
 from refquant.model.fold import fold
 from refquant.model.frontier import Held, hold
 from refquant.model.graph import Graph
-from refquant.model.layer_by_layer import Report, assemble, quantize_layers
+from refquant.model.layer_by_layer import Report, quantize_layers
 from refquant.model.migrate import awq_scales, smooth_scales, wants_scales
 from refquant.model.quantize_dynamic import quantize_dynamic
 from refquant.model.quantize_plan import Plan, plan
 from refquant.model.quantize_rules import rules_of
 from refquant.model.quantize_static import observed, quantize_static
+from refquant.model.quantize_weight_only import assemble
 from refquant.model.recipe import Recipe, Weights
 from refquant.model.rq import rq_bytes
 from refquant.model.validate import validate

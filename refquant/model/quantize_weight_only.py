@@ -1,8 +1,9 @@
 """The weight-only scheme: weights travel as codes and are read as reals; all arithmetic is float32.
 
-What it saves is memory and bandwidth. A weight is dequantized, ``w = f32(f32(code - zero_point) *
-scale)``, and then computed with as ever (docs/spec/operators.md, section 1), so that a group may
-run along the sum. Nothing is calibrated.
+What it saves is memory and bandwidth. A weight is decoded, ``w = f32(f32(code - zero_point) *
+scale)`` or by a table (`refquant.model.reals`), and then computed with as ever
+(docs/spec/operators.md, section 1), so that a group may run along the sum. Which codes: that is
+`refquant.model.layer_by_layer`'s business; here they take the place of the constants.
 
 Source: Frantar et al., "GPTQ", arXiv:2210.17323, section 1 (why weights only).
 """
@@ -10,19 +11,22 @@ Source: Frantar et al., "GPTQ", arXiv:2210.17323, section 1 (why weights only).
 from collections.abc import Mapping
 
 from refquant.contracts import Contract
-from refquant.formats.affine import quantize
 from refquant.model.build import Builder
-from refquant.model.graph import Graph, Node, names_of
-from refquant.model.quantize_weights import add_codes, add_float, weight_block, weight_qparams
+from refquant.model.coded import Coded, add_coded
+from refquant.model.graph import Graph, names_of
+from refquant.model.quantize_layer import round_layer
+from refquant.model.quantize_weights import add_float
 from refquant.model.recipe_rules import Weights
 
-__all__ = ["quantize_weight_only"]
+__all__ = ["assemble", "quantize_weight_only"]
 
 
 def quantize_weight_only(
     graph: Graph, rules: Mapping[str, Weights], *, contract: Contract
 ) -> Builder:
-    """Return ``graph`` with the weights of the nodes in ``rules`` as codes; all else is float32.
+    """Return ``graph`` with the weights of the nodes in ``rules`` rounded; all else is float32.
+
+    `ValueError` for an algorithm other than ``rtn``: `refquant.model.quantize` has the others.
 
     >>> import numpy as np
     >>> from refquant.contracts import preset
@@ -32,14 +36,41 @@ def quantize_weight_only(
     >>> quantize_weight_only(g, {"y": Weights(bits=4)}, contract=preset("ort")).values["w"].dtype
     'int4'
     """
+    coded: dict[str, Coded] = {}
+    for node in graph.nodes:
+        if node.name in rules:
+            own, name = rules[node.name], node.inputs[1]
+            if own.algorithm != "rtn":
+                raise ValueError(
+                    f"node {node.name!r}: weights.algorithm must be 'rtn' here, got "
+                    f"{own.algorithm!r}; refquant.model.quantize does the others"
+                )
+            w = graph.constants[name]
+            coded[node.name] = round_layer(node, w, own, contract=contract, name=name)
+    return assemble(graph, coded, contract=contract)
+
+
+def assemble(graph: Graph, coded: Mapping[str, Coded], *, contract: Contract) -> Builder:
+    """Return ``graph`` with the weights of the nodes in ``coded`` as codes; all else is float32.
+
+    >>> import numpy as np
+    >>> from refquant.contracts import preset
+    >>> b = Builder("g")
+    >>> w = b.constant("w", np.eye(2, dtype=np.float32))
+    >>> g = b.graph([b.node("MatMul", [b.input("x", ("N", 2)), w], name="y")])
+    >>> codes = Coded("int4", np.int8([[1, 0], [0, 1]]), np.float32(1), np.int32(0), None, None)
+    >>> assemble(g, {"y": codes}, contract=preset("ort")).values["w"].dtype
+    'int4'
+    """
     b = Builder(graph.name, reserved=names_of(graph))
     for name in graph.inputs:
-        b.input(name, graph.values[name].shape)
+        value = graph.values[name]
+        b.input(name, value.shape, dtype=value.dtype)
     for node in graph.nodes:
-        coded = node.name in rules
+        own = coded.get(node.name)
         inputs = [
-            _weight(b, graph, node, rules[node.name], contract)
-            if coded and i == 1
+            add_coded(b, name, own, suffix=node.name)
+            if own is not None and i == 1
             else add_float(b, graph, name)
             for i, name in enumerate(node.inputs)
         ]
@@ -49,15 +80,6 @@ def quantize_weight_only(
             node.outputs,
             name=node.name,
             attributes=node.attributes,
-            contract=contract if coded else None,
+            contract=None if own is None else contract,
         )
     return b
-
-
-def _weight(b: Builder, graph: Graph, node: Node, rules: Weights, contract: Contract) -> str:
-    name = node.inputs[1]
-    w = graph.constants[name]
-    block = weight_block(node, w.shape, rules)
-    qparams = weight_qparams(w, rules, block=block, contract=contract, name=name)
-    codes = quantize(w, qparams, contract=contract)
-    return add_codes(b, name, codes, qparams, suffix=node.name)

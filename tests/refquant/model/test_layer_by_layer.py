@@ -15,10 +15,11 @@ from refquant.model.execute import run
 from refquant.model.fold import fold
 from refquant.model.frontier import Held, hold
 from refquant.model.graph import Graph
-from refquant.model.layer_by_layer import LayerDone, assemble, quantize_layers
+from refquant.model.layer_by_layer import LayerDone, quantize_layers
 from refquant.model.quantize import quantize
 from refquant.model.quantize_layer import Seen, quantize_layer
 from refquant.model.quantize_rules import rules_of
+from refquant.model.quantize_weight_only import assemble
 from refquant.model.recipe import parse_recipe, recipe
 from refquant.model.recipe_rules import Weights
 from refquant.model.weight_matrix import tokens_of
