@@ -102,7 +102,7 @@ def test_a_broken_rule_is_named(dtype: str, quant: Quant, message: str) -> None:
         check_quant(graph(dtype, quant), "w", negative=())
 
 
-@pytest.mark.parametrize("case", set(GOOD) - {"scales of codes on a ruler"})
+@pytest.mark.parametrize("case", [case for case in GOOD if case != "scales of codes on a ruler"])
 def test_integer_arithmetic_has_no_use_for_them(case: str) -> None:
     with pytest.raises(ValueError, match="beside a float32 activation only"):
         qparams_of(graph(*GOOD[case]), "w")
