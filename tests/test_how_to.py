@@ -23,6 +23,7 @@ from refquant_runtime.cli import main as runtime
 PAGES = Path(__file__).parents[1] / "docs/how-to"
 MAIN: dict[str, Callable[[list[str]], int]] = {"refquant": refquant, "refquant-runtime": runtime}
 IMAGES = 8
+CALIBRATION = 128  # as many as the last layer has inputs: GPTQ needs them
 
 
 def blocks(page: str, language: str) -> list[str]:
@@ -49,7 +50,7 @@ def demo_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder.mkdir()
     demo = load_demo(IMAGES)
     write_rq(folder / "float32.rq", quantize(demo.graph, recipe("float32")))
-    np.savez(folder / "calibration.npz", x=demo.x)
+    np.savez(folder / "calibration.npz", x=demo.calibration[:CALIBRATION])
     np.savez(folder / "test.npz", x=demo.x, labels=demo.labels)
     return folder
 
@@ -103,3 +104,12 @@ def test_the_recipes_of_the_pages_are_recipes() -> None:
     made = quantize(demo.graph, parse_recipe(text, name="mine"), {demo.input: demo.x})
     kept = [n.name for n in made.nodes if n.name.startswith("head") and n.contract is None]
     assert kept, "the excluded head stays float32"
+
+
+def test_the_recipe_with_settings_is_one() -> None:
+    (text,) = blocks("quantize-a-model.md", "toml")
+    rules = parse_recipe(text.replace("head*", "y"), name="mine")
+    demo = load_demo(1)
+    made = quantize(demo.graph, rules, {demo.input: demo.calibration[:CALIBRATION]})
+    found = {layer["node"]: layer["algorithm"] for layer in made.meta["numerics"]["layers"]}
+    assert (found["stem.conv"], found["y"]) == ("gptq", "awq"), f"{found}"
