@@ -5,11 +5,16 @@ import pytest
 
 from refquant.contracts import preset
 from refquant.formats.affine import dequantize
+from refquant.model.build import Builder
+from refquant.model.coded import coded_reals
+from refquant.model.encode_tables import encode_weight
 from refquant.model.execute import run
 from refquant.model.fold import fold
 from refquant.model.metrics import tensor_bytes
 from refquant.model.params import qparams_of
 from refquant.model.quantize import quantize
+from refquant.model.quantize_weight_only import quantize_weight_only
+from refquant.model.reals import reals
 from refquant.model.recipe import Override, Recipe, Weights, recipe
 from refquant.numerics.blocks import parameter_shape
 from tests.refquant.model.small_cnn import samples, small_cnn
@@ -31,7 +36,7 @@ def test_it_computes_what_dequantized_weights_compute() -> None:
 
 
 @pytest.mark.parametrize("symmetric", [True, False])
-@pytest.mark.parametrize("bits", [8, 4, 2])
+@pytest.mark.parametrize("bits", [8, 6, 4, 3, 2])
 def test_dtypes_blocks_and_depthwise(bits: int, symmetric: bool) -> None:
     rules = Weights(bits, symmetric, granularity="group", group_size=16)
     q = quantize(small_cnn(), _recipe(rules))
@@ -79,3 +84,36 @@ def test_everything_else_is_as_folding_left_it() -> None:
     for name in ("stem.bias", "fc.b", "head.b"):
         assert np.array_equal(q.constants[name], plain.constants[name]), f"{name} is float32"
     assert q.contracts == {"ort": preset("ort")}, "one contract, for the codes' meaning"
+
+
+@pytest.mark.parametrize("format", ["nf4", "fp8_e4m3", "mxfp4", "nvfp4"])
+def test_a_format_s_codes_are_those_of_the_format(format: str) -> None:
+    """One table a graph, shared; the reals are what `refquant.formats` makes of the same blocks."""
+    plain = fold(small_cnn())
+    rules = {"fc": Weights(format=format), "pw": Weights(format=format)}
+    b = quantize_weight_only(plain, rules, contract=preset("ort"))
+    q = b.graph(plain.outputs)
+    tables = {value.quant.table for value in q.values.values() if value.quant is not None}
+    assert len(tables) == (1 if format in ("nf4", "fp8_e4m3") else 2), f"{tables}"
+    w = plain.constants["fc.w"]
+    block = q.values["fc.w"].quant.block_shape  # type: ignore[union-attr]
+    alone = encode_weight(w, format=format, block_shape=block)
+    assert reals(q, "fc.w", q.constants["fc.w"]).tobytes() == coded_reals(alone).tobytes(), "reals"
+
+
+def test_the_hook_refuses_algorithms_that_need_data() -> None:
+    with pytest.raises(ValueError, match=r"node 'fc': weights\.algorithm must be 'rtn' here"):
+        quantize_weight_only(fold(small_cnn()), {"fc": Weights(4, algorithm="gptq")},
+                             contract=preset("ort"))  # fmt: skip
+
+
+def test_weights_that_are_alike_are_there_once_and_others_get_a_name() -> None:
+    """Two layers share a constant; one format twice is one constant, two formats are two."""
+    b = Builder("g")
+    x, w = b.input("x", ("N", 64)), b.constant("w", np.eye(64, dtype=np.float32))
+    ys = [b.node("MatMul", [x, w], name=name) for name in ("a", "c")]
+    g, ort = b.graph(ys), preset("ort")
+    same = quantize_weight_only(g, dict.fromkeys("ac", Weights(format="nvfp4")), contract=ort)
+    assert [n.inputs[1] for n in same.nodes] == ["w", "w"], "one"
+    two = {"a": Weights(format="nvfp4"), "c": Weights(format="mxfp4")}
+    assert [n.inputs[1] for n in quantize_weight_only(g, two, contract=ort).nodes] == ["w", "w/c"]
