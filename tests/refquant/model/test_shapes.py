@@ -167,3 +167,115 @@ def test_sizes_have_limits() -> None:
     for shape in ((2**31,), (2**16, 2**15), (1,) * 7):
         with pytest.raises(ValueError, match="x: a shape has"):
             check_size("x", shape)
+
+
+ATTENTION: dict[str, Attribute] = {"q_num_heads": 4, "kv_num_heads": 2}
+GRU: dict[str, Attribute] = {"hidden_size": 5, "layout": 1}
+
+
+@pytest.mark.parametrize(
+    ("op", "sizes", "attributes", "expected"),
+    [
+        ("Gather", [(7, 4, 2), ("N", "T")], {}, ("N", "T", 4, 2)),
+        ("Cast", [("N", "T")], {"to": 1}, ("N", "T")),
+        ("LayerNormalization", [("N", "T", 4), (4,), (4,)], {}, ("N", "T", 4)),
+        ("RMSNormalization", [("N", 4), (4,)], {"axis": 1}, ("N", 4)),
+        ("Attention", [("N", "T", 8), ("N", 9, 4), ("N", 9, 6)], ATTENTION, ("N", "T", 12)),
+        ("Attention", [("N", 4, "T", 2), ("N", 2, "T", 2), ("N", 2, "T", 3)], {}, ("N", 4, "T", 3)),
+        (
+            "RotaryEmbedding",
+            [("N", "T", 8), (9, 2), (9, 2), ("N", "T")],
+            {"num_heads": 2},
+            ("N", "T", 8),
+        ),
+        ("ReduceSum", [("N", "T", 4)], {"axes": (1,)}, ("N", 1, 4)),
+        ("ReduceMean", [("N", "T", 4)], {"axes": (-1, 1), "keepdims": 0}, ("N",)),
+        ("Slice", [("N", "T", 9)], {"starts": (-3,), "ends": (99,), "axes": (2,)}, ("N", "T", 3)),
+        ("Squeeze", [("N", 1, "T", 1)], {"axes": (1, -1)}, ("N", "T")),
+        ("Unsqueeze", [("N", "T")], {"axes": (1, -1)}, ("N", 1, "T", 1)),
+        ("Reshape", [("N", "T", 8)], {"shape": (0, 0, 4, -1)}, ("N", "T", 4, 2)),
+        ("Transpose", [("N", "T", 8)], {"perm": (0, 2, 1)}, ("N", 8, "T")),
+        ("Add", [("N", "T", 8), (8,)], {}, ("N", "T", 8)),
+        ("MatMul", [("N", "T", "T"), ("N", "T", 8)], {}, ("N", "T", 8)),
+        ("Softmax", [("N", "T")], {"axis": 1}, ("N", "T")),
+    ],
+)
+def test_shapes_of_sequences(
+    op: str, sizes: list[Shape], attributes: dict[str, Attribute], expected: Shape
+) -> None:
+    assert infer_shapes(op, sizes, attributes) == (expected,), op
+
+
+def test_shapes_of_recurrent_layers() -> None:
+    x, w, r = ("N", "T", 3), (1, 15, 3), (1, 15, 5)
+    y, state = ("N", "T", 1, 5), ("N", 1, 5)
+    assert infer_shapes("GRU", [x, w, r], GRU) == (y, state), "the least"
+    assert infer_shapes("GRU", [x, w, r, (1, 30), None, state], GRU) == (y, state), "the most"
+    both: dict[str, Attribute] = {**GRU, "direction": "bidirectional"}
+    assert infer_shapes("GRU", [x, (2, 15, 3), (2, 15, 5)], both)[0] == ("N", "T", 2, 5), "two"
+    w, r = (1, 20, 3), (1, 20, 5)
+    given = [x, w, r, None, None, None, state]
+    assert infer_shapes("LSTM", given, GRU) == (y, state, state), "a state more"
+
+
+@pytest.mark.parametrize(
+    ("op", "sizes", "attributes", "message"),
+    [
+        ("Gather", [(0, 4), ("N", "T")], {}, "the table has at least one row"),
+        ("Gather", [("N", 4), ("N", "T")], {}, "batch N"),
+        ("LayerNormalization", [("N", 4), (4,)], {"axis": 0}, "axis is the last one"),
+        ("LayerNormalization", [("N", 4), (4,), (3,)], {}, r"bias has shape \[4\]"),
+        ("LayerNormalization", [("N", "T"), (4,)], {}, "needs a number"),
+        ("RMSNormalization", [("N", 0), (0,)], {}, "empty"),
+        ("RMSNormalization", [("N", 4), (4,)], {"epsilon": -1}, "epsilon is >= 0"),
+        ("Attention", [("N", "T", 8), ("N", 9, 4), ("N", 9, 6)], {}, "q is .* an attribute"),
+        ("Attention", [("N", "T", 8), ("N", 9, 6), ("N", 9, 6)], ATTENTION, "q, k, v are"),
+        ("Attention", [("N", "T", 8), ("N", 9, 4), ("N", 8, 4)], ATTENTION, "q, k, v are"),
+        ("Attention", [("N", 4, 2), ("N", 9, 4), ("N", 9, 4)], ATTENTION, "q is"),
+        ("Attention", [("N", 3, "T", 2), ("N", 2, "T", 2), ("N", 2, "T", 2)], {}, "no multiple"),
+        ("Attention", [("N", 1, 8), ("N", 9, 4), ("N", 9, 4), (9, 1)], ATTENTION, "mask|broadcast"),
+        ("Attention", [("N", 4, 8)] * 2 + [("N", 4, 2, 4)], ATTENTION, "as many axes"),
+        (
+            "RotaryEmbedding",
+            [("N", "T", 8), (9, 2), (9, 2), ("N", 3)],
+            {"num_heads": 2},
+            "positions",
+        ),
+        ("RotaryEmbedding", [("N", "T", 8), (9, 3), (9, 3), ("N", "T")], {"num_heads": 2}, "cos"),
+        ("RotaryEmbedding", [("N", "T", 6), (9, 1), (9, 1), ("N", "T")], {"num_heads": 2}, "even"),
+        ("GRU", [("N", "T", 3), (1, 15, 4), (1, 15, 5)], GRU, r"w has shape \[1, 15, 3\]"),
+        ("GRU", [("N", "T", 3), (1, 15, 3), (1, 15, 4)], GRU, r"r has shape \[1, 15, 5\]"),
+        ("GRU", [("N", 3), (1, 15, 3), (1, 15, 5)], GRU, r"x is \(N, T, I\)"),
+        ("GRU", [("N", "T", 3), (1, 15, 3), (1, 15, 5), (1, 15)], GRU, "the bias"),
+        ("GRU", [("N", 2, 3), (1, 15, 3), (1, 15, 5), None, ("N",)], GRU, "lengths of sequences"),
+        ("GRU", [("N", 2, 3), (1, 15, 3), (1, 15, 5), None, None, ("N", 5)], GRU, "initial state"),
+        ("ReduceSum", [("N", 4)], {"axes": (0,)}, "batch N"),
+        ("ReduceSum", [("N", 4)], {"axes": ()}, "axes are different, at least one"),
+        ("ReduceSum", [("N", 4)], {"axes": (1, -1)}, "axes are different"),
+        ("ReduceMean", [("N", 0)], {"axes": (1,)}, "mean of nothing"),
+        ("ReduceSum", [("N", 2**24)], {"axes": (1,)}, r"counts to 2\^24"),
+        ("Slice", [("N", "T")], {"starts": (0,), "ends": (1,), "axes": (1,)}, "needs a number"),
+        ("Slice", [("N", 4)], {"starts": (0,), "ends": (1,), "axes": (0,)}, "batch N"),
+        ("Slice", [("N", 4)], {"starts": (0, 1), "ends": (1,), "axes": (1,)}, "as many"),
+        ("Squeeze", [("N", "T")], {"axes": (1,)}, "axes have length 1"),
+        ("Squeeze", [("N", 1)], {"axes": (0,)}, "axes have length 1"),
+        ("Unsqueeze", [("N", 1)], {"axes": (0,)}, "moves the batch"),
+        ("Unsqueeze", [("N", 1)], {"axes": (1, 1)}, "axes are different"),
+        ("Unsqueeze", [("N", 1)], {"axes": tuple(range(1, 9))}, "at most 6 axes"),
+        ("Reshape", [("N", "T", 4)], {"shape": (0, -1)}, "T is copied"),
+        ("Reshape", [("N", 4)], {"shape": (0, 2)}, "different numbers"),
+        ("Flatten", [("N", "T", 4)], {}, "needs a number"),
+        ("Concat", [("N", "T"), ("N", "T")], {"axis": 1}, "needs a number"),
+        ("Pad", [("N", "T")], {"pads": (0, 0, 0, 1)}, "the length T cannot be padded"),
+        ("Conv", [("N", 3, "T"), (5, 3, 3)], {}, "needs a number"),
+        ("Conv", [("N", "T", 9), (5, 3, 3)], {}, "needs a number"),
+        ("GlobalMaxPool", [("N", 3, "T")], {}, "needs a number"),
+        ("MatMul", [("N", 4, "T"), ("N", 5, 6)], {}, "the operands are"),
+        ("Add", [("N", "T"), ("N", 4)], {}, "do not broadcast"),
+    ],
+)
+def test_what_has_no_result_among_sequences_is_named(
+    op: str, sizes: list[Shape | None], attributes: dict[str, Attribute], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        infer_shapes(op, sizes, attributes)

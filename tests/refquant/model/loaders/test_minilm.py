@@ -5,10 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from refquant.model.build import Builder
 from refquant.model.execute import run
 from refquant.model.loaders.minilm import features, minilm_graph
 from refquant.model.loaders.tensors import ModelFileError, Tensors
-from refquant.model.rq import read_rq, write_rq
+from refquant.model.rq import RqFormatError, parse_rq, read_rq, rq_bytes, write_rq
 from refquant_runtime import UnsupportedError
 from refquant_runtime.read_graph import read_graph
 from tests.refquant.model.loaders.near import agree
@@ -40,6 +41,19 @@ def test_a_file_of_it_is_read_again_and_a_runtime_names_what_it_lacks(tmp_path: 
     assert b'"refquant/2"' in path.read_bytes()[:400], "it says which version it needs"
     with pytest.raises(UnsupportedError, match=r"node 0 \('Gather'\): the operator is not"):
         read_graph(path)
+
+
+def test_a_file_that_says_version_1_is_refused_by_what_it_has() -> None:
+    data = rq_bytes(GRAPH).replace(b'"refquant/2"', b'"refquant/1"', 1)
+    with pytest.raises(RqFormatError, match=r"needs 'refquant/2': value .* has a length T"):
+        parse_rq(data, name="f.rq")
+
+
+def test_a_runtime_names_a_length_that_it_lacks(tmp_path: Path) -> None:
+    b = Builder("g")
+    write_rq(tmp_path / "m.rq", b.graph([b.node("Relu", [b.input("x", ("N", "T"))], name="y")]))
+    with pytest.raises(UnsupportedError, match="value 'x': sequences of any length, 'T'"):
+        read_graph(tmp_path / "m.rq")
 
 
 @pytest.mark.parametrize("name", ARRAYS)
