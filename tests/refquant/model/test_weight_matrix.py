@@ -102,6 +102,7 @@ def test_float_zero_points_stay_floats() -> None:
         ((8, 7, 5, 5), 25, (1, 1, 5, 5)),
         ((8, 12, 1, 1), 4, (1, 4, 1, 1)),
         ((8, 9, 6, 4), 3, (1, 1, 1, 2)),
+        ((8, 6, 7), 5, (1, 1, 1)),  # room for five taps of seven, which divide by one: no channels
     ],
 )
 def test_blocks_of_convolutions_divide(
