@@ -132,6 +132,20 @@ def random_blocks(name: str, count: int) -> U8:
     return data
 
 
+def stored_pairs() -> U8:
+    """The twelve bytes of Q4_K and Q5_K in 512 blocks: every scale with every minimum."""
+    pairs = np.arange(64 * 64, dtype=np.uint16).reshape(-1, 8)  # 512 blocks, 8 sub-blocks each
+    s, m = (pairs & 63).astype(np.uint8), (pairs >> 6).astype(np.uint8)
+    field = np.zeros((512, 12), np.uint8)
+    for j in range(4):  # by hand: the packing is what is tested
+        field[:, j], field[:, j + 4] = (
+            s[:, j] | s[:, j + 4] >> 4 << 6,
+            m[:, j] | m[:, j + 4] >> 4 << 6,
+        )
+        field[:, j + 8] = s[:, j + 4] & 15 | m[:, j + 4] << 4
+    return field
+
+
 # The corpus
 
 
@@ -204,8 +218,11 @@ def importances(n: int) -> Iterator[tuple[str, F32 | None]]:
         yield name, row.astype(np.float32)
 
 
-def check_encode(name: str, *, blocks: int) -> tuple[int, int]:
-    """Our bytes are libgguf's, or refused where its scale is NaN. Returns how many of each."""
+# The laws of every K-quant
+
+
+def check_encode(name: str, *, blocks: int) -> None:
+    """Our bytes are libgguf's, or refused where its scale is NaN: fewer than one row in ten."""
     libgguf = pytest.importorskip("libgguf", reason=X86_ONLY)
     kind = int(gguf.GGMLQuantizationType[name.upper()])
     module, size = MODULES[name], ggml_type(name).block_bytes
@@ -230,4 +247,49 @@ def check_encode(name: str, *, blocks: int) -> tuple[int, int]:
             with pytest.raises(ValueError, match="overflow in super-block"):
                 module.encode(row, importance=importance)
         equal, refused = equal + int((~unknown).sum()), refused + int(unknown.sum())
-    return equal, refused
+    assert equal > 9 * refused, f"only {equal} rows were compared, {refused} refused"
+
+
+def check_refusals(name: str, *, block_bytes: int) -> None:
+    """Ragged rows, importances that do not fit, NaN, infinities and cut bytes are refused."""
+    module, x = MODULES[name], np.zeros((2, 512), np.float32)
+    with pytest.raises(ValueError, match="multiple of 256"):
+        module.encode(x[:, :300])
+    with pytest.raises(ValueError, match=r"importance must be float32 of shape \(512,\)"):
+        module.encode(x, importance=np.ones(256, np.float32))
+    for bad in (-1, np.nan, np.inf):
+        importance = np.ones(512, np.float32)
+        importance[3] = bad
+        with pytest.raises(ValueError, match=r"finite and >= 0, got .* at index 3"):
+            module.encode(x, importance=importance)
+    for bad in (np.nan, np.inf, -np.inf):
+        y = x.copy()
+        y[1, 300] = bad
+        message = rf"finite for {name.upper()}, got .* at index \(1, 300\)"
+        with pytest.raises(ValueError, match=message):
+            module.encode(y)
+    with pytest.raises(ValueError, match=f"multiple of {block_bytes} bytes"):
+        module.decode(np.zeros(block_bytes - 1, np.uint8))
+
+
+def check_shapes(name: str, *, block_bytes: int) -> None:
+    """Leading axes stay, the last is counted in blocks, and nothing is nothing."""
+    module, x = MODULES[name], np.zeros((2, 3, 512), np.float32)
+    data = module.encode(x)
+    assert data.shape == (2, 3, 2 * block_bytes), "rows of two blocks"
+    assert module.decode(data).shape == x.shape, "and back"
+    assert module.encode(x[:0]).shape == (0, 3, 2 * block_bytes), "no rows"
+    assert module.encode(x[..., :0]).shape == (2, 3, 0), "no columns"
+    assert module.decode(module.encode(x[..., :0])).shape == (2, 3, 0), "no bytes"
+
+
+def check_card(name: str, *, block_bytes: int) -> None:
+    """The card shows the numbers of the codec for a part of a block."""
+    module, x = MODULES[name], np.linspace(-3, 5, 40, dtype=np.float32)
+    steps = module.CARD.explain(x)
+    padded = np.concatenate([x, np.zeros(216, np.float32)])
+    back = module.decode(module.encode(padded))
+    assert module.CARD.bits_per_value == 8 * block_bytes / 256, "bits per weight"
+    for i in range(40):
+        step = next(step for step in steps if step.what == f"x[{i}]")
+        assert step.result.startswith(f"{float(back[i]):.9g} "), f"x[{i}]: {step}"
