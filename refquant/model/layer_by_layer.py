@@ -104,24 +104,14 @@ def quantize_layers(
         frontier = Frontier(graph, held, stops, sums)
     done: dict[str, Coded] = {}
     records: list[Record] = []
-    shared = _Shared()
+    shared = _Shared(frontier)
     for node in graph.nodes:
         if node.name not in rules:
             continue
         found = None if store is None else _loaded(store, node)
-        if found is None:
-            own = rules[node.name]
-            w = graph.constants[node.inputs[1]]
-            seen = None
-            if frontier is not None and node.name in stops:
-                seen = shared.seen(frontier, node, w.shape)
-            name = node.inputs[1]
-            coded, cost = quantize_layer(node, w, own, contract=contract, seen=seen, name=name)
-            record = {"node": node.name, "op": node.op, **_described(coded, own), **cost}
-            if store is not None:
-                _save(store, node, coded, record)
-        else:
-            coded, record = found
+        coded, record = found or _made(graph, node, rules[node.name], contract, shared)
+        if store is not None and found is None:
+            _save(store, node, coded, record)
         done[node.name] = coded
         records.append(record)
         if frontier is not None:
@@ -130,14 +120,29 @@ def quantize_layers(
     return done, records
 
 
+def _made(
+    graph: Graph, node: Node, rules: Weights, contract: Contract, shared: "_Shared"
+) -> tuple[Coded, Record]:
+    """Return the codes of the weight of ``node``, and their record."""
+    name = node.inputs[1]
+    w = graph.constants[name]
+    seen = shared.seen(node, w.shape) if rules.algorithm in NEEDS_DATA else None
+    coded, cost = quantize_layer(node, w, rules, contract=contract, seen=seen, name=name)
+    return coded, {"node": node.name, "op": node.op, **_described(coded, rules), **cost}
+
+
 class _Shared:
     """The Hessian of the last input that was looked at: neighbours often read the same one."""
 
-    def __init__(self) -> None:
+    def __init__(self, frontier: Frontier | None) -> None:
+        self._frontier = frontier
         self._key: object = None
         self._hessian: Hessian | None = None
 
-    def seen(self, frontier: Frontier, node: Node, shape: tuple[int, ...]) -> Seen:
+    def seen(self, node: Node, shape: tuple[int, ...]) -> Seen:
+        frontier = self._frontier
+        assert frontier is not None, "a node that needs data is a stop"
+
         def tokens() -> Iterator[F32]:
             for x in frontier.inputs(node):
                 yield tokens_of(node, x, shape)

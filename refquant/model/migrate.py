@@ -117,39 +117,43 @@ def awq_scales(
     groups = [g for g in channel_groups(graph) if _searched(graph, g, rules)]
 
     def find(group: Group, batches: Iterator[F32]) -> tuple[F32, Record]:
-        first = group.readers[0]
-        own = rules[first.name]
-        assert own.awq is not None, "_searched: the algorithm is AWQ"
-        matrices = [matrix_of(n, graph.constants[n.inputs[1]]) for n in group.readers]
-        k = matrices[0].shape[1]
-        size = layout(first, graph.constants[first.inputs[1]].shape, own).group_size or k
-
-        def rounding(w: F32) -> QuantizedWeight:
-            return rtn(w, group_size=size, dtype=own.dtype, symmetric=own.symmetric,
-                       contract=contract, clip=min_max)  # fmt: skip
-
-        total, state = np.zeros(k), Hessian(k)
-        for batch in batches:
-            tokens = _tokens(first.op, batch, k)
-            state = _updated(state, tokens, group)
-            for token in np.abs(tokens):
-                total += token
-        found = search_scale(
-            matrices,
-            (total / state.count).astype(np.float32),
-            loss=output_loss(matrices, state.matrix() / 2),
-            rounding=rounding,
-            group_size=size,
-            flavour=own.awq.flavour,
-        )
-        best = float(np.nanmin(found.losses))
-        plain = output_loss(matrices, state.matrix() / 2)(
-            [rounding(w).dequantize() for w in matrices]
-        )
-        record = {"method": "awq", "ratio": found.ratio, "loss_before": plain, "loss": best}
-        return found.scale, record
+        return _awq_scale(graph, group, rules[group.readers[0].name], contract, batches)
 
     return _migrated(graph, groups, find, held, sums=sums, store=store)
+
+
+def _awq_scale(
+    graph: Graph, group: Group, rules: Weights, contract: Contract, batches: Iterator[F32]
+) -> tuple[F32, Record]:
+    """Return the scale of one group, all of whose readers have ``rules``, and its record."""
+    assert rules.awq is not None, "_searched: the algorithm is AWQ"
+    first = group.readers[0]
+    matrices = [matrix_of(n, graph.constants[n.inputs[1]]) for n in group.readers]
+    k = matrices[0].shape[1]
+    size = layout(first, graph.constants[first.inputs[1]].shape, rules).group_size or k
+
+    def rounding(w: F32) -> QuantizedWeight:
+        return rtn(w, group_size=size, dtype=rules.dtype, symmetric=rules.symmetric,
+                   contract=contract, clip=min_max)  # fmt: skip
+
+    total, state = np.zeros(k), Hessian(k)
+    for batch in batches:
+        tokens = _tokens(first.op, batch, k)
+        state = _updated(state, tokens, group)
+        for token in np.abs(tokens):
+            total += token
+    loss = output_loss(matrices, state.matrix() / 2)
+    found = search_scale(
+        matrices,
+        (total / state.count).astype(np.float32),
+        loss=loss,
+        rounding=rounding,
+        group_size=size,
+        flavour=rules.awq.flavour,
+    )
+    plain = loss([rounding(w).dequantize() for w in matrices])
+    best = float(np.nanmin(found.losses))
+    return found.scale, {"method": "awq", "ratio": found.ratio, "loss_before": plain, "loss": best}
 
 
 def wants_scales(rules: Mapping[str, Weights]) -> bool:
