@@ -49,7 +49,7 @@ def llama_file(*, tied: bool = True, **changes: Any) -> GgufFile:
         shapes |= {f"{name}.ffn_gate.weight": (12, 8), f"{name}.ffn_up.weight": (12, 8)}
         shapes |= {f"{name}.ffn_down.weight": (8, 12)}
     numbers = {"block_count": 2, "context_length": 10, "embedding_length": 8, "vocab_size": 11}
-    numbers |= {"feed_forward_length": 12, "attention.head_count": 4, "attention.head_count_kv": 2}
+    numbers |= {"feed_forward_length": 12, "attention.head_count": 2, "attention.head_count_kv": 1}
     metadata: dict[str, Any] = {f"llama.{k}": np.uint32(v) for k, v in numbers.items()}
     metadata |= {
         "general.architecture": "llama",
