@@ -185,7 +185,8 @@ def _transformed(graph: Graph, work: _Work) -> tuple[Graph, list[dict[str, Any]]
 
 def _need_float(graph: Graph) -> None:
     for name, value in graph.values.items():
-        if value.dtype != "float32":
+        tokens = value.dtype == "int32" and value.quant is None and name in graph.inputs
+        if value.dtype != "float32" and not tokens:
             raise ValueError(
                 f"quantize takes a float32 graph, but value {name!r} is {value.dtype}; "
                 "quantize the model it came from"

@@ -39,13 +39,13 @@ def quantize_dynamic(graph: Graph, rules: Mapping[str, Weights], *, contract: Co
     """
     b = Builder(graph.name, reserved=names_of(graph))
     for name in graph.inputs:
-        b.input(name, graph.values[name].shape)
+        b.input(name, graph.values[name].shape, dtype=graph.values[name].dtype)
     shared: dict[str, tuple[str, ...]] = {}
     for node in graph.nodes:
         if node.name in rules:
             _integer(b, graph, node, rules[node.name], contract, shared)
         else:
-            inputs = [add_float(b, graph, name) for name in node.inputs]
+            inputs = [add_float(b, graph, name) if name else "" for name in node.inputs]
             b.node_with(node.op, inputs, node.outputs, name=node.name, attributes=node.attributes)
     return b
 

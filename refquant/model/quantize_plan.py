@@ -102,6 +102,8 @@ def _integer_form(graph: Graph, node: Node, contract: Contract, codes: Collectio
         return moved and (node.op != "Pad" or node.attributes.get("value", 0) == 0)
     if node.op == "MatMul" and len(node.inputs) == 2:
         constant = [name in graph.constants for name in node.inputs]
+        if graph.values[node.inputs[0]].shape[-1] == "T":
+            return False  # no accumulator is proved for a sum of any length
         return has_constant_weight(graph, node) if constant[1] else not constant[0]
     if node.op in ("Conv", "Gemm", "MatMul"):
         return has_constant_weight(graph, node)

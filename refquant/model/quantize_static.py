@@ -91,16 +91,17 @@ def quantize_static(
         if full_integer:
             b.input(name, shape, dtype=activations.dtype, quant=v.quant(name))
         else:
-            b.input(name, shape)
+            b.input(name, shape, dtype=graph.values[name].dtype)
         v.born(name, codes=full_integer)
     for layer in plan.layers:
         node = layer.node
         if layer.codes:
             _add_integer(v, layer, _operands(v, node, weights))
         else:
-            operands = [v.reals(name) for name in node.inputs]
-            output = v.born(layer.output, codes=False)
-            b.node_with(node.op, operands, [output], name=node.name, attributes=node.attributes)
+            operands = [v.reals(name) if name else "" for name in node.inputs]
+            names = node.outputs if len(node.outputs) > 1 else (layer.output,)
+            outputs = [v.born(name, codes=False) for name in names]
+            b.node_with(node.op, operands, outputs, name=node.name, attributes=node.attributes)
     for name in graph.outputs:
         if full_integer:
             v.codes(name)

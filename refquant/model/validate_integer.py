@@ -101,6 +101,8 @@ def _check_computed_product(graph: Graph, node: Node, x: Value) -> None:
         max(DTYPES[v.dtype].qmax - int(q.zero_point), int(q.zero_point) - DTYPES[v.dtype].qmin)
         for v, q in ((x, a), (w, b))
     ]
+    if x.shape[-1] == "T":
+        raise ValueError("a sum along T has any length, so int32 may overflow; leave it float32")
     bound = int(x.shape[-1]) * reaches[0] * reaches[1]
     if bound > _INT32_MAX:
         raise ValueError(f"the int32 sum can reach {bound} > {_INT32_MAX}; split the product")

@@ -5,10 +5,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from refquant.contracts import preset
 from refquant.model.build import Builder
 from refquant.model.execute import run
+from refquant.model.graph import Quant
 from refquant.model.loaders.minilm import features, minilm_graph
 from refquant.model.loaders.tensors import ModelFileError, Tensors
+from refquant.model.quantize import quantize
+from refquant.model.recipe import recipe
 from refquant.model.rq import RqFormatError, parse_rq, read_rq, rq_bytes, write_rq
 from refquant_runtime import UnsupportedError
 from refquant_runtime.read_graph import read_graph
@@ -54,6 +58,33 @@ def test_a_runtime_names_a_length_that_it_lacks(tmp_path: Path) -> None:
     write_rq(tmp_path / "m.rq", b.graph([b.node("Relu", [b.input("x", ("N", "T"))], name="y")]))
     with pytest.raises(UnsupportedError, match="value 'x': sequences of any length, 'T'"):
         read_graph(tmp_path / "m.rq")
+
+
+def test_it_is_quantized_eight_bits_are_nearer_than_four_and_files_are_read_again() -> None:
+    inputs = features(SENTENCES)
+    float_vectors = run(GRAPH, inputs)["sentence_embedding"].astype(np.float64)
+    lost = {}
+    for name in ("w8_weight_only", "w8a8_dynamic", "w8a8_static_per_channel", "int4_rtn"):
+        quantized = quantize(GRAPH, recipe(name), inputs)
+        assert parse_rq(rq_bytes(quantized), name="f.rq") == quantized, f"{name}: the same model"
+        vectors = run(quantized, inputs)["sentence_embedding"].astype(np.float64)
+        cosine = (vectors * float_vectors).sum(axis=1) / np.linalg.norm(vectors, axis=1)
+        lost[name] = float(1 - cosine.mean())
+    assert all(0 < loss for loss in lost.values()), f"fewer bits: {lost}"
+    assert max(lost, key=lambda name: lost[name]) == "int4_rtn", f"four bits lose most: {lost}"
+
+
+def test_a_sum_along_a_length_stays_float() -> None:
+    """int32 holds the sum of so many products, and `T` is any number."""
+    quantized = quantize(GRAPH, recipe("w8a8_static_per_channel"), features(SENTENCES))
+    (pool,) = (node for node in quantized.nodes if node.name == "pool/matmul")
+    assert pool.contract is None, "the mean over the tokens"
+    b = Builder("g")
+    x = b.input("x", ("N", 2, "T"), dtype="int8", quant=Quant(0.5, 0))
+    y = b.input("y", ("N", "T", 2), dtype="int8", quant=Quant(0.5, 0))
+    b.node("MatMul", [x, y], name="z", contract=preset("ort"), dtype="int8", quant=Quant(0.5, 0))
+    with pytest.raises(ValueError, match="a sum along T has any length"):
+        b.graph(["z"])
 
 
 @pytest.mark.parametrize("name", ARRAYS)
