@@ -12,7 +12,7 @@ from refquant_runtime.check_operands import MOVEMENT, RAW, check_operands
 from refquant_runtime.contracts import Arithmetic, arithmetic_of
 from refquant_runtime.errors import FormatError, UnsupportedError
 from refquant_runtime.graph import DTYPE_RANGE, Graph, Node, Value
-from refquant_runtime.rules import BeyondError, check_attributes, need
+from refquant_runtime.rules import BeyondError, can, check_attributes, need
 from refquant_runtime.shapes import OPERATORS, Shape
 
 __all__ = ["bind"]
@@ -64,6 +64,7 @@ def _check_node(
         and all(value is not None for value in inputs[: operator.required]),
         f"takes {operator.required} to {operator.most} inputs, got {len(inputs)}",
     )
+    can("approximate" not in node.attributes, "the attribute approximate of version 2")
     check_attributes(node.attributes, operator.attributes)
     _check_shapes(node, inputs, outputs)
     _check_contract(node, inputs, outputs)

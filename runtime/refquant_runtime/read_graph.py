@@ -72,15 +72,15 @@ class _Reader(Fields):
             op = entry.get("op") if isinstance(entry, dict) else None
             if isinstance(op, str) and op not in OPERATORS:
                 raise UnsupportedError(
-                    f"{self.path}: node {index} ({op!r:.60}): the operator is not implemented; run "
-                    "the model in the reference, or use a newer runtime"
+                    f"{self.path}: node {index} ({op!r:.60}): the operator is not implemented; use "
+                    "a newer runtime, or run the model in the reference"
                 )
         for name, entry in values.items():
             shape = entry.get("shape") if isinstance(entry, dict) else None
             if isinstance(shape, list) and "T" in shape:
                 raise UnsupportedError(
                     f"{self.path}: value {name!r:.60}: sequences of any length, 'T', are not "
-                    "implemented; run the model in the reference, or use a newer runtime"
+                    "implemented; use a newer runtime, or run the model in the reference"
                 )
 
     def first_version(self, values: Mapping[str, Value]) -> None:

@@ -76,10 +76,6 @@ class ValueReader(Fields):
             self.fail(where, f"shape {shape!r:.60} is not a list of at most {MAX_RANK} sizes")
         batched = bool(shape) and shape[0] == "N"
         sizes = tuple([0, *shape[1:]] if batched else shape)
-        if "T" in sizes:
-            raise UnsupportedError(
-                f"{self.path}: {where}: a length T is not implemented; give the sequences a number"
-            )
         if not all(type(size) is int and size >= 0 for size in sizes):
             self.fail(where, f"shape {shape!r:.60} has a size that is not an integer >= 0")
         if math.prod(sizes[batched:]) >= MAX_ELEMENTS:

@@ -13,6 +13,7 @@ import pytest
 
 from refquant_runtime import FormatError
 from refquant_runtime.fileformat import Container, read_container
+from refquant_runtime.graph import SUBBYTE
 from tests.runtime.zoo import ZOO, file_of, parts, signed, whole
 
 Header = dict[str, Any]
@@ -40,7 +41,7 @@ def test_a_written_file_is_read_as_it_was_written(name: str, tmp_path: Path) -> 
     assert container.tensors.keys() == graph.constants.keys(), "every tensor, no other"
     for key, array in container.tensors.items():
         assert not array.flags.writeable, f"{key} is a view of the file"
-        if graph.values[key].dtype not in ("int4", "uint4", "uint2"):
+        if graph.values[key].dtype not in SUBBYTE:
             assert array.tobytes() == graph.constants[key].tobytes(), f"{key} differs"
     assert container.nbytes == len(file_of(name)), "the size is the file's"
     assert container.graph["name"] == name.replace("codes_tflite", "codes_tflite_reference"), "name"

@@ -94,7 +94,13 @@ def normalized_behind_relu() -> Graph:
     return b.graph([norm(h, 3, "y")])
 
 
-@pytest.mark.parametrize("name", [n for n in RECIPES if not RECIPES[n].overrides])
+def _fits(asked: Recipe) -> bool:
+    """Whether the network below has what a recipe asks for: it has nothing to smooth."""
+    smooth = asked.transforms is not None and asked.transforms.smooth is not None
+    return not asked.overrides and not smooth
+
+
+@pytest.mark.parametrize("name", [n for n in RECIPES if _fits(RECIPES[n])])
 def test_a_normalization_that_cannot_be_folded_is_executed(name: str, tmp_path: Path) -> None:
     data = np.random.default_rng(6).standard_normal((20, 2, 5, 5)).astype(np.float32)
     graph = quantize(normalized_behind_relu(), RECIPES[name], {"x": data})
