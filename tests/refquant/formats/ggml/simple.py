@@ -76,10 +76,38 @@ def largest(x: Sequence[float]) -> float:
     return max(abs(v) for v in x)
 
 
+def first_largest(x: Sequence[float]) -> float:
+    """The first value of largest magnitude, with its sign; 0.0 where all are zeros."""
+    best = 0.0
+    for v in x:
+        best = v if abs(v) > abs(best) else best
+    return best
+
+
+def ends(x: Sequence[float]) -> tuple[float, float]:
+    """The least and the largest value, the first of equal ones: so of zeros, too."""
+    low = high = x[0]
+    for v in x:
+        low, high = (v if v < low else low), (v if v > high else high)
+    return low, high
+
+
+def steps(x: Sequence[float], inverse: float, offset: float, flavour: str) -> list[float]:
+    """Each v * inverse + offset, rounded twice (``reference``) or once (``fma``)."""
+    if flavour == "fma":
+        return [fused(v, inverse, offset) for v in x]
+    return [f32(times(v, inverse) + offset) for v in x]
+
+
 def nibbles(codes: Sequence[int]) -> bytes:
     """Split halves."""
     half = len(codes) // 2
     return bytes(codes[j] | codes[j + half] << 4 for j in range(half))
+
+
+def fifth_bits(codes: Sequence[int]) -> bytes:
+    """The bits 4 of codes, bit i of a little-endian word that of code i."""
+    return sum((q >> 4) << i for i, q in enumerate(codes)).to_bytes(len(codes) // 8, "little")
 
 
 def corpus(n: int, *, dense: bool = True) -> dict[str, F32]:
@@ -244,6 +272,16 @@ def all_halves(kind: str, fields: Callable[[np.random.Generator], U8]) -> U8:
     data[:] = fields(np.random.default_rng(2))
     data[:, :2] = np.arange(65536, dtype="<u2")[:, None].view(np.uint8)
     return data
+
+
+def halves_at(data: U8, at: int) -> NDArray[np.float64]:
+    """The half at byte ``at`` of each block, (m, 1)."""
+    return data[:, at : at + 2].copy().view("<f2").astype(np.float64)
+
+
+def split_nibbles(field: U8) -> NDArray[np.float64]:
+    """Codes (m, 2 k) of bytes (m, k): all low nibbles, then all high ones."""
+    return np.concatenate([field % 16, field // 16], axis=1).astype(np.float64)
 
 
 def same_values(ours: F32, theirs: NDArray[Any]) -> bool:

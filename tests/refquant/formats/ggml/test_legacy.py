@@ -11,15 +11,23 @@ from refquant.formats.ggml.legacy import (
     split_fifth,
     truncated,
 )
-from tests.refquant.formats.ggml.simple import corpus, f32, fused, int32, reciprocal, stacked, times
+from tests.refquant.formats.ggml.simple import (
+    corpus,
+    ends,
+    f32,
+    first_largest,
+    fused,
+    int32,
+    reciprocal,
+    stacked,
+    times,
+)
 
 
 def test_the_extreme_is_the_first_of_the_largest_and_never_minus_zero() -> None:
     rows = corpus(32)
     for name, row, ours in zip(rows, rows.values(), signed_extreme(stacked(rows)), strict=True):
-        best = 0.0
-        for v in row.tolist():
-            best = v if abs(v) > abs(best) else best
+        best = first_largest(row.tolist())
         assert ours.tobytes() == np.float32(best).tobytes(), f"{name}: {ours} != {best}"
 
 
@@ -28,9 +36,7 @@ def test_the_minimum_is_the_first_and_the_step_of_a_constant_plus_zero(qmax: int
     rows = corpus(32)
     d, low = from_minimum(stacked(rows), qmax=qmax)
     for k, (name, row) in enumerate(rows.items()):
-        least = highest = float(row[0])
-        for v in row.tolist():
-            least, highest = (v if v < least else least), (v if v > highest else highest)
+        least, highest = ends(row.tolist())
         step = f32(f32(highest - least) / qmax)
         expected = np.array([step, least], np.float32)
         assert np.array([d[k, 0], low[k, 0]]).tobytes() == expected.tobytes(), f"{name}"

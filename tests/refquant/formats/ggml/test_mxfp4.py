@@ -5,8 +5,6 @@ from collections.abc import Sequence
 from decimal import Decimal, localcontext
 from fractions import Fraction
 
-import gguf
-import libgguf
 import numpy as np
 
 from refquant.formats.ggml import mxfp4
@@ -14,7 +12,6 @@ from refquant.numerics.minifloat import decode as decode_minifloat
 from refquant.numerics.minifloat_formats import FLOAT_FORMATS
 from tests.refquant.formats.ggml.simple import (
     corpus,
-    differing,
     expect_card,
     expect_oracle,
     expect_refusals,
@@ -25,8 +22,13 @@ from tests.refquant.formats.ggml.simple import (
     same_values,
     stacked,
 )
+from tests.refquant.formats.ggml.simple_laws import (
+    expect_decoded_as_outside,
+    expect_importance_has_no_effect,
+    expect_libgguf,
+    unlike_gguf,
+)
 
-OURS, THEIRS = libgguf.GGMLQuantizationType.MXFP4, gguf.GGMLQuantizationType.MXFP4
 ROWS = corpus(32)
 NUMBERS = [0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12]
 
@@ -58,16 +60,11 @@ def test_bytes_are_those_of_the_scalar_program() -> None:
 
 
 def test_bytes_are_those_of_libgguf_and_gguf() -> None:
-    x = stacked(ROWS)
-    ours = mxfp4.encode(x)
-    assert differing(ROWS, ours, libgguf.quantize_rows(x, OURS)) == set(), "libgguf, all rows"
+    expect_libgguf(mxfp4, "MXFP4", ROWS)
     # gguf's logarithm is NumPy's, which is not the same on every CPU: see the next test for ours.
     sure = {name: row for name, row in ROWS.items() if not name.startswith("below")}
-    with np.errstate(all="ignore"):
-        theirs = gguf.quantize(stacked(sure), THEIRS)
-    assert differing(sure, mxfp4.encode(stacked(sure)), theirs) == set(), "gguf, all rows"
-    ones = np.ones(32, np.float32)
-    assert np.array_equal(mxfp4.encode(x, importance=ones), ours), "an importance has no effect"
+    assert unlike_gguf(mxfp4, "MXFP4", sure) == set(), "gguf, all rows"
+    expect_importance_has_no_effect(mxfp4, ROWS)
 
 
 def test_the_logarithm_rounds_up_where_fifty_digits_say_so() -> None:
@@ -109,9 +106,7 @@ def test_elements_are_e2m1_and_every_byte_decodes() -> None:
     codes = np.concatenate([data[:, 1:] % 16, data[:, 1:] // 16], axis=1)
     exact = np.array(NUMBERS, np.float64)[codes] * np.ldexp(1.0, np.arange(256) - 128)[:, None]
     assert same_values(ours, exact), "a power of two times a small integer"
-    assert same_values(ours, libgguf.dequantize_rows(data, OURS, n_per_row=32)), "libgguf"
-    with np.errstate(over="ignore"):
-        assert same_values(ours, gguf.dequantize(data, THEIRS)), "gguf"
+    expect_decoded_as_outside(mxfp4, "MXFP4", data)
 
 
 def test_ties_go_to_the_smaller_magnitude_and_minus_zero_is_never_written() -> None:

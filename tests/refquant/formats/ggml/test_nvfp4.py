@@ -6,7 +6,6 @@ from fractions import Fraction
 from itertools import pairwise
 
 import gguf
-import libgguf
 import numpy as np
 import pytest
 
@@ -16,7 +15,6 @@ from refquant.numerics.minifloat_formats import FLOAT_FORMATS
 from tests.refquant.formats.ggml.simple import (
     LARGEST,
     corpus,
-    differing,
     expect_card,
     expect_oracle,
     expect_refusals,
@@ -24,12 +22,15 @@ from tests.refquant.formats.ggml.simple import (
     f32,
     largest,
     nibbles,
-    same_values,
     stacked,
+)
+from tests.refquant.formats.ggml.simple_laws import (
+    expect_decoded_as_outside,
+    expect_importance_has_no_effect,
+    expect_libgguf,
 )
 from tests.refquant.formats.ggml.test_mxfp4 import closest
 
-OURS, THEIRS = libgguf.GGMLQuantizationType.NVFP4, gguf.GGMLQuantizationType.NVFP4
 ROWS = corpus(64)
 
 
@@ -79,13 +80,10 @@ def test_bytes_are_those_of_the_scalar_program(flavour: str) -> None:
 
 
 def test_bytes_are_those_of_libgguf() -> None:
-    x = stacked(ROWS)
-    ours = nvfp4.encode(x)
-    assert differing(ROWS, ours, libgguf.quantize_rows(x, OURS)) == set(), "libgguf, all rows"
-    ones = np.ones(64, np.float32)
-    assert np.array_equal(nvfp4.encode(x, importance=ones), ours), "an importance has no effect"
+    expect_libgguf(nvfp4, "NVFP4", ROWS)
+    expect_importance_has_no_effect(nvfp4, ROWS)
     with pytest.raises(NotImplementedError):
-        gguf.quantize(x, THEIRS)
+        gguf.quantize(stacked(ROWS), gguf.GGMLQuantizationType.NVFP4)
 
 
 @pytest.mark.parametrize("flavour", nvfp4.FLAVOURS)
@@ -118,8 +116,7 @@ def test_every_scale_byte_and_code_decodes_as_outside() -> None:
     data[:, :4] = np.arange(4096).reshape(1024, 4) % 256
     data[:256, 4:] = np.arange(256, dtype=np.uint8)[:, None]
     ours = nvfp4.decode(data)
-    assert same_values(ours, libgguf.dequantize_rows(data, OURS, n_per_row=64)), "libgguf"
-    assert same_values(ours, gguf.dequantize(data, THEIRS)), "gguf"
+    expect_decoded_as_outside(nvfp4, "NVFP4", data)
     scales = nvfp4.decode_scale(np.arange(0x7F, dtype=np.uint8))
     assert scales.tolist() == VALUES, "the definition"
     assert np.array_equal(scales, decode_minifloat(np.arange(0x7F), FLOAT_FORMATS["ue4m3"])), "ours"

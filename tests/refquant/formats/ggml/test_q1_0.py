@@ -11,7 +11,6 @@ from refquant.formats.ggml import q1_0
 from tests.refquant.formats.ggml.simple import (
     all_halves,
     corpus,
-    differing,
     expect_card,
     expect_oracle,
     expect_refusals,
@@ -21,6 +20,7 @@ from tests.refquant.formats.ggml.simple import (
     same_values,
     stacked,
 )
+from tests.refquant.formats.ggml.simple_laws import expect_importance_has_no_effect, expect_libgguf
 
 OURS = libgguf.GGMLQuantizationType.Q1_0
 ROWS = corpus(128)
@@ -35,12 +35,9 @@ def program(x: Sequence[float]) -> bytes:
 
 
 def test_bytes_are_those_of_the_scalar_program_and_libgguf() -> None:
-    x = stacked(ROWS)
-    ours = q1_0.encode(x)
-    expect_oracle(ours, program, ROWS)
-    assert differing(ROWS, ours, libgguf.quantize_rows(x, OURS)) == set(), "libgguf, all rows"
-    ones = np.ones(128, np.float32)
-    assert np.array_equal(q1_0.encode(x, importance=ones), ours), "an importance has no effect"
+    expect_oracle(q1_0.encode(stacked(ROWS)), program, ROWS)
+    expect_libgguf(q1_0, "Q1_0", ROWS)
+    expect_importance_has_no_effect(q1_0, ROWS)
 
 
 def test_gguf_does_not_know_it_yet() -> None:

@@ -3,8 +3,6 @@
 import math
 from collections.abc import Sequence
 
-import gguf
-import libgguf
 import numpy as np
 import pytest
 
@@ -13,13 +11,13 @@ from tests.refquant.formats.ggml.simple import (
     all_halves,
     away,
     corpus,
-    differing,
     expect_card,
     expect_oracle,
     expect_refusals,
     expect_shapes,
     f16,
     f32,
+    halves_at,
     int32,
     largest,
     reciprocal,
@@ -27,8 +25,13 @@ from tests.refquant.formats.ggml.simple import (
     stacked,
     times,
 )
+from tests.refquant.formats.ggml.simple_laws import (
+    expect_decoded_as_outside,
+    expect_importance_has_no_effect,
+    expect_libgguf,
+    unlike_gguf,
+)
 
-OURS, THEIRS = libgguf.GGMLQuantizationType.Q8_0, gguf.GGMLQuantizationType.Q8_0
 ROWS = corpus(32)
 
 
@@ -64,14 +67,9 @@ def test_bytes_are_those_of_the_scalar_program(flavour: str) -> None:
 
 
 def test_bytes_are_those_of_libgguf_and_gguf() -> None:
-    x = stacked(ROWS)
-    ours = q8_0.encode(x)
-    assert differing(ROWS, ours, libgguf.quantize_rows(x, OURS)) == set(), "libgguf, all rows"
-    with np.errstate(all="ignore"):
-        theirs = gguf.quantize(x, THEIRS)
-    assert differing(ROWS, ours, theirs) == set(), "gguf, all rows"
-    ones = np.ones(32, np.float32)
-    assert np.array_equal(q8_0.encode(x, importance=ones), ours), "an importance has no effect"
+    expect_libgguf(q8_0, "Q8_0", ROWS)
+    assert unlike_gguf(q8_0, "Q8_0", ROWS) == set(), "gguf, all rows"
+    expect_importance_has_no_effect(q8_0, ROWS)
 
 
 def test_every_pair_of_flavours_differs_and_this_is_a_witness() -> None:
@@ -90,14 +88,10 @@ def test_every_half_and_code_decodes_exactly_and_as_outside() -> None:
     # 8 rows of 32 codes hold every code: each half meets one of these rows.
     codes = np.tile(np.arange(256, dtype=np.uint8).reshape(8, 32), (8192, 1))
     data = all_halves("Q8_0", lambda rng: np.concatenate([codes[:, :2], codes], axis=1))
-    ours = q8_0.decode(data)
-    d = data[:, :2].copy().view("<f2").astype(np.float64)
     with np.errstate(invalid="ignore"):
-        exact = d * codes.view(np.int8)
-    assert same_values(ours, exact), "a product of 11 and 8 bits is exact"
-    assert same_values(ours, libgguf.dequantize_rows(data, OURS, n_per_row=32)), "libgguf"
-    with np.errstate(invalid="ignore"):
-        assert same_values(ours, gguf.dequantize(data, THEIRS)), "gguf"
+        exact = halves_at(data, 0) * codes.view(np.int8)
+    assert same_values(q8_0.decode(data), exact), "a product of 11 and 8 bits is exact"
+    expect_decoded_as_outside(q8_0, "Q8_0", data)
 
 
 def test_a_scale_beyond_halves_is_infinite_and_a_tiny_one_zero() -> None:

@@ -2,15 +2,12 @@
 
 from collections.abc import Sequence
 
-import gguf
-import libgguf
 import numpy as np
 
 from refquant.formats.ggml import tq1_0
 from tests.refquant.formats.ggml.simple import (
     away,
     corpus,
-    differing,
     expect_card,
     expect_oracle,
     expect_refusals,
@@ -19,12 +16,17 @@ from tests.refquant.formats.ggml.simple import (
     int32,
     largest,
     reciprocal,
-    same_values,
     stacked,
     times,
 )
+from tests.refquant.formats.ggml.simple_laws import (
+    expect_decoded_as_outside,
+    expect_importance_has_no_effect,
+    expect_libgguf,
+    expect_ternary_weights,
+    unlike_gguf,
+)
 
-OURS, THEIRS = libgguf.GGMLQuantizationType.TQ1_0, gguf.GGMLQuantizationType.TQ1_0
 ROWS = corpus(256)
 
 
@@ -47,20 +49,13 @@ def test_bytes_are_those_of_the_scalar_program() -> None:
 
 
 def test_bytes_are_those_of_libgguf_and_gguf() -> None:
-    x = stacked(ROWS)
-    ours = tq1_0.encode(x)
-    assert differing(ROWS, ours, libgguf.quantize_rows(x, OURS)) == set(), "libgguf, all rows"
-    with np.errstate(all="ignore"):
-        theirs = gguf.quantize(x, THEIRS)
-    assert differing(ROWS, ours, theirs) == set(), "gguf, all rows"
-    ones = np.ones(256, np.float32)
-    assert np.array_equal(tq1_0.encode(x, importance=ones), ours), "an importance has no effect"
+    expect_libgguf(tq1_0, "TQ1_0", ROWS)
+    assert unlike_gguf(tq1_0, "TQ1_0", ROWS) == set(), "gguf, all rows"
+    expect_importance_has_no_effect(tq1_0, ROWS)
 
 
 def test_ternary_weights_come_back() -> None:
-    rng = np.random.default_rng(7)
-    x = (rng.integers(-1, 2, (20, 512)) * 0.375).astype(np.float32)
-    assert np.array_equal(tq1_0.decode(tq1_0.encode(x)), x), "the scale is the maximum"
+    expect_ternary_weights(tq1_0)
 
 
 def test_every_byte_decodes_to_the_digits_of_its_fraction() -> None:
@@ -69,7 +64,7 @@ def test_every_byte_decodes_to_the_digits_of_its_fraction() -> None:
     data = rng.integers(0, 256, (4096, 54)).astype(np.uint8)
     data[:256, :52] = np.arange(256, dtype=np.uint8)[:, None]
     data[:, 52:] = np.arange(0, 65536, 16, dtype="<u2")[:, None].view(np.uint8)
-    ours = tq1_0.decode(data)
+    expect_decoded_as_outside(tq1_0, "TQ1_0", data)
     data[:256, 52:] = 0, 60  # d = 1
     digits = tq1_0.decode(data[:256]) + 1
     for byte in range(256):
@@ -82,10 +77,6 @@ def test_every_byte_decodes_to_the_digits_of_its_fraction() -> None:
             found = digits[byte, first : first + apart * count].reshape(count, apart)
             for n in range(count):
                 assert (found[n] == expected[n]).all(), f"digit {n} of byte {byte}"
-    data[:, 52:] = np.arange(0, 65536, 16, dtype="<u2")[:, None].view(np.uint8)
-    with np.errstate(invalid="ignore"):
-        assert same_values(ours, gguf.dequantize(data, THEIRS)), "gguf"
-    assert same_values(ours, libgguf.dequantize_rows(data, OURS, n_per_row=256)), "libgguf"
 
 
 def test_every_number_of_five_digits_comes_back() -> None:

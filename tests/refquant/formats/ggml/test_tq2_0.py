@@ -2,20 +2,18 @@
 
 from collections.abc import Sequence
 
-import gguf
-import libgguf
 import numpy as np
 
 from refquant.formats.ggml import tq2_0
 from tests.refquant.formats.ggml.simple import (
     away,
     corpus,
-    differing,
     expect_card,
     expect_oracle,
     expect_refusals,
     expect_shapes,
     f16,
+    halves_at,
     int32,
     largest,
     reciprocal,
@@ -23,8 +21,14 @@ from tests.refquant.formats.ggml.simple import (
     stacked,
     times,
 )
+from tests.refquant.formats.ggml.simple_laws import (
+    expect_decoded_as_outside,
+    expect_importance_has_no_effect,
+    expect_libgguf,
+    expect_ternary_weights,
+    unlike_gguf,
+)
 
-OURS, THEIRS = libgguf.GGMLQuantizationType.TQ2_0, gguf.GGMLQuantizationType.TQ2_0
 ROWS = corpus(256)
 
 
@@ -47,20 +51,13 @@ def test_bytes_are_those_of_the_scalar_program() -> None:
 
 
 def test_bytes_are_those_of_libgguf_and_gguf() -> None:
-    x = stacked(ROWS)
-    ours = tq2_0.encode(x)
-    assert differing(ROWS, ours, libgguf.quantize_rows(x, OURS)) == set(), "libgguf, all rows"
-    with np.errstate(all="ignore"):
-        theirs = gguf.quantize(x, THEIRS)
-    assert differing(ROWS, ours, theirs) == set(), "gguf, all rows"
-    ones = np.ones(256, np.float32)
-    assert np.array_equal(tq2_0.encode(x, importance=ones), ours), "an importance has no effect"
+    expect_libgguf(tq2_0, "TQ2_0", ROWS)
+    assert unlike_gguf(tq2_0, "TQ2_0", ROWS) == set(), "gguf, all rows"
+    expect_importance_has_no_effect(tq2_0, ROWS)
 
 
 def test_ternary_weights_come_back() -> None:
-    rng = np.random.default_rng(7)
-    x = (rng.integers(-1, 2, (20, 512)) * 0.375).astype(np.float32)
-    assert np.array_equal(tq2_0.decode(tq2_0.encode(x)), x), "the scale is the maximum"
+    expect_ternary_weights(tq2_0)
 
 
 def test_halves_and_all_bytes_decode_exactly_and_as_outside() -> None:
@@ -68,17 +65,15 @@ def test_halves_and_all_bytes_decode_exactly_and_as_outside() -> None:
     data = np.empty((4096, 66), np.uint8)
     data[:, :64] = np.tile(np.arange(256, dtype=np.uint8).reshape(4, 64), (1024, 1))
     data[:, 64:] = np.arange(0, 65536, 16, dtype="<u2")[:, None].view(np.uint8)
-    ours = tq2_0.decode(data)
-    d = data[:, 64:].copy().view("<f2").astype(np.float64)
     expected = np.empty((4096, 256))
     for m in range(64):
         for n in range(4):
             place = 128 * (m // 32) + 32 * n + m % 32
             expected[:, place] = (data[:, m] >> 2 * n & 3).astype(np.float64) - 1
     with np.errstate(invalid="ignore"):
-        assert same_values(ours, d * expected), "a half times -1, 0, 1 or 2"
-        assert same_values(ours, gguf.dequantize(data, THEIRS)), "gguf"
-    assert same_values(ours, libgguf.dequantize_rows(data, OURS, n_per_row=256)), "libgguf"
+        exact = halves_at(data, 64) * expected
+    assert same_values(tq2_0.decode(data), exact), "a half times -1, 0, 1 or 2"
+    expect_decoded_as_outside(tq2_0, "TQ2_0", data)
 
 
 def test_shapes_refusals_and_the_card() -> None:
