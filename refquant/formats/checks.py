@@ -21,7 +21,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["as_array", "code_array", "count_of", "parameter_array", "scale_bytes", "tensor_number"]
+__all__ = [
+    "as_array",
+    "code_array",
+    "count_of",
+    "parameter_array",
+    "row_length",
+    "scale_bytes",
+    "tensor_number",
+]
 
 F32 = NDArray[np.float32]
 
@@ -121,3 +129,13 @@ def as_array(values: ArrayLike, name: str, what: str) -> NDArray[Any]:
         raise ValueError(
             f"{name} must be an array of {what}; its rows have different lengths"
         ) from None
+
+
+def row_length(x: ArrayLike) -> int:
+    """Return n of ``x`` of shape (..., n), 0 for a number.
+
+    >>> row_length(np.zeros((2, 32), np.float32))
+    32
+    """
+    shape = as_array(x, "x", "float32").shape
+    return shape[-1] if shape else 0

@@ -13,8 +13,7 @@ A row of a tensor is cut into blocks of ``block_size`` elements, and each block 
       low     | q[0]   | q[1]      ...  | q[B/2 - 1] |   bits 0..3
               +--------+--------+-     -+------------+
 
-* an integer that C made of a float, in one of two ways: with the constant of eq. (1), or by a cast,
-  which drops the fraction:
+* an integer that C made of a float: with the constant of eq. (1), or by a cast, which truncates:
 
 .. math::
 
@@ -50,7 +49,6 @@ __all__ = [
     "join_halves",
     "nearest_int",
     "reciprocal",
-    "row_length",
     "split_halves",
     "to_half",
     "value_blocks",
@@ -101,16 +99,6 @@ def byte_blocks(data: U8, *, type: str) -> U8:
         rule = f"a multiple of {kind.block_bytes} bytes, the block of {kind.name}"
         raise ValueError(f"data: the last axis must be {rule}; got shape {data.shape}")
     return data.reshape(-1, kind.block_bytes)
-
-
-def row_length(x: F32) -> int:
-    """Return n of ``x`` of shape (..., n), 0 for a number, which `value_blocks` refuses.
-
-    >>> row_length(np.zeros((2, 32), np.float32))
-    32
-    """
-    shape = as_array(x, "x", "float32").shape
-    return shape[-1] if shape else 0
 
 
 def checked_importance(importance: F32 | None, *, n: int) -> F32 | None:

@@ -48,13 +48,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from refquant.formats.card import Card, Step, number, padded_block, value_steps
+from refquant.formats.checks import row_length
 from refquant.formats.ggml.blocks import (
     checked_flavour,
     checked_importance,
     decode_rows,
     encode_rows,
     join_halves,
-    row_length,
     split_halves,
 )
 from refquant.formats.ggml.mxfp4 import DOUBLED, nearest_codes

@@ -29,12 +29,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from refquant.formats.card import Card, Step, number, padded_block, value_steps
+from refquant.formats.checks import row_length
 from refquant.formats.ggml.blocks import (
     checked_importance,
     decode_rows,
     encode_rows,
     from_half,
-    row_length,
     to_half,
 )
 

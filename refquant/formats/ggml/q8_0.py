@@ -44,6 +44,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from refquant.formats.card import Card, Step, number, padded_block, value_steps
+from refquant.formats.checks import row_length
 from refquant.formats.ggml.blocks import (
     checked_flavour,
     checked_importance,
@@ -51,7 +52,6 @@ from refquant.formats.ggml.blocks import (
     encode_rows,
     from_half,
     reciprocal,
-    row_length,
     to_half,
 )
 from refquant.numerics.casts import int32_cast

@@ -48,13 +48,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from refquant.formats.card import Card, Step, number, padded_block, value_steps
+from refquant.formats.checks import row_length
 from refquant.formats.ggml.blocks import (
     checked_flavour,
     checked_importance,
     decode_rows,
     encode_rows,
     nearest_int,
-    row_length,
 )
 from refquant.formats.ggml.k_search import signed_max
 

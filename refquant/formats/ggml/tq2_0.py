@@ -32,6 +32,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from refquant.formats.card import Card, Step, number, padded_block, value_steps
+from refquant.formats.checks import row_length
 from refquant.formats.ggml.blocks import (
     cast_to_byte,
     checked_importance,
@@ -39,7 +40,6 @@ from refquant.formats.ggml.blocks import (
     encode_rows,
     from_half,
     reciprocal,
-    row_length,
     to_half,
 )
 from refquant.numerics.rounding import round_half_away
