@@ -143,3 +143,11 @@ def test_every_key_of_the_metadata_counts(tmp_path: Path) -> None:
     more = header["__metadata__"] | {"author": "me"}
     with pytest.raises(FormatError, match="author"):
         read(tmp_path, whole(header | {"__metadata__": more}, body))
+
+
+def test_a_file_of_version_1_has_no_words_for_version_2(tmp_path: Path) -> None:
+    header, body = parts(file_of("tables"))
+    header["__metadata__"]["format"] = "refquant/1"
+    (tmp_path / "m.rq").write_bytes(whole(header, body))
+    with pytest.raises(FormatError, match="has what refquant/1 has no words for"):
+        read_graph(tmp_path / "m.rq")

@@ -183,3 +183,9 @@ def test_a_directory_that_is_not_there_is_the_callers_fault(
 ) -> None:
     with pytest.raises(FileNotFoundError):
         write_rq(tmp_path / "none" / "m.rq", zoo["dynamic"])
+
+
+def test_a_file_of_version_1_has_no_words_for_version_2(zoo: Mapping[str, Graph]) -> None:
+    data = rebuilt(rq_bytes(zoo["tables"]), format="refquant/1")
+    with pytest.raises(RqFormatError, match="format is 'refquant/1', the graph needs 'refquant/2'"):
+        parse_rq(data, name="f.rq")
