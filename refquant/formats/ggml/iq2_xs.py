@@ -32,9 +32,8 @@ from numpy.typing import NDArray
 from refquant.formats.card import Card, Step
 from refquant.formats.ggml.blocks import decode_rows, from_half, to_half
 from refquant.formats.ggml.iq_card import grid_steps
-from refquant.formats.ggml.iq_fields import GridFields, find_fields
-from refquant.formats.ggml.iq_grids import grid_levels
-from refquant.formats.ggml.iq_rows import encode_weighted, grid_values, search_weights
+from refquant.formats.ggml.iq_fields import GridFields, GridReading, find_fields
+from refquant.formats.ggml.iq_rows import encode_weighted, search_weights
 from refquant.formats.ggml.iq_scales import GridSearch
 from refquant.formats.ggml.iq_signs import parity_completed
 
@@ -42,9 +41,7 @@ __all__ = ["CARD", "decode", "encode"]
 
 F32 = NDArray[np.float32]
 U8 = NDArray[np.uint8]
-I32 = NDArray[np.int32]
 
-_VALUES = np.array([8, 25, 43], np.float32)
 _SEARCH = GridSearch(
     grid="iq2_xs", distances=2, trials=9, step=0.1, refine="off_grid", smallest=1e-15
 )
@@ -74,7 +71,7 @@ def decode(data: U8) -> F32:
     >>> decode(data)[:3].tolist()
     [-5.375, 1.0, 1.0]
     """
-    return decode_rows(data, type="IQ2_XS", function=_decode)
+    return decode_rows(data, type="IQ2_XS", function=_READING.decode)
 
 
 def _encode(x: F32, importance: F32 | None) -> U8:
@@ -94,29 +91,18 @@ def _unpack(blocks: U8) -> GridFields:
     return GridFields(from_half(blocks[:, :2]), codes.reshape(-1, 16), words & 511, signs)
 
 
-def _sub_scales(d: F32, codes: I32) -> F32:
-    return d * (np.float32(0.5) + codes.astype(np.float32)) * np.float32(0.25)
-
-
-def _table() -> F32:
-    return np.asarray(_VALUES[grid_levels("iq2_xs")])
-
-
-def _decode(blocks: U8) -> F32:
-    fields = _unpack(blocks)
-    scales = _sub_scales(fields.scale[:, None], fields.codes)
-    return grid_values(scales, _table(), fields.points, fields.signs)
+_READING = GridReading(
+    unpack=_unpack,
+    grid="iq2_xs",
+    levels=np.array([8, 25, 43], np.float32),
+    unit=1 / 8,
+    formula="d * (0.5 + c) * 0.25, importance 1",
+)
 
 
 def _explain(x: F32) -> Sequence[Step]:
-    return grid_steps(
-        x,
-        encode=lambda block: encode(block, importance=np.ones(256, np.float32)),
-        unpack=_unpack,
-        table=_table(),
-        formula="d * (0.5 + c) * 0.25, importance 1",
-        multiplier=_sub_scales,
-    )
+    ones = np.ones(256, np.float32)
+    return grid_steps(x, encode=lambda block: encode(block, importance=ones), reading=_READING)
 
 
 CARD = Card(

@@ -43,16 +43,14 @@ from numpy.typing import NDArray
 from refquant.formats.card import Card, Step
 from refquant.formats.ggml.blocks import checked_flavour, decode_rows, from_half, to_half
 from refquant.formats.ggml.iq_card import grid_steps
-from refquant.formats.ggml.iq_fields import GridFields, find_fields
-from refquant.formats.ggml.iq_grids import grid_levels
-from refquant.formats.ggml.iq_rows import encode_weighted, grid_values, search_weights
+from refquant.formats.ggml.iq_fields import GridFields, GridReading, find_fields
+from refquant.formats.ggml.iq_rows import encode_weighted, search_weights
 from refquant.formats.ggml.iq_scales import GridSearch
 
 __all__ = ["CARD", "FLAVOURS", "decode", "encode"]
 
 F32 = NDArray[np.float32]
 U8 = NDArray[np.uint8]
-I32 = NDArray[np.int32]
 
 FLAVOURS = ("reference", "in_place")
 _SEARCH = GridSearch(grid="iq3_s", distances=3, trials=9, step=0.2, refine="whole", smallest=0)
@@ -92,7 +90,7 @@ def decode(data: U8) -> F32:
     >>> decode(data)[:3].tolist()
     [-3.0, 1.0, 1.0]
     """
-    return decode_rows(data, type="IQ3_S", function=_decode)
+    return decode_rows(data, type="IQ3_S", function=_READING.decode)
 
 
 def _encode(x: F32, importance: F32 | None, *, in_place: bool) -> U8:
@@ -118,29 +116,17 @@ def _unpack(blocks: U8) -> GridFields:
     return GridFields(from_half(blocks[:, :2]), codes.reshape(-1, 8), points, blocks[:, 74:106])
 
 
-def _sub_scales(d: F32, codes: I32) -> F32:
-    return d * (1 + 2 * codes).astype(np.float32)
-
-
-def _table() -> F32:
-    return 2 * grid_levels("iq3_s").astype(np.float32) + np.float32(1)
-
-
-def _decode(blocks: U8) -> F32:
-    fields = _unpack(blocks)
-    scales = _sub_scales(fields.scale[:, None], fields.codes)
-    return grid_values(scales, _table(), fields.points, fields.signs)
+_READING = GridReading(
+    unpack=_unpack,
+    grid="iq3_s",
+    levels=np.arange(1, 16, 2, dtype=np.float32),
+    unit=1,
+    formula="d * (1 + 2 c)",
+)
 
 
 def _explain(x: F32) -> Sequence[Step]:
-    return grid_steps(
-        x,
-        encode=encode,
-        unpack=_unpack,
-        table=_table(),
-        formula="d * (1 + 2 c)",
-        multiplier=_sub_scales,
-    )
+    return grid_steps(x, encode=encode, reading=_READING)
 
 
 CARD = Card(

@@ -34,9 +34,8 @@ from numpy.typing import NDArray
 from refquant.formats.card import Card, Step
 from refquant.formats.ggml.blocks import decode_rows, from_half, to_half
 from refquant.formats.ggml.iq_card import grid_steps
-from refquant.formats.ggml.iq_fields import GridFields, find_fields
-from refquant.formats.ggml.iq_grids import grid_levels
-from refquant.formats.ggml.iq_rows import encode_weighted, grid_values, search_weights
+from refquant.formats.ggml.iq_fields import GridFields, GridReading, find_fields
+from refquant.formats.ggml.iq_rows import encode_weighted, search_weights
 from refquant.formats.ggml.iq_scales import GridSearch
 from refquant.formats.ggml.iq_signs import parity_completed
 
@@ -44,9 +43,7 @@ __all__ = ["CARD", "decode", "encode"]
 
 F32 = NDArray[np.float32]
 U8 = NDArray[np.uint8]
-I32 = NDArray[np.int32]
 
-_VALUES = np.array([4, 12, 20, 28, 36, 44, 52, 62], np.float32)
 _SIGN_SHIFTS = np.array([0, 7, 14, 21], np.uint32)
 _SEARCH = GridSearch(
     grid="iq3_xxs", distances=2, trials=15, step=0.2, refine="off_grid", smallest=1e-8
@@ -77,7 +74,7 @@ def decode(data: U8) -> F32:
     >>> decode(data)[:3].tolist()
     [-5.0, 1.0, 1.0]
     """
-    return decode_rows(data, type="IQ3_XXS", function=_decode)
+    return decode_rows(data, type="IQ3_XXS", function=_READING.decode)
 
 
 def _encode(x: F32, importance: F32 | None) -> U8:
@@ -99,29 +96,17 @@ def _unpack(blocks: U8) -> GridFields:
     return GridFields(from_half(blocks[:, :2]), codes, points, signs.reshape(-1, 32))
 
 
-def _sub_scales(d: F32, codes: I32) -> F32:
-    return d * (np.float32(0.5) + codes.astype(np.float32)) * np.float32(0.5)
-
-
-def _table() -> F32:
-    return np.asarray(_VALUES[grid_levels("iq3_xxs")])
-
-
-def _decode(blocks: U8) -> F32:
-    fields = _unpack(blocks)
-    scales = _sub_scales(fields.scale[:, None], fields.codes)
-    return grid_values(scales, _table(), fields.points, fields.signs)
+_READING = GridReading(
+    unpack=_unpack,
+    grid="iq3_xxs",
+    levels=np.array([4, 12, 20, 28, 36, 44, 52, 62], np.float32),
+    unit=1 / 4,
+    formula="d * (0.5 + c) * 0.5",
+)
 
 
 def _explain(x: F32) -> Sequence[Step]:
-    return grid_steps(
-        x,
-        encode=encode,
-        unpack=_unpack,
-        table=_table(),
-        formula="d * (0.5 + c) * 0.5",
-        multiplier=_sub_scales,
-    )
+    return grid_steps(x, encode=encode, reading=_READING)
 
 
 CARD = Card(

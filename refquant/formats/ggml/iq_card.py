@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from refquant.formats.card import Step, number, padded_block, value_steps
-from refquant.formats.ggml.iq_fields import GridFields
+from refquant.formats.ggml.iq_fields import GridReading
 from refquant.formats.ggml.iq_grids import grid_levels
 from refquant.formats.ggml.iq_signs import sign_factors
 from refquant.formats.ggml.iq_ternary import TernaryFields, ternary_values
@@ -36,30 +36,22 @@ def padding_step(x: F32, *, block_size: int) -> Iterator[Step]:
 
 
 def grid_steps(
-    x: F32,
-    *,
-    encode: Callable[[F32], NDArray[np.uint8]],
-    unpack: Callable[[NDArray[np.uint8]], GridFields],
-    table: F32,
-    formula: str,
-    multiplier: Callable[[F32, NDArray[np.int32]], F32],
+    x: F32, *, encode: Callable[[F32], NDArray[np.uint8]], reading: GridReading
 ) -> list[Step]:
-    """Return the steps of a block of IQ2 or IQ3: eq. (1).
+    """Return the steps of a block of IQ2 or IQ3 that ``encode`` writes, ``reading`` reads: eq. (1).
 
-    ``unpack`` returns the fields of blocks of bytes, ``table`` (points, d) is the grid in values,
-    ``formula`` says in text what ``multiplier`` computes of d and the codes.
-
+    >>> from refquant.formats.ggml.iq_fields import GridFields
     >>> one = np.ones((1, 64), np.int32)
     >>> fields = GridFields(np.ones(1, np.float32), one[:, :8], one, one[:, :32].astype(np.uint8))
-    >>> steps = grid_steps(
-    ...     np.array([2.5], np.float32), encode=lambda x: x, unpack=lambda data: fields,
-    ...     table=np.full((2, 4), 3, np.float32), formula="d * c", multiplier=lambda d, c: d * c)
+    >>> odd = np.arange(1, 16, 2, dtype=np.float32)
+    >>> reading = GridReading(lambda data: fields, "iq3_s", odd, 0.5, "d * (1 + 2 c) / 2")
+    >>> steps = grid_steps(np.array([2.5], np.float32), encode=lambda x: x, reading=reading)
     >>> steps[-1].how, steps[-1].result
-    ('2.5 -> group 0, point 1, sign 1', '-3 (error -5.5)')
+    ('2.5 -> group 0, point 1, sign 1', '-4.5 (error -7)')
     """
     block = padded_block(x, block_size=256)
-    fields = unpack(encode(block).reshape(1, -1))
-    scales = multiplier(fields.scale[:, None], fields.codes)[0]
+    fields = reading.unpack(encode(block).reshape(1, -1))
+    scales, table = reading.sub_scales(fields)[0], reading.table()
     values, bits = table[fields.points[0]], sign_factors(fields.signs[0])
     dimensions, sub_block = table.shape[1], 256 // fields.codes.shape[1]
     steps = [*padding_step(x, block_size=256)]
@@ -67,7 +59,7 @@ def grid_steps(
         Step("d", "the largest sub-block's scale / 31, as a half", number(fields.scale[0]))
     )
     for k in range(-(-len(x) // sub_block)):
-        how = f"{formula}, c = {fields.codes[0, k]}"
+        how = f"{reading.formula}, c = {fields.codes[0, k]}"
         steps.append(Step(f"sub-scale[{k}]", how, number(scales[k])))
     for group in range(-(-len(x) // dimensions)):
         shown = " ".join(number(value) for value in values[group])

@@ -16,16 +16,18 @@ References
 ggml ``src/ggml-quants.c``: ``quantize_row_iq2_xs_impl`` and its kin.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from refquant.formats.ggml.iq_rows import sub_scale_codes
+from refquant.formats.ggml.iq_grids import grid_levels
+from refquant.formats.ggml.iq_rows import grid_values, sub_scale_codes
 from refquant.formats.ggml.iq_scales import GridSearch, fit_sub_blocks, largest_value
 from refquant.formats.ggml.iq_signs import even_signs, split_signs
 
-__all__ = ["GridFields", "find_fields"]
+__all__ = ["GridFields", "GridReading", "find_fields"]
 
 F32 = NDArray[np.float32]
 U8 = NDArray[np.uint8]
@@ -40,6 +42,42 @@ class GridFields:
     codes: I32
     points: I32
     signs: U8
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GridReading:
+    """How a type reads its blocks: ``unpack`` returns the fields of bytes (m, block_bytes).
+
+    ``grid`` is a key of ``iq_grids.GRIDS``, ``levels`` the value of each of its levels, ``unit`` u
+    of eq. (1), and ``formula`` the sub-scale in words, for ``iq_card.grid_steps``.
+
+    >>> one = np.ones((1, 64), np.int32)
+    >>> fields = GridFields(np.ones(1, np.float32), one[:, :8], one, one[:, :32].astype(np.uint8))
+    >>> odd = np.arange(1, 16, 2, dtype=np.float32)
+    >>> reading = GridReading(lambda data: fields, "iq3_s", odd, 0.5, "d * (1 + 2 c) / 2")
+    >>> reading.table()[1].tolist(), reading.decode(np.zeros((1, 110), np.uint8))[0, :5].tolist()
+    ([3.0, 1.0, 1.0, 1.0], [-4.5, 1.5, 1.5, 1.5, 4.5])
+    """
+
+    unpack: Callable[[U8], GridFields]
+    grid: str
+    levels: F32
+    unit: float
+    formula: str
+
+    def table(self) -> F32:
+        """Return the points of the grid as values, (points, dimensions)."""
+        return np.asarray(self.levels[grid_levels(self.grid)])
+
+    def sub_scales(self, fields: GridFields) -> F32:
+        """Return d (2 c + 1) u of each sub-block, (m, sub-blocks): exact, 11 + 5 bits."""
+        steps = (1 + 2 * fields.codes).astype(np.float32)
+        return fields.scale[:, None] * steps * np.float32(self.unit)
+
+    def decode(self, blocks: U8) -> F32:
+        """Return the values (m, 256) of bytes (m, block_bytes): eq. (1)."""
+        fields = self.unpack(blocks)
+        return grid_values(self.sub_scales(fields), self.table(), fields.points, fields.signs)
 
 
 def find_fields(

@@ -1,8 +1,10 @@
 """The fields of IQ2 and IQ3 before packing."""
 
+from fractions import Fraction
+
 import numpy as np
 
-from refquant.formats.ggml.iq_fields import find_fields
+from refquant.formats.ggml.iq_fields import GridFields, GridReading, find_fields
 from refquant.formats.ggml.iq_scales import GridSearch
 from tests.refquant.formats.ggml.iq import bell
 
@@ -37,3 +39,19 @@ def test_parity_is_even_where_asked_for() -> None:
     )
     assert not any(int(sign).bit_count() % 2 for sign in even[0]), "all even"
     assert any(int(sign).bit_count() % 2 for sign in free[0]), "as they are"
+
+
+def test_a_reading_multiplies_exactly() -> None:
+    """Every code with the halves of most digits: d (2 c + 1) u has no rounding, nor the values."""
+    d = np.array([1.9990234375, 65504, 2.0**-24, -(2.0**-14)], np.float32)[:, None].repeat(2, 1)
+    codes = np.arange(16, dtype=np.int32).reshape(1, 2, 8).repeat(4, 0).reshape(8, 8)
+    points, signs = np.full((8, 64), 2, np.int32), np.full((8, 32), 2, np.uint8)
+    fields = GridFields(d.reshape(8), codes, points, signs)
+    odd = np.arange(1, 16, 2, dtype=np.float32)
+    reading = GridReading(lambda data: fields, "iq3_s", odd, 1 / 4, "d * (1 + 2 c) / 4")
+    table, decoded = reading.table(), reading.decode(np.zeros((8, 110), np.uint8))
+    for m in range(8):
+        for i in range(256):
+            scale = Fraction(float(fields.scale[m])) * int(2 * codes[m, i // 32] + 1) / 4
+            expected = scale * int(table[2, i % 4]) * (-1 if i % 8 == 1 else 1)
+            assert Fraction(float(decoded[m, i])) == expected, f"block {m}, element {i}"
