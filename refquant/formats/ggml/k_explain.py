@@ -15,11 +15,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from refquant.formats.card import Step, number, value_steps
+from refquant.formats.card import Step, number, padded_block, value_steps
 from refquant.formats.ggml.blocks import from_half
-from refquant.formats.ggml.k_affine import AffineKind
+from refquant.formats.ggml.k_affine import AffineKind, decode_affine
 from refquant.formats.ggml.k_blocks import columns
 from refquant.formats.ggml.k_grids import fit_scale_min
+from refquant.formats.ggml.k_symmetric import decode_symmetric
 
 __all__ = ["explain_affine", "explain_symmetric"]
 
@@ -29,25 +30,29 @@ U8 = NDArray[np.uint8]
 
 def explain_affine(
     values: F32,
-    block: F32,
     *,
+    encode: Callable[[F32], U8],
+    parts: Callable[[U8], tuple[U8, U8, U8]],
     kind: AffineKind,
-    d: U8,
-    dmin: U8,
-    parts: tuple[U8, U8, U8],
-    decoded: F32,
+    halves: tuple[int, int],
     num_bits: int,
 ) -> Sequence[Step]:
-    """Return the steps for one super-block (1, 256), of which ``values`` are the first.
+    """Return the steps for one super-block, of which ``values`` are the first, and zeros the rest.
+
+    ``parts`` returns scales, minimums and codes of the bytes that ``encode`` writes; d and dmin lie
+    at the bytes ``halves``.
 
     >>> from refquant.formats.ggml.q4_k import CARD
     >>> CARD.explain(np.array([15.0], np.float32))[1]
     Step(what='search 0', how='1 + 21 grids, least error', result='scale 1, minimum 0')
     """
-    x = columns(block, kind.size)
+    block = padded_block(values, block_size=256)[None]
+    data, x = encode(block), columns(block, kind.size)
     with np.errstate(all="ignore"):  # as in the encoder, which divides by a spread of 0
         scale, minimum, _ = fit_scale_min(x, kind.plain_weights(x), kind.plain)
-    scales, minimums, codes = (part[0] for part in parts)
+    d, dmin = (data[:, at : at + 2] for at in halves)
+    decoded = decode_affine(d, dmin, *parts(data))[0]
+    scales, minimums, codes = (part[0] for part in parts(data))
     unit, unit_min = float(from_half(d)[0]), float(from_half(dmin)[0])
     top, used = kind.scale_max, range(-(-len(values) // kind.size))
     steps = [_block_step(values)]
@@ -68,23 +73,27 @@ def explain_affine(
 
 def explain_symmetric(
     values: F32,
-    block: F32,
     *,
+    encode: Callable[[F32], U8],
+    parts: Callable[[U8], tuple[NDArray[np.int8], NDArray[np.int8]]],
     search: Callable[[F32], F32],
     scale_max: int,
-    d: U8,
-    scales: NDArray[np.int8],
-    codes: NDArray[np.int8],
-    decoded: F32,
+    half: int,
 ) -> Sequence[Step]:
-    """Return the steps for one super-block (1, 256); ``search`` finds the scales of columns.
+    """Return the steps for one super-block; ``search`` finds the scales of columns.
+
+    ``parts`` returns scales and codes of the bytes that ``encode`` writes; d lies at byte ``half``.
 
     >>> from refquant.formats.ggml.q3_k import CARD
     >>> CARD.explain(np.array([4.0], np.float32))[1]
     Step(what='search 0', how='least weighted error', result='scale -1')
     """
+    block = padded_block(values, block_size=256)[None]
     with np.errstate(all="ignore"):
         scale = search(columns(block, 16))
+    data = encode(block)
+    d, (scales, codes) = data[:, half : half + 2], parts(data)
+    decoded = decode_symmetric(d, scales, codes)[0]
     unit, used = float(from_half(d)[0]), range(-(-len(values) // 16))
     largest: Any = scale[np.argmax(np.abs(scale))]
     steps = [_block_step(values)]
@@ -93,9 +102,9 @@ def explain_symmetric(
     ]
     steps.append(Step("d", f"f16({number(largest)} / -{scale_max})", number(unit)))
     for j in used:
-        s = int(scales[j])
+        s = int(scales[0, j])
         steps.append(Step(f"s[{j}]", "scale in steps of d", f"{s}: one step is {number(unit * s)}"))
-    return [*steps, *value_steps(values, [str(int(code)) for code in codes], decoded)]
+    return [*steps, *value_steps(values, [str(int(code)) for code in codes[0]], decoded)]
 
 
 def _block_step(values: F32) -> Step:

@@ -31,7 +31,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from refquant.formats.card import Card, Step, padded_block
+from refquant.formats.card import Card, Step
 from refquant.formats.ggml.blocks import decode_rows
 from refquant.formats.ggml.k_affine import AffineKind, decode_affine, fit_affine, recode
 from refquant.formats.ggml.k_blocks import encode_super_blocks, pack_planes, unpack_planes
@@ -97,17 +97,8 @@ def _decode(data: U8) -> F32:
 
 
 def _explain(values: F32) -> Sequence[Step]:
-    block = padded_block(values, block_size=256)[None]
-    data = encode(block)
     return explain_affine(
-        values,
-        block,
-        kind=_KIND,
-        d=data[:, 80:82],
-        dmin=data[:, 82:84],
-        parts=_parts(data),
-        decoded=_decode(data)[0],
-        num_bits=2,
+        values, encode=encode, parts=_parts, kind=_KIND, halves=(80, 82), num_bits=2
     )
 
 

@@ -34,7 +34,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from refquant.formats.card import Card, Step, padded_block
+from refquant.formats.card import Card, Step
 from refquant.formats.ggml.blocks import decode_rows, to_half
 from refquant.formats.ggml.k_affine import importance_weights
 from refquant.formats.ggml.k_blocks import (
@@ -117,18 +117,11 @@ def _decode(data: U8) -> F32:
 
 
 def _explain(values: F32) -> Sequence[Step]:
-    block = padded_block(values, block_size=256)[None]
-    data = encode(block)
-    scales, codes = _parts(data)
+    def search(x: F32) -> F32:
+        return fit_signed(x, nmax=4)[0]
+
     return explain_symmetric(
-        values,
-        block,
-        search=lambda x: fit_signed(x, nmax=4)[0],
-        scale_max=32,
-        d=data[:, 108:110],
-        scales=scales[0],
-        codes=codes[0],
-        decoded=_decode(data)[0],
+        values, encode=encode, parts=_parts, search=search, scale_max=32, half=108
     )
 
 

@@ -31,7 +31,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from refquant.formats.card import Card, Step, padded_block
+from refquant.formats.card import Card, Step
 from refquant.formats.ggml.blocks import decode_rows, to_half
 from refquant.formats.ggml.k_blocks import (
     columns,
@@ -105,18 +105,11 @@ def _decode(data: U8) -> F32:
 
 
 def _explain(values: F32) -> Sequence[Step]:
-    block = padded_block(values, block_size=256)[None]
-    data = encode(block)
-    scales, codes = _parts(data)
+    def search(x: F32) -> F32:
+        return fit_scale(x, x * x, nmax=32)[0]
+
     return explain_symmetric(
-        values,
-        block,
-        search=lambda x: fit_scale(x, x * x, nmax=32)[0],
-        scale_max=128,
-        d=data[:, 208:210],
-        scales=scales[0],
-        codes=codes[0],
-        decoded=_decode(data)[0],
+        values, encode=encode, parts=_parts, search=search, scale_max=128, half=208
     )
 
 
