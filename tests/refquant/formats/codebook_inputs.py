@@ -1,5 +1,7 @@
 """Inputs that lean on what codebooks differ in: midpoints, their neighbours, special blocks."""
 
+import hashlib
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -70,3 +72,11 @@ def unusual_blocks(*, block_size: int) -> dict[str, F32]:
 def many(seed: int, *, count: int) -> Any:
     """Plain normal values: they find little, and what they find is a gross error."""
     return np.random.default_rng(seed).standard_normal(count).astype(np.float32)
+
+
+def digest_of_torch(module: ModuleType, bounds: F32) -> str:
+    """SHA-256, 16 digits, of packed codes and absmax of ``bnb_torch``, for a recorded one."""
+    x = blocks_around(bounds, block_size=32)
+    x = np.concatenate([x, *special_blocks(block_size=32).values(), x[:13]])
+    q = module.quantize(x, block_size=32, flavour="bnb_torch")
+    return hashlib.sha256(module.pack(q.codes).tobytes() + q.absmax.tobytes()).hexdigest()[:16]

@@ -1,11 +1,20 @@
 """ONNX Runtime's blockwise 4-bit quantizer and operator, as an outsider."""
 
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 import onnx
 import onnxruntime
 from onnxruntime.capi import _pybind_state
+
+from refquant.formats.absmax_blocks import Blockwise
+from tests.refquant.formats.codebook_inputs import (
+    blocks_around,
+    many,
+    special_blocks,
+    unusual_blocks,
+)
 
 KINDS = {"fp4": 0, "nf4": 1}
 
@@ -45,3 +54,26 @@ def matmul_weights(
     )
     (y,) = session.run(None, {"x": np.eye(k, dtype=np.float32)})
     return np.asarray(y).T
+
+
+def expect_bytes(module: ModuleType, *, bounds: Array, block_size: int, kind: str) -> None:
+    """Codes and absmax of the flavour ``ort`` are ONNX Runtime's: on bounds, special, ragged."""
+    cases = {"midpoints": blocks_around(bounds, block_size=block_size)}
+    cases |= special_blocks(block_size=block_size) | unusual_blocks(block_size=block_size)
+    cases["normal"] = many(0, count=8 * block_size)
+    for name, x in cases.items():
+        for tail in (0, 1, 2, 7):
+            values = np.concatenate([x, x[:tail]])
+            q = module.quantize(values, block_size=block_size, flavour="ort")
+            packed, absmax = ort_bytes(values, block_size=block_size, kind=kind)
+            assert np.array_equal(module.pack(q.codes), packed), f"{name}, tail {tail}: codes"
+            assert np.array_equal(q.absmax, absmax), f"{name}, tail {tail}: absmax"
+
+
+def expect_values(module: ModuleType, *, kind: str) -> None:
+    """MatMulBnb4 with the identity on the left has our values: every code, several absmax."""
+    codes = np.tile(np.arange(16, dtype=np.uint8), 16)
+    absmax = np.geomspace(1e-3, 1e3, 8).astype(np.float32)
+    ours = module.dequantize(Blockwise(codes, absmax, 32)).reshape(16, 16)
+    theirs = matmul_weights(module.pack(codes), absmax, shape=(16, 16), block_size=32, kind=kind)
+    assert np.array_equal(ours, theirs), "a product with one and sums of zeros are exact"

@@ -1,11 +1,11 @@
 """The FP4 of bitsandbytes beside fractions, ONNX Runtime, E2M1 and recorded bytes."""
 
-import hashlib
 from fractions import Fraction
 
 import numpy as np
 import pytest
 
+from refquant.formats import bnb_fp4
 from refquant.formats.absmax_blocks import Blockwise
 from refquant.formats.bnb_fp4 import BNB_FP4, CARD, THRESHOLDS, dequantize, pack, quantize, unpack
 from refquant.formats.codebook import midpoints
@@ -14,12 +14,12 @@ from refquant.numerics.minifloat_formats import FLOAT_FORMATS
 from refquant_conformance.oracle import float32
 from tests.refquant.formats.codebook_inputs import (
     blocks_around,
-    many,
+    digest_of_torch,
     special_blocks,
     unusual_blocks,
 )
 from tests.refquant.formats.codebook_oracle import encode
-from tests.refquant.formats.ort_bnb4 import matmul_weights, ort_bytes
+from tests.refquant.formats.ort_bnb4 import expect_bytes, expect_values
 
 LITERALS = [  # bitsandbytes csrc/kernels.cu, dQuantizeFP4, and onnxruntime: decimals, as text
     "0.00260417", "0.0859375", "0.20833333", "0.29166667", "0.4166667", "0.583333", "0.8333333",
@@ -95,34 +95,18 @@ def test_codes_of_the_comparisons_are_those_of_the_exact_oracle(flavour: str) ->
 
 
 def test_bytes_are_those_of_bitsandbytes() -> None:
-    x = blocks_around(midpoints(np.sort(BNB_FP4)), block_size=32)
-    x = np.concatenate([x, *special_blocks(block_size=32).values(), x[:13]])
-    q = quantize(x, block_size=32, flavour="bnb_torch")
-    digest = hashlib.sha256(pack(q.codes).tobytes() + q.absmax.tobytes()).hexdigest()
-    assert digest[:16] == BITSANDBYTES, "measured once; tests/outsiders asks the package"
+    digest = digest_of_torch(bnb_fp4, midpoints(np.sort(BNB_FP4)))
+    assert digest == BITSANDBYTES, "measured once; tests/outsiders asks the package"
 
 
 @pytest.mark.parametrize("block_size", [16, 32, 64])
 def test_bytes_are_those_of_onnxruntime(block_size: int) -> None:
     bounds = np.concatenate([midpoints(np.sort(BNB_FP4)), THRESHOLDS])
-    cases = {"midpoints": blocks_around(bounds, block_size=block_size)}
-    cases |= special_blocks(block_size=block_size) | unusual_blocks(block_size=block_size)
-    cases["normal"] = many(0, count=8 * block_size)
-    for name, x in cases.items():
-        for tail in (0, 1, 2, 7):
-            values = np.concatenate([x, x[:tail]])
-            q = quantize(values, block_size=block_size, flavour="ort")
-            packed, absmax = ort_bytes(values, block_size=block_size, kind="fp4")
-            assert np.array_equal(pack(q.codes), packed), f"{name}, tail {tail}: codes"
-            assert np.array_equal(q.absmax, absmax), f"{name}, tail {tail}: absmax"
+    expect_bytes(bnb_fp4, bounds=bounds, block_size=block_size, kind="fp4")
 
 
 def test_values_are_those_of_onnxruntime() -> None:
-    codes = np.tile(np.arange(16, dtype=np.uint8), 16)
-    absmax = np.geomspace(1e-3, 1e3, 8).astype(np.float32)
-    ours = dequantize(Blockwise(codes, absmax, 32)).reshape(16, 16)
-    theirs = matmul_weights(pack(codes), absmax, shape=(16, 16), block_size=32, kind="fp4")
-    assert np.array_equal(ours, theirs), "a product with one and sums of zeros are exact"
+    expect_values(bnb_fp4, kind="fp4")
 
 
 def test_flavours_differ_at_negative_ties_and_around_zero() -> None:

@@ -1,6 +1,5 @@
 """NF4: its table, its generator, and bytes beside fractions, ONNX Runtime and bitsandbytes."""
 
-import hashlib
 import math
 import statistics
 from fractions import Fraction
@@ -9,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from refquant.formats.absmax_blocks import Blockwise
+from refquant.formats import nf4
 from refquant.formats.codebook import midpoints
 from refquant.formats.nf4 import (
     CARD,
@@ -26,12 +25,13 @@ from refquant.formats.nf4 import (
 from refquant_conformance.oracle import float32
 from tests.refquant.formats.codebook_inputs import (
     blocks_around,
+    digest_of_torch,
     many,
     special_blocks,
     unusual_blocks,
 )
 from tests.refquant.formats.codebook_oracle import encode
-from tests.refquant.formats.ort_bnb4 import matmul_weights, ort_bytes
+from tests.refquant.formats.ort_bnb4 import expect_bytes, expect_values, ort_bytes
 
 PUBLISHED = [  # bitsandbytes functional.py, get_4bit_type("nf4")
     -1.0, -0.6961928009986877, -0.5250730514526367, -0.39491748809814453, -0.28444138169288635,
@@ -120,35 +120,18 @@ def test_codes_are_those_of_the_exact_oracle(flavour: str, tail: int) -> None:
 
 
 def test_bytes_are_those_of_bitsandbytes() -> None:
-    x = blocks_around(midpoints(NF4), block_size=32)
-    x = np.concatenate([x, *special_blocks(block_size=32).values(), x[:13]])
-    q = quantize(x, block_size=32, flavour="bnb_torch")
-    digest = hashlib.sha256(pack(q.codes).tobytes() + q.absmax.tobytes()).hexdigest()
-    assert digest[:16] == BITSANDBYTES, "measured once; tests/outsiders asks the package"
+    digest = digest_of_torch(nf4, midpoints(NF4))
+    assert digest == BITSANDBYTES, "measured once; tests/outsiders asks the package"
 
 
 @pytest.mark.parametrize("block_size", [16, 32, 64])
 def test_bytes_are_those_of_onnxruntime(block_size: int) -> None:
     bounds = np.concatenate([midpoints(NF4), THRESHOLDS])
-    cases = {"midpoints": blocks_around(bounds, block_size=block_size)}
-    cases |= special_blocks(block_size=block_size) | unusual_blocks(block_size=block_size)
-    cases["normal"] = many(0, count=8 * block_size)
-    for name, x in cases.items():
-        for tail in (0, 1, 2, 7):
-            values = np.concatenate([x, x[:tail]])
-            q = quantize(values, block_size=block_size, flavour="ort")
-            packed, absmax = ort_bytes(values, block_size=block_size, kind="nf4")
-            assert np.array_equal(pack(q.codes), packed), f"{name}, tail {tail}: codes"
-            assert np.array_equal(q.absmax, absmax), f"{name}, tail {tail}: absmax"
+    expect_bytes(nf4, bounds=bounds, block_size=block_size, kind="nf4")
 
 
 def test_values_are_those_of_onnxruntime() -> None:
-    """MatMulBnb4 with the identity on the left: every code, several absmax."""
-    codes = np.tile(np.arange(16, dtype=np.uint8), 16)
-    absmax = np.geomspace(1e-3, 1e3, 8).astype(np.float32)
-    ours = dequantize(Blockwise(codes, absmax, 32)).reshape(16, 16)
-    theirs = matmul_weights(pack(codes), absmax, shape=(16, 16), block_size=32, kind="nf4")
-    assert np.array_equal(ours, theirs), "a product with one and sums of zeros are exact"
+    expect_values(nf4, kind="nf4")
 
 
 def test_special_blocks_by_flavour() -> None:
