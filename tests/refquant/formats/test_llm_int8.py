@@ -167,7 +167,7 @@ def test_bad_input_is_refused() -> None:
     x = np.ones((2, 3), np.float16)
     for bad in (x.astype(np.float64), x[0], x[:, :0]):
         with pytest.raises(ValueError, match="x must be float16 or float32 of shape"):
-            quantize(bad, threshold=0.0, flavour="bnb_torch")  # type: ignore[arg-type]  # wrong
+            quantize(bad, threshold=0.0, flavour="bnb_torch")
     for threshold in (-1.0, math.nan):
         with pytest.raises(ValueError, match="threshold must be at least 0"):
             quantize(x, threshold=threshold, flavour="bnb_torch")
