@@ -29,7 +29,9 @@ def test_the_steps_hold_the_stored_scales(name: str) -> None:
         assert float(steps[what].result) == pytest.approx(stored, rel=1e-8, abs=0), (
             f"{what}: nine digits of {stored}"
         )
-    assert "s[0]" in steps, "one sub-block"
+    scale, step = steps["s[0]"].result.split(": one step is ")
+    exact = int(scale) * float(from_half(data[HALVES[name][0] :][:2]))
+    assert float(step) == float(f"{exact:.9g}"), f"{scale} times d, nine digits of {exact}"
     assert "s[1]" not in steps, "padding is not explained"
 
 
