@@ -52,7 +52,7 @@ from numpy.typing import ArrayLike, NDArray
 from refquant.formats.block_float import bits_text, float32_input, float_texts
 from refquant.formats.card import Card, Step, number, value_steps
 from refquant.formats.checks import code_array
-from refquant.numerics.blocks import expand, parameter_shape, reduce_blocks
+from refquant.numerics.blocks import block_sizes, expand, parameter_shape, reduce_blocks
 from refquant.numerics.minifloat import decode, encode
 from refquant.numerics.minifloat_formats import FloatFormat, float_format
 
@@ -101,7 +101,7 @@ def choose_scale(
         raise ValueError("x must be finite to choose a scale from it; pass a calibrated scale")
     if not (np.isfinite(zero_scale) and zero_scale > 0):
         raise ValueError(f"zero_scale must be finite and positive, got {zero_scale}")
-    amax = reduce_blocks(y, tuple(block_shape), "absmax")
+    amax = reduce_blocks(y, block_sizes(block_shape), "absmax")
     with np.errstate(under="ignore"):
         scale = amax / np.float32(form.max_value)
     return np.where(scale == 0, np.float32(zero_scale), scale)
@@ -129,7 +129,7 @@ def quantize(
     >>> q.scale.tolist(), q.codes.tolist(), dequantize(q).tolist()
     ([2.0], [126, 88, 184, 0], [896.0, 32.0, -2.0, 0.0])
     """
-    y, form, shape = float32_input(x), _format(format), tuple(block_shape)
+    y, form, shape = float32_input(x), _format(format), block_sizes(block_shape)
     if scale_op not in SCALE_OPS:
         raise ValueError(f"scale_op must be one of {', '.join(SCALE_OPS)}; got {scale_op!r}")
     if scale is None:
@@ -163,7 +163,7 @@ def quantize_linear(
     [0, 126, 249]
     [0, 127, 249]
     """
-    y, form, shape = float32_input(x), _format(format, "e2m1"), tuple(block_shape)
+    y, form, shape = float32_input(x), _format(format, "e2m1"), block_sizes(block_shape)
     if not saturate and format == "e2m1":
         raise ValueError("saturate must be True for e2m1, which has no NaN and no infinity")
     s = _checked(scale, parameter_shape(y.shape, shape))

@@ -73,7 +73,7 @@ def quantize(w: ArrayLike, *, num_bits: int, max_exponent: int, rounding: str) -
     [7, 14, 1, 0, 0]
     """
     values = float32_input(w, finite=True)
-    top = _top(num_bits)
+    top, max_exponent = _top(num_bits), _max_exponent(max_exponent)
     magnitude = np.abs(values)
     some = np.where(magnitude > 0, magnitude, np.float32(1))
     field = _exponent(some, rounding) - max_exponent + top
@@ -91,7 +91,7 @@ def dequantize(codes: Codes, *, num_bits: int, max_exponent: int) -> F32:
     >>> dequantize(np.array([7, 14, 1, 0], np.uint8), num_bits=4, max_exponent=0).tolist()
     [1.0, -0.5, 0.015625, 0.0]
     """
-    top = _top(num_bits)
+    top, max_exponent = _top(num_bits), _max_exponent(max_exponent)
     codes = np.asarray(codes)
     if codes.dtype.kind not in "iu" or ((codes < 0) | (codes >> num_bits > 0)).any():
         raise ValueError(f"codes must be integers below 2**{num_bits}, got {codes.dtype}")
@@ -110,6 +110,17 @@ def _exponent(magnitude: F32, rounding: str) -> NDArray[np.int32]:
         return nearest_exponent(magnitude)
     m, e = np.frexp(magnitude)  # m in [1/2, 1): between 2^(e - 1) and 2^e, the middle is m = 3/4
     return np.asarray(e - (m < np.float32(0.75)), np.int32)
+
+
+def _max_exponent(value: object) -> int:
+    """Return the exponent of the largest power, one that float32 has."""
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, int | np.integer)
+        or not -149 <= value <= 127
+    ):
+        raise ValueError(f"max_exponent must be an integer in [-149, 127], got {value!r}")
+    return int(value)
 
 
 def _top(num_bits: int) -> int:

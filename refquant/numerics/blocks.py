@@ -31,6 +31,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 __all__ = [
+    "block_sizes",
     "expand",
     "parameter_shape",
     "per_channel",
@@ -83,8 +84,8 @@ def per_group(shape: Sequence[int], axis: int, group_size: int) -> Shape:
     (32, 1)
     """
     axis = _axis(shape, axis)
-    if group_size < 1:
-        raise ValueError(f"group_size must be at least 1, got {group_size}")
+    if not _is_integer(group_size) or group_size < 1:
+        raise ValueError(f"group_size must be an integer of at least 1, got {group_size!r}")
     return tuple(group_size if i == axis else 1 for i in range(len(shape)))
 
 
@@ -94,11 +95,24 @@ def parameter_shape(shape: Sequence[int], block_shape: Sequence[int]) -> Shape:
     >>> parameter_shape((100, 10), (32, 1))
     (4, 10)
     """
-    if len(shape) != len(block_shape) or min(block_shape, default=1) < 1:
+    sizes = block_sizes(block_shape)
+    if len(shape) != len(sizes) or min(sizes, default=1) < 1:
+        raise ValueError(f"block_shape must have {len(shape)} sizes of at least 1, got {sizes}")
+    return tuple(-(-d // b) for d, b in zip(shape, sizes, strict=True))
+
+
+def block_sizes(block_shape: object) -> Shape:
+    """Return a block's shape as a tuple of integers; anything else is a ``ValueError``.
+
+    >>> block_sizes([np.int64(1), 32])
+    (1, 32)
+    """
+    sizes = tuple(block_shape) if isinstance(block_shape, Sequence | np.ndarray) else None
+    if sizes is None or not all(_is_integer(size) for size in sizes):
         raise ValueError(
-            f"block_shape must have {len(shape)} sizes of at least 1, got {tuple(block_shape)}"
+            f"block_shape must be a tuple of integers, one an axis; got {block_shape!r}"
         )
-    return tuple(-(-d // b) for d, b in zip(shape, block_shape, strict=True))
+    return tuple(int(size) for size in sizes)
 
 
 def expand(
@@ -141,6 +155,11 @@ _REDUCTIONS = {"min": np.minimum, "max": np.maximum, "absmax": np.maximum}
 
 def _axis(shape: Sequence[int], axis: int) -> int:
     """Return ``axis`` counted from the front."""
-    if not -len(shape) <= axis < len(shape):
-        raise ValueError(f"axis must be in [-{len(shape)}, {len(shape)}), got {axis}")
-    return axis % len(shape)
+    if not _is_integer(axis) or not -len(shape) <= axis < len(shape):
+        raise ValueError(f"axis must be an integer in [-{len(shape)}, {len(shape)}), got {axis!r}")
+    return int(axis) % len(shape)
+
+
+def _is_integer(value: object) -> bool:
+    """Say whether ``value`` counts something; a bool does not."""
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)

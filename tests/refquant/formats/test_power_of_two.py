@@ -2,6 +2,7 @@
 
 import itertools
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import pytest
@@ -111,3 +112,12 @@ def test_bad_input_is_refused() -> None:
 def test_the_card_explains_a_value() -> None:
     steps = CARD.explain(np.array([1.0, -0.5], np.float32))
     assert "0b1110" in steps[2].how, "minus, one below the largest"
+
+
+@pytest.mark.parametrize("bad", [1.5, "0", None, True, 128, -150])
+def test_the_largest_exponent_is_one_of_float32(bad: Any) -> None:
+    message = r"max_exponent must be an integer in \[-149, 127\]"
+    with pytest.raises(ValueError, match=message):
+        quantize(np.ones(1, np.float32), num_bits=4, max_exponent=bad, rounding="log")
+    with pytest.raises(ValueError, match=message):
+        dequantize(np.ones(1, np.uint8), num_bits=4, max_exponent=bad)

@@ -1,6 +1,7 @@
 """Blocks: each element's parameter, found index by index."""
 
 import itertools
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from refquant.numerics import (
     per_token,
     reduce_blocks,
 )
+from refquant.numerics.blocks import block_sizes
 
 shapes_and_blocks = st.lists(
     st.tuples(st.integers(0, 5), st.integers(1, 7)), min_size=0, max_size=3
@@ -108,11 +110,27 @@ def test_mistakes_are_refused() -> None:
         parameter_shape((3, 4), (2, 0))
     with pytest.raises(ValueError, match=r"params must have shape \(2, 1\), got \(1, 2\)"):
         expand(np.zeros((1, 2)), (4, 4), (2, 4))
-    with pytest.raises(ValueError, match=r"axis must be in \[-2, 2\), got 2"):
+    with pytest.raises(ValueError, match=r"axis must be an integer in \[-2, 2\), got 2"):
         per_channel((3, 4), 2)
-    with pytest.raises(ValueError, match="group_size must be at least 1, got 0"):
+    with pytest.raises(ValueError, match="group_size must be an integer of at least 1, got 0"):
         per_group((3, 4), 0, 0)
     with pytest.raises(ValueError, match=r"fn must be one of min, max, absmax; got 'mean'"):
         reduce_blocks(np.zeros((2, 2)), (2, 2), "mean")
-    with pytest.raises(ValueError, match=r"axis must be in \[-0, 0\), got -1"):
+    with pytest.raises(ValueError, match=r"axis must be an integer in \[-0, 0\), got -1"):
         per_token(())
+
+
+@pytest.mark.parametrize("bad", ["a", 1.0, None, True, np.float32(0)])
+def test_an_axis_and_a_size_are_integers(bad: Any) -> None:
+    with pytest.raises(ValueError, match="axis must be an integer in"):
+        per_channel((2, 3), bad)
+    with pytest.raises(ValueError, match="group_size must be an integer of at least 1"):
+        per_group((2, 3), 0, bad)
+
+
+@pytest.mark.parametrize("bad", [None, "ab", 4, (1, 2.0), (1, "b"), (True, 1), {1, 2}])
+def test_a_block_shape_is_a_tuple_of_integers(bad: Any) -> None:
+    with pytest.raises(ValueError, match="block_shape must be a tuple of integers"):
+        block_sizes(bad)
+    with pytest.raises(ValueError, match="block_shape must be a tuple of integers"):
+        parameter_shape((2, 3), bad)
