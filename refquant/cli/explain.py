@@ -10,9 +10,7 @@ import numpy as np
 
 from refquant.cli.common import Command, UsageError, need_tables, print_json, print_table
 from refquant.contracts import preset
-from refquant.formats.affine_cards import INTEGER_DTYPES, integer_card
 from refquant.formats.card import Card, Step
-from refquant.formats.catalog import CATALOG, card
 
 __all__ = ["COMMAND"]
 
@@ -57,6 +55,10 @@ COMMAND = Command(
 
 
 def _card(name: str, contract: str | None) -> Card:
+    # All formats are imported by who asks for one, not whenever `refquant` starts.
+    from refquant.formats.affine_cards import INTEGER_DTYPES, integer_card
+    from refquant.formats.catalog import card
+
     try:
         found = card(name)
         if contract is None:
@@ -85,6 +87,8 @@ def _value(text: str) -> np.float32:
 
 
 def _list(as_json: bool) -> int:
+    from refquant.formats.catalog import CATALOG
+
     if as_json:
         print_json([_summary(each) for each in CATALOG.values()])
         return 0

@@ -21,6 +21,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from refquant.numerics.blocks import is_integer
+
 __all__ = [
     "as_array",
     "code_array",
@@ -110,7 +112,7 @@ def count_of(value: Any, *, name: str, low: int = 1) -> int:
     ...
     ValueError: block_size must be an integer of at least 1, got 2.0
     """
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < low:
+    if not is_integer(value) or value < low:
         raise ValueError(f"{name} must be an integer of at least {low}, got {value!r}")
     return int(value)
 

@@ -40,6 +40,7 @@ from numpy.typing import ArrayLike, NDArray
 from refquant.formats.card import Card, Step, value_steps
 from refquant.formats.codebook import float32_input
 from refquant.formats.log2 import nearest_exponent
+from refquant.numerics.blocks import is_integer
 
 __all__ = ["CARD", "ROUNDINGS", "choose_max_exponent", "dequantize", "quantize"]
 
@@ -112,13 +113,9 @@ def _exponent(magnitude: F32, rounding: str) -> NDArray[np.int32]:
     return np.asarray(e - (m < np.float32(0.75)), np.int32)
 
 
-def _max_exponent(value: object) -> int:
+def _max_exponent(value: int) -> int:
     """Return the exponent of the largest power, one that float32 has."""
-    if (
-        isinstance(value, bool)
-        or not isinstance(value, int | np.integer)
-        or not -149 <= value <= 127
-    ):
+    if not is_integer(value) or not -149 <= value <= 127:
         raise ValueError(f"max_exponent must be an integer in [-149, 127], got {value!r}")
     return int(value)
 

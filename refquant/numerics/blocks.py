@@ -33,6 +33,7 @@ from numpy.typing import NDArray
 __all__ = [
     "block_sizes",
     "expand",
+    "is_integer",
     "parameter_shape",
     "per_channel",
     "per_group",
@@ -43,6 +44,15 @@ __all__ = [
 
 Shape = tuple[int, ...]
 ScalarT = TypeVar("ScalarT", bound=np.generic)
+
+
+def is_integer(value: object) -> bool:
+    """Say whether ``value`` counts something: an axis, a size. A bool does not.
+
+    >>> is_integer(np.int64(3)), is_integer(3.0), is_integer(True)
+    (True, False, False)
+    """
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
 
 
 def per_tensor(shape: Sequence[int]) -> Shape:
@@ -84,7 +94,7 @@ def per_group(shape: Sequence[int], axis: int, group_size: int) -> Shape:
     (32, 1)
     """
     axis = _axis(shape, axis)
-    if not _is_integer(group_size) or group_size < 1:
+    if not is_integer(group_size) or group_size < 1:
         raise ValueError(f"group_size must be an integer of at least 1, got {group_size!r}")
     return tuple(group_size if i == axis else 1 for i in range(len(shape)))
 
@@ -108,7 +118,7 @@ def block_sizes(block_shape: object) -> Shape:
     (1, 32)
     """
     sizes = tuple(block_shape) if isinstance(block_shape, Sequence | np.ndarray) else None
-    if sizes is None or not all(_is_integer(size) for size in sizes):
+    if sizes is None or not all(is_integer(size) for size in sizes):
         raise ValueError(
             f"block_shape must be a tuple of integers, one an axis; got {block_shape!r}"
         )
@@ -155,11 +165,6 @@ _REDUCTIONS = {"min": np.minimum, "max": np.maximum, "absmax": np.maximum}
 
 def _axis(shape: Sequence[int], axis: int) -> int:
     """Return ``axis`` counted from the front."""
-    if not _is_integer(axis) or not -len(shape) <= axis < len(shape):
+    if not is_integer(axis) or not -len(shape) <= axis < len(shape):
         raise ValueError(f"axis must be an integer in [-{len(shape)}, {len(shape)}), got {axis!r}")
     return int(axis) % len(shape)
-
-
-def _is_integer(value: object) -> bool:
-    """Say whether ``value`` counts something; a bool does not."""
-    return isinstance(value, int | np.integer) and not isinstance(value, bool)
