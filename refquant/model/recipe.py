@@ -18,23 +18,17 @@ recipe with a typing error must not quietly become another recipe.
 import os
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, is_dataclass
+from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from refquant.contracts import PRESETS
 from refquant.model.recipe_algorithms import NEEDS_DATA
-from refquant.model.recipe_rules import (
-    Activations,
-    Override,
-    Transforms,
-    Weights,
-    check_value,
-    field_names,
-    known_keys,
-    listed,
-)
+from refquant.model.recipe_checks import check_value, known_keys, listed
+from refquant.model.recipe_rules import Activations, Override, Weights
+from refquant.model.recipe_tables import as_table, overrides_of, table_of
+from refquant.model.recipe_transforms import Transforms
 from refquant.numerics.dot import SUMS
 
 __all__ = [
@@ -144,13 +138,13 @@ class Recipe:
         if self.contract is not None:
             parts["contract"] = self.contract
         if self.transforms is not None:
-            parts["transforms"] = _plain(self.transforms)
+            parts["transforms"] = as_table(self.transforms)
         if self.activations is not None:
-            parts["activations"] = _plain(self.activations)
+            parts["activations"] = as_table(self.activations)
         if self.weights is not None:
-            parts["weights"] = _plain(self.weights)
+            parts["weights"] = as_table(self.weights)
         if self.overrides:
-            parts["override"] = [_plain(item) for item in self.overrides]
+            parts["override"] = [as_table(item) for item in self.overrides]
         return parts
 
 
@@ -206,44 +200,11 @@ def parse_recipe(text: str, *, name: str) -> Recipe:
             name=name,
             scheme=table["scheme"],
             contract=table.get("contract"),
-            activations=_table(Activations, "activations", table.get("activations")),
-            weights=_table(Weights, "weights", table.get("weights")),
-            overrides=_overrides(table.get("override", [])),
-            transforms=_table(Transforms, "transforms", table.get("transforms")),
+            activations=table_of(Activations, "activations", table.get("activations")),
+            weights=table_of(Weights, "weights", table.get("weights")),
+            overrides=overrides_of(table.get("override", [])),
+            transforms=table_of(Transforms, "transforms", table.get("transforms")),
             sums=table.get("sums", "ordered"),
         )
     except ValueError as error:  # tomllib's errors are ValueErrors, too
         raise ValueError(f"recipe {name!r}: {error}") from error
-
-
-def _overrides(tables: object) -> tuple[Override, ...]:
-    if not isinstance(tables, list):
-        raise ValueError(f"override: a list of tables, [[override]], got {tables!r}")
-    for table in tables:
-        if isinstance(table, dict) and "nodes" not in table:
-            raise ValueError(f"override: 'nodes' is missing in {table!r}; add a pattern")
-    return tuple(_table(Override, "override", table) for table in tables)
-
-
-def _table(kind: Any, where: str, table: object) -> Any:
-    """Return the dataclass ``kind`` of a TOML table; None for none."""
-    if table is None:
-        return None
-    if not isinstance(table, dict):
-        raise ValueError(f"{where}: a table, [{where}], got {table!r}")
-    known_keys(where, table, field_names(kind))
-    return kind(**table)
-
-
-def _plain(part: Any) -> dict[str, Any]:
-    """Return the fields that are set, in JSON's types."""
-    items = {name: getattr(part, name) for name in field_names(type(part))}
-    return {
-        name: dict(value)
-        if isinstance(value, Mapping)
-        else _plain(value)
-        if is_dataclass(value)
-        else value
-        for name, value in items.items()
-        if value is not None
-    }

@@ -18,18 +18,13 @@ from refquant.model.recipe_algorithms import (
     settings_of,
     settings_table,
 )
-from refquant.model.recipe_checks import check_value, field_names, known_keys, listed
+from refquant.model.recipe_checks import check_value, field_names, known_keys
 from refquant.model.table_formats import TABLE_FORMATS
 
 __all__ = [
     "Activations",
     "Override",
-    "Transforms",
     "Weights",
-    "check_value",
-    "field_names",
-    "known_keys",
-    "listed",
 ]
 
 
@@ -204,36 +199,3 @@ class Override:
             kept = settings_table(getattr(weights, weights.algorithm))
             changed[weights.algorithm] = {**kept, **changed[weights.algorithm]}
         return replace(weights, **changed)
-
-
-@dataclass(frozen=True, slots=True)
-class Transforms:
-    """What happens to the float32 weights before they become codes.
-
-    ``equalize`` (`refquant.model.equalize`), with ``sweeps`` and ``absorb_bias``; ``smooth``, the
-    alpha of SmoothQuant (`refquant.model.migrate`), which looks at calibration data.
-
-    >>> Transforms(sweeps=4)
-    Traceback (most recent call last):
-    ValueError: transforms.sweeps: only with equalize = true, got 4
-    """
-
-    equalize: bool = False
-    sweeps: int | None = None
-    absorb_bias: bool = False
-    smooth: float | None = None
-
-    def __post_init__(self) -> None:
-        """Refuse values that mean nothing, and ask for 20 sweeps where there is no number."""
-        check_value("transforms.equalize", self.equalize, (False, True))
-        check_value("transforms.absorb_bias", self.absorb_bias, (False, True))
-        for key, unset in (("sweeps", None), ("absorb_bias", False)):
-            if (value := getattr(self, key)) is not unset and not self.equalize:
-                raise ValueError(f"transforms.{key}: only with equalize = true, got {value!r}")
-        if self.equalize and self.sweeps is None:
-            object.__setattr__(self, "sweeps", 20)
-        if self.equalize and (type(self.sweeps) is not int or self.sweeps < 1):
-            raise ValueError(f"transforms.sweeps: an integer >= 1, got {self.sweeps!r}")
-        alpha = self.smooth
-        if alpha is not None and (type(alpha) not in (int, float) or not 0 <= alpha <= 1):
-            raise ValueError(f"transforms.smooth: a number from 0 to 1, got {alpha!r}")

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from refquant.model.recipe_rules import Activations, Override, Transforms, Weights
+from refquant.model.recipe_rules import Activations, Override, Weights
 
 
 def test_the_dtype_of_codes_follows_bits_and_symmetry() -> None:
@@ -41,13 +41,6 @@ def test_options_are_those_of_the_observer() -> None:
     Activations(observer="moving_average", options={"momentum": 0.5})
     with pytest.raises(ValueError, match=r"activations.options: .* has no option 'momentum'"):
         Activations(observer="minmax", options={"momentum": 0.5})
-
-
-def test_equalization_has_sweeps_and_nothing_else_has() -> None:
-    assert Transforms(equalize=True).sweeps == 20, "the default number of sweeps"
-    assert Transforms().sweeps is None, "without equalization there is nothing to repeat"
-    with pytest.raises(ValueError, match="only with equalize"):
-        Transforms(sweeps=20)
 
 
 @pytest.mark.parametrize(
