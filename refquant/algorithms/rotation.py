@@ -52,7 +52,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from refquant.algorithms.hadamard import rotate
+from refquant.numerics.hadamard import rotate
 
 __all__ = ["Block", "fuse_norm", "fuse_norms", "rotate_block", "rotate_inputs", "rotate_outputs"]
 

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from refquant.algorithms.hadamard import hadamard_matrix, random_signs
 from refquant.algorithms.rotation import (
     Block,
     fuse_norm,
@@ -18,6 +17,7 @@ from refquant.algorithms.rotation import (
     rotate_inputs,
     rotate_outputs,
 )
+from refquant.numerics.hadamard import hadamard_matrix, random_signs
 from tests.refquant.algorithms.balls import Ball, exact
 
 HIDDEN, INNER, HEAD, HEADS, KV_HEADS, TOKENS = 16, 24, 4, 4, 2, 5

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from refquant.algorithms.hadamard import (
+from refquant.contracts import preset
+from refquant.formats.affine import choose_qparams, fake_quantize
+from refquant.numerics.hadamard import (
     BASES,
     hadamard_base,
     hadamard_matrix,
@@ -16,8 +18,6 @@ from refquant.algorithms.hadamard import (
     rotate,
     walsh_hadamard,
 )
-from refquant.contracts import preset
-from refquant.formats.affine import choose_qparams, fake_quantize
 
 SIZES = (1, 2, 4, 64, *BASES, 24, 56, 72, 80, 104, 208, 216, 312, 344)
 U = {np.dtype(np.float32): 2.0**-24, np.dtype(np.float64): 2.0**-53}
