@@ -13,7 +13,7 @@ filled up with zeros, which change no scale:
     format     producer
     nf4        bitsandbytes on a CPU (``bnb_torch``)
     fp8_e4m3   s = amax / 448, half even
-    mxfp4      OCP: scale by floor, elements half even
+    mxfp4      OCP: scale by floor, elements half even; mxfp8_e4m3 as well
     nvfp4      ModelOpt; g = 1 where amax / 2688 is no normal number: all zeros, or nearly
 
 Left out: other algorithms than rounding (GPTQ and its like choose codes on rulers), double
@@ -25,6 +25,7 @@ References
 """
 
 from collections.abc import Callable, Mapping
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -120,8 +121,8 @@ def _fp8(rows: F32) -> Parts:
     return q.codes, q.scale, _ONE
 
 
-def _mxfp4(rows: F32) -> Parts:
-    q = mx.quantize_like(rows, format="mxfp4", producer="ocp")
+def _mx(rows: F32, *, format: str) -> Parts:
+    q = mx.quantize_like(rows, format=format, producer="ocp")
     return q.codes.astype(np.uint8), q.scales, _ONE
 
 
@@ -137,6 +138,7 @@ def _nvfp4(rows: F32) -> Parts:
 _ENCODE: Mapping[str, Callable[[F32], Parts]] = {
     "nf4": _nf4,
     "fp8_e4m3": _fp8,
-    "mxfp4": _mxfp4,
+    "mxfp4": partial(_mx, format="mxfp4"),
+    "mxfp8_e4m3": partial(_mx, format="mxfp8_e4m3"),
     "nvfp4": _nvfp4,
 }

@@ -1,13 +1,15 @@
 """A recipe: how a model is to be quantized, as data.
 
-A recipe is a TOML file of at most seven parts, and nothing in it is ignored:
+A recipe is a TOML file of at most eight parts, and nothing in it is ignored:
 
-* ``scheme``: ``float32``, ``static``, ``full_integer``, ``dynamic`` or ``weight_only``;
+* ``scheme``: ``float32``, ``static``, ``full_integer``, ``dynamic``, ``weight_only`` or
+  ``simulated``;
 * ``contract``: the arithmetic, a preset's name (every scheme but ``float32``);
 * ``sums``: ``ordered``, the same bits everywhere, or ``blas``, for large models, in which order the
   float model is executed for calibration (`refquant.numerics.dot`);
 * ``[transforms]``: what happens to the float32 weights first (none, if it is absent);
 * ``[activations]``: dtype, symmetry and observer (``static`` and ``full_integer``);
+* ``[inputs]``: how what coded layers read is rounded (``simulated``);
 * ``[weights]``: bits, symmetry, granularity and observer (every scheme but ``float32``);
 * ``[[override]]``: the same for the nodes whose names fit a pattern, or their exclusion.
 
@@ -26,6 +28,7 @@ from typing import Any
 from refquant.contracts import PRESETS
 from refquant.model.recipe_algorithms import NEEDS_DATA
 from refquant.model.recipe_checks import check_value, known_keys, listed
+from refquant.model.recipe_inputs import Inputs
 from refquant.model.recipe_rules import Activations, Override, Weights
 from refquant.model.recipe_tables import as_table, overrides_of, table_of
 from refquant.model.recipe_transforms import Transforms
@@ -35,6 +38,7 @@ __all__ = [
     "ALIASES",
     "SCHEMES",
     "Activations",
+    "Inputs",
     "Override",
     "Recipe",
     "Transforms",
@@ -44,7 +48,7 @@ __all__ = [
     "recipe_names",
 ]
 
-SCHEMES = ("float32", "static", "full_integer", "dynamic", "weight_only")
+SCHEMES = ("float32", "static", "full_integer", "dynamic", "weight_only", "simulated")
 ALIASES: Mapping[str, str] = {
     "int8_static": "w8a8_static_per_channel",
     "int8_dynamic": "w8a8_dynamic",
@@ -54,12 +58,15 @@ ALIASES: Mapping[str, str] = {
 """Shorter names of shipped recipes. Both are recorded as they were asked for."""
 
 _CALIBRATED = ("static", "full_integer")
-_KEYS = ("scheme", "contract", "sums", "transforms", "activations", "weights", "override")
+_DECODED = ("weight_only", "simulated")  # the arithmetic is float32, weights are of any format
+_KEYS = (
+    *("scheme", "contract", "sums", "transforms", "activations", "inputs", "weights", "override"),
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """A scheme, its contract, and the rules for activations and weights that it needs."""
+    """A scheme, its contract, and the rules for activations, inputs and weights that it needs."""
 
     name: str
     scheme: str
@@ -69,6 +76,7 @@ class Recipe:
     overrides: tuple[Override, ...] = ()
     transforms: Transforms | None = None
     sums: str = "ordered"
+    inputs: Inputs | None = None
 
     def __post_init__(self) -> None:
         """Refuse parts the scheme would ignore, miss, or cannot compute."""
@@ -78,6 +86,7 @@ class Recipe:
         self._part("contract", self.contract, needed=not plain)
         self._part("weights", self.weights, needed=not plain)
         self._part("activations", self.activations, needed=self.scheme in _CALIBRATED)
+        self._part("inputs", self.inputs, needed=self.scheme == "simulated")
         self._part("override", self.overrides or None, needed=bool(self.overrides) and not plain)
         if self.contract is not None:
             check_value("contract", self.contract, tuple(PRESETS))
@@ -94,7 +103,7 @@ class Recipe:
 
     def _check_weights(self, weights: Weights) -> None:
         """Refuse weights that no operator of the scheme computes with."""
-        if self.scheme == "weight_only":
+        if self.scheme in _DECODED:
             return
         if weights.format != "affine":
             raise ValueError(f"weights.format {weights.format!r} needs scheme 'weight_only'")
@@ -126,7 +135,8 @@ class Recipe:
     @property
     def needs_data(self) -> bool:
         """Whether calibration data are needed: for that, or for the ranges of activations."""
-        return self.walks or self.activations is not None
+        static = self.inputs is not None and self.inputs.static
+        return self.walks or static or self.activations is not None
 
     def to_json(self) -> dict[str, Any]:
         """Return the recipe as JSON with every default written out: what a file's meta records.
@@ -141,6 +151,8 @@ class Recipe:
             parts["transforms"] = as_table(self.transforms)
         if self.activations is not None:
             parts["activations"] = as_table(self.activations)
+        if self.inputs is not None:
+            parts["inputs"] = as_table(self.inputs)
         if self.weights is not None:
             parts["weights"] = as_table(self.weights)
         if self.overrides:
@@ -189,7 +201,7 @@ def parse_recipe(text: str, *, name: str) -> Recipe:
     Traceback (most recent call last):
     ...
     ValueError: recipe 'mine': scheme: unknown value 'float33'; allowed: 'float32', 'static', \
-'full_integer', 'dynamic', 'weight_only'
+'full_integer', 'dynamic', 'weight_only', 'simulated'
     """
     try:
         table = tomllib.loads(text)
@@ -205,6 +217,7 @@ def parse_recipe(text: str, *, name: str) -> Recipe:
             overrides=overrides_of(table.get("override", [])),
             transforms=table_of(Transforms, "transforms", table.get("transforms")),
             sums=table.get("sums", "ordered"),
+            inputs=table_of(Inputs, "inputs", table.get("inputs")),
         )
     except ValueError as error:  # tomllib's errors are ValueErrors, too
         raise ValueError(f"recipe {name!r}: {error}") from error

@@ -1,4 +1,4 @@
-r"""Formats with a table that a recipe can name: NF4, FP8, MXFP4, NVFP4.
+r"""Formats with a table that a recipe can name: NF4, FP8, MXFP4, MXFP8, NVFP4.
 
 A file does not name them: there a format is a table, a block, and what its scales are
 (`refquant.model.reals`). ::
@@ -8,6 +8,7 @@ A file does not name them: there a format is a table, a block, and what its scal
     fp8_e4m3   uint8   E4M3    channel, tensor   float32
                                or group
     mxfp4      uint4   E2M1    32                uint8, E8M0
+    mxfp8_e4m3 uint8   E4M3    32                uint8, E8M0
     nvfp4      uint4   E2M1    16                uint8, UE4M3 * g
 
 `refquant.model.encode_tables` makes the codes.
@@ -51,6 +52,7 @@ TABLE_FORMATS: Mapping[str, TableFormat] = MappingProxyType(
         "nf4": TableFormat(4, "nf4", 64, None, fixed=False),
         "fp8_e4m3": TableFormat(8, "e4m3fn", None, None, fixed=False),
         "mxfp4": TableFormat(4, "e2m1", 32, "e8m0", fixed=True),
+        "mxfp8_e4m3": TableFormat(8, "e4m3fn", 32, "e8m0", fixed=True),
         "nvfp4": TableFormat(4, "e2m1", 16, "ue4m3", fixed=True),
     }
 )

@@ -10,6 +10,7 @@ from refquant.model.recipe import (
     ALIASES,
     SCHEMES,
     Activations,
+    Inputs,
     Override,
     Recipe,
     Transforms,
@@ -57,7 +58,8 @@ def test_the_shipped_recipes() -> None:
         "float32", "w8a8_static_per_channel", "w8a8_static_per_tensor", "w8a8_dynamic",
         "w8_weight_only", "w4_group32_weight_only", "w8a8_tflite", "w8a8_full_integer",
         "w2_group16_weight_only", "int8_cle", "int4_rtn", "int4_gptq", "int3_gptq", "int4_awq",
-        "int4_hqq", "w8a8_smoothquant", "nf4", "mxfp4", "nvfp4", "fp8_weight_only", *ALIASES,
+        "int4_hqq", "w8a8_smoothquant", "nf4", "mxfp4", "nvfp4", "fp8_weight_only", "fp8_static",
+        "fp8_dynamic", "w8a8_per_token", "llm_int8", "mxfp4_w4a4", "nvfp4_w4a4", "mxfp8", *ALIASES,
     }, sorted(shipped)  # fmt: skip
     assert {r.scheme for r in shipped.values()} == set(SCHEMES), "every scheme has a recipe"
     for name, r in shipped.items():
@@ -81,6 +83,7 @@ def test_json_says_every_default_and_parses_back() -> None:
             weights=Weights(**said["weights"]) if "weights" in said else None,
             transforms=Transforms(**said["transforms"]) if "transforms" in said else None,
             sums=said["sums"],
+            inputs=Inputs(**said["inputs"]) if "inputs" in said else None,
         )
         assert rebuilt == r, f"{name}: {said}"
 
@@ -203,6 +206,6 @@ def test_overrides_are_tables() -> None:
 
 def test_an_unknown_name_lists_the_names() -> None:
     with pytest.raises(
-        ValueError, match=r"unknown recipe 'w8'; there are float32, fp8_weight_only, int3_"
+        ValueError, match=r"unknown recipe 'w8'; there are float32, fp8_dynamic, fp8_static, f"
     ):
         recipe("w8")
