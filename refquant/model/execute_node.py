@@ -16,6 +16,7 @@ from refquant.model.graph import Graph, Node
 from refquant.ops import (
     conv,
     elementwise,
+    hadamard,
     matmul,
     movement,
     normalization,
@@ -122,6 +123,11 @@ def _batch_normalization(c: Call) -> Array:
     return normalization.batch_normalization(*parameters, **c.attributes("epsilon"))
 
 
+def _hadamard(c: Call) -> Array:
+    given = c.attributes("axis", "block_size", "inverse")
+    return hadamard.hadamard(c.operand(0), c.optional(1), **given)
+
+
 def _integer(function: Callable[..., Array], *, window: bool) -> Callable[[Call], Array]:
     def call(c: Call) -> Array:
         zeros = {"x_zero_point": c.optional(2), "w_zero_point": c.optional(3)}
@@ -170,6 +176,7 @@ _TABLE: Mapping[str, Callable[[Call], Array | tuple[Array, ...]]] = {
     "Pad": _pad,
     "Identity": lambda c: c.operand(0),
     "BatchNormalization": _batch_normalization,
+    "Hadamard": _hadamard,
     "QuantizeLinear": lambda c: quantize_linear.quantize_linear(c.operand(0), c.y, c.contract),
     "DequantizeLinear": lambda c: c.weight(0),
     "DynamicQuantizeLinear": lambda c: quantize_linear.dynamic_quantize_linear(

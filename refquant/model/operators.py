@@ -130,7 +130,11 @@ SEQUENCE: Mapping[str, Operator] = {
     "Squeeze": Operator(1, 1, attributes={"axes": "ints"}, required=_AXES),
     "Unsqueeze": Operator(1, 1, attributes={"axes": "ints"}, required=_AXES),
 }
-VERSION_2 = frozenset(SEQUENCE)
+# Section 9: our own, of files that say refquant/2.
+ROTATION: Mapping[str, Operator] = {
+    "Hadamard": Operator(1, 2, attributes={"axis": "int", "block_size": "int", "inverse": (0, 1)}),
+}
+VERSION_2 = frozenset({*SEQUENCE, *ROTATION})
 
 WEIGHTS: Mapping[str, tuple[int, ...]] = {
     "Conv": (1,),
@@ -144,6 +148,7 @@ WEIGHTS: Mapping[str, tuple[int, ...]] = {
 
 OPERATORS: Mapping[str, Operator] = {
     **SEQUENCE,
+    **ROTATION,
     "Conv": Operator(2, 3, attributes=_CONV, fused=True),
     "Gemm": Operator(2, 3, attributes=_GEMM, fused=True),
     "MatMul": Operator(2, 3, fused=True),

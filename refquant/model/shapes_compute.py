@@ -16,6 +16,7 @@ from refquant.model.shapes_common import (
     need,
     within,
 )
+from refquant.numerics.hadamard import hadamard_base
 from refquant.ops.windows import plan_window
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "conv",
     "gemm",
     "global_pool",
+    "hadamard",
     "matmul",
     "pool",
     "product_of_codes",
@@ -145,6 +147,23 @@ def batch_norm(op: str, shapes: Shapes, attributes: Attributes) -> tuple[Shape, 
         raise ValueError(f"{op}: epsilon is >= 0, got {epsilon!r}")
     for name, shape in zip(("scale", "bias", "mean", "variance"), shapes[1:], strict=True):
         need(op, name, shape, (x[1],))
+    return (x,)
+
+
+def hadamard(op: str, shapes: Shapes, attributes: Attributes) -> tuple[Shape, ...]:
+    """Return the shape of x, whose axis is whole blocks that have a Hadamard matrix."""
+    x = shapes[0]
+    axis = axis_of(op, x, integer(attributes, "axis", -1))
+    (n,) = fixed(op, "the sums over", x[axis : axis + 1])
+    size = integer(attributes, "block_size", 0) or n
+    if size < 1 or n % size:
+        raise ValueError(f"{op}: block_size divides the {n} elements of the axis, got {size}")
+    try:
+        hadamard_base(size)
+    except ValueError as error:
+        raise ValueError(f"{op}: block_size: {error}") from error
+    if len(shapes) == 2:
+        need(op, "signs", shapes[1], (n,))
     return (x,)
 
 

@@ -133,6 +133,15 @@ def _check_plain(graph: Graph, node: Node, inputs: Operands, outputs: Sequence[V
         _need_plain(f"input {name!r}", value, dtype)
     for output in outputs:
         _need_plain("the output", output)
+    if node.op == "Hadamard":
+        _check_signs(graph, node)
+
+
+def _check_signs(graph: Graph, node: Node) -> None:
+    """Check that the second input of a `Hadamard`, if there is one, is a constant of signs."""
+    name = (*node.inputs, "")[1]
+    if name and (name not in graph.constants or not (abs(graph.constants[name]) == 1).all()):
+        raise ValueError(f"the signs {name!r} are a constant of +1 and -1; make them one")
 
 
 def _need_plain(what: str, value: Value | None, dtype: str = "float32") -> None:
