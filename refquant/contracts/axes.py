@@ -54,11 +54,12 @@ AXES: Mapping[str, tuple[str | bool, ...]] = MappingProxyType(
         "requantize": (
             *("float_rne", "gemmlowp_double", "neon_double", "single", "tosa_double"),
             *("tosa_single", "scale16", "tflite_int64", "rndnu", "rndnu16", "emulate_float"),
-            *("dyadic", "pow2", "float_zp_before_round", "unspecified"),
+            *("dyadic", "pow2", "float_zp_before_round", "float64_half_away", "unspecified"),
         ),
         "add": ("dequantize", "tflite_shift20", "xnnpack_shift20", "unspecified"),
         "average_pool": ("float_multiplier", "half_away", "tosa_reciprocal", "unspecified"),
-        "softmax": ("dequantize", "unspecified"),
+        "mean": ("folded_multiplier", "float_zero_point", "unspecified"),
+        "softmax": ("dequantize", "float_table", "fixed_point_table", "unspecified"),
     }
 )
 """The allowed values of every closed axis. The one open axis is ``zero_range_scale``: a number."""

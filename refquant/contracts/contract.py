@@ -73,6 +73,7 @@ class Contract:
     requantize: str
     add: str
     average_pool: str
+    mean: str
     softmax: str
 
     def __post_init__(self) -> None:

@@ -30,6 +30,8 @@ _GEMMLOWP_NEON = replace(
     zero_point_dtype="float64_of_stored_scale",
     add="unspecified",
     average_pool="unspecified",
+    mean="unspecified",
+    softmax="unspecified",
 )
 
 # TOSA has no quantize operator: TFLite's importer says x * (1/s), + z in float, CAST; and CAST is
@@ -45,6 +47,8 @@ _TOSA = replace(
     requantize="tosa_double",
     add="unspecified",
     average_pool="tosa_reciprocal",
+    mean="unspecified",
+    softmax="unspecified",
 )
 
 # CMSIS-NN promises TFLite Micro's bits (arm_nn_requantize without CMSIS_NN_USE_SINGLE_ROUNDING is
@@ -66,6 +70,7 @@ _FBGEMM = replace(
     zero_point_dtype="float64_of_stored_scale",
     add="unspecified",
     average_pool="unspecified",
+    mean="unspecified",
     softmax="unspecified",
 )
 
@@ -95,6 +100,7 @@ _NCNN = replace(
     requantize="unspecified",
     add="unspecified",
     average_pool="unspecified",
+    mean="unspecified",
     softmax="unspecified",
 )
 
@@ -108,6 +114,7 @@ _TENSORRT = replace(
     requantize="unspecified",
     add="unspecified",
     average_pool="unspecified",
+    mean="unspecified",
     softmax="unspecified",
 )
 

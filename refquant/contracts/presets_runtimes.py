@@ -41,6 +41,7 @@ ONNX = Contract(
     requantize="float_rne",
     add="dequantize",
     average_pool="float_multiplier",
+    mean="unspecified",
     softmax="dequantize",
 )
 
@@ -75,6 +76,7 @@ _ORT = Contract(
     requantize="float_rne",
     add="dequantize",
     average_pool="float_multiplier",
+    mean="unspecified",
     softmax="dequantize",
 )
 
@@ -108,6 +110,7 @@ _TORCH = Contract(
     requantize="float_rne",
     add="dequantize",
     average_pool="float_multiplier",
+    mean="unspecified",
     softmax="dequantize",
 )
 

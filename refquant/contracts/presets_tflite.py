@@ -3,6 +3,8 @@
 One tool, three arithmetics, by build flags and by the operator at hand; every axis spelled out.
 """
 
+from dataclasses import replace
+
 from refquant.contracts.contract import Contract
 from refquant.contracts.provenance import Provenance, Source
 
@@ -39,6 +41,7 @@ _XNNPACK = Contract(
     requantize="float_rne",
     add="xnnpack_shift20",
     average_pool="float_multiplier",
+    mean="float_zero_point",
     softmax="unspecified",
 )
 
@@ -73,7 +76,14 @@ TFLITE_REFERENCE = Contract(
     requantize="gemmlowp_double",
     add="tflite_shift20",
     average_pool="half_away",
-    softmax="unspecified",
+    mean="folded_multiplier",
+    softmax="fixed_point_table",
+)
+
+# Its FULLY_CONNECTED for int8 alone rescales in double and rounds once, by std::round: another
+# arithmetic beside the rest (reference/integer_ops/fully_connected.h). Measured on whole models.
+_TFLITE_REFERENCE_FC = replace(
+    TFLITE_REFERENCE, name="tflite_reference_fc", requantize="float64_half_away"
 )
 
 # LiteRT 2.3.0 optimized kernels on x86 without the XNNPACK delegate, as measured. FULLY_CONNECTED:
@@ -106,7 +116,8 @@ _TFLITE_BUILTIN = Contract(
     requantize="neon_double",
     add="tflite_shift20",
     average_pool="half_away",
-    softmax="unspecified",
+    mean="folded_multiplier",
+    softmax="float_table",
 )
 
 _LITERT = "google-ai-edge/LiteRT"
@@ -131,6 +142,16 @@ TFLITE: tuple[Provenance, ...] = (
             Source(_LITERT, f"{_KERNELS}/quantization_util.h", "2026-08-21"),
         ),
         measured="codes of QUANTIZE, LiteRT 2.3.0, reference kernels, x86",
+        differs="A range of zeros has scale 0 there.",
+    ),
+    Provenance(
+        _TFLITE_REFERENCE_FC,
+        "TFLite's reference FULLY_CONNECTED of int8; else as `tflite_reference`.",
+        (
+            Source(_LITERT, f"{_KERNELS}/reference/integer_ops/fully_connected.h", "2026-08-21"),
+            Source(_LITERT, f"{_KERNELS}/quantization_util.h", "2026-08-21"),
+        ),
+        measured="codes of FULLY_CONNECTED, LiteRT 2.3.0, reference kernels, x86",
         differs="A range of zeros has scale 0 there.",
     ),
     Provenance(

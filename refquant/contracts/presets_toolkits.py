@@ -18,6 +18,7 @@ _WITHOUT_OPERATORS = replace(
     requantize="unspecified",
     add="unspecified",
     average_pool="unspecified",
+    mean="unspecified",
     softmax="unspecified",
 )
 

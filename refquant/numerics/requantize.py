@@ -1,4 +1,4 @@
-r"""Requantization: from the accumulator's scale to the output's, in fourteen arithmetics.
+r"""Requantization: from the accumulator's scale to the output's, in fifteen arithmetics.
 
 An int32 accumulator a counts in steps of :math:`s_x s_w`, the output in steps of :math:`s_y`, so
 
@@ -18,7 +18,9 @@ With ``(M, s) = quantize_multiplier(m)``, :math:`p = a M` and :math:`n = 31 - s`
         \quad \text{+ for } a \ge 0, \text{- for } a < 0 \tag{3} \\
     \text{gemmlowp\_double} &=
         \mathrm{RDBPOT}(\mathrm{SRDHM}(a\,2^{\max(s,0)}, M), \max(-s, 0)) \tag{4} \\
-    \text{float\_rne} &= \mathrm{rint}(f_{32}(f_{32}(a)\, m)) \tag{5}
+    \text{float\_rne} &= \mathrm{rint}(f_{32}(f_{32}(a)\, m)) \tag{5} \\
+    \text{float64\_half\_away} &= \mathrm{sign}(a)\,
+        \lfloor |f_{64}(a\, m)| + 1/2 \rfloor \tag{6}
 
 (3) and (4) are one function, written twice; ``docs/concepts/requantization.md`` has the proof.
 The fixed-point modes refuse a result, or a shifted accumulator, that leaves int32: there the
@@ -44,6 +46,7 @@ from refquant.numerics.fixedpoint import (
     srdhm,
 )
 from refquant.numerics.rndnu16 import rndnu16
+from refquant.numerics.rounding import round_half_away
 
 __all__ = ["REQUANTIZE_MODES", "requantize"]
 
@@ -87,6 +90,11 @@ def float_rne(acc: Int64, real: Float64) -> Int64:
     with np.errstate(over="ignore", under="ignore"):  # an infinite product saturates
         scaled = acc.astype(np.float32) * real.astype(np.float32)
     return _saturate_int32(np.rint(scaled).astype(np.float64))
+
+
+def float64_half_away(acc: Int64, real: Float64) -> Int64:
+    """Eq. (6), one product in float64, ties away: TensorFlow Lite's reference FULLY_CONNECTED."""
+    return _saturate_int32(round_half_away(acc * real))
 
 
 def float_zp_before_round(acc: Int64, real: Float64, zero_point: Float64) -> Int64:
@@ -185,6 +193,7 @@ def pow2(acc: Int64, real: Float64) -> Int64:
 
 _FUNCTIONS: tuple[Callable[[Int64, Float64], Int64], ...] = (
     float_rne,
+    float64_half_away,
     gemmlowp_double,
     neon_double,
     single,
@@ -199,7 +208,7 @@ _FUNCTIONS: tuple[Callable[[Int64, Float64], Int64], ...] = (
     pow2,
 )
 _MODES = MappingProxyType({function.__name__: function for function in _FUNCTIONS})
-_FLOAT_MODES = ("float_rne", "float_zp_before_round", "dyadic")  # these saturate
+_FLOAT_MODES = ("float_rne", "float64_half_away", "float_zp_before_round", "dyadic")  # these saturate
 _INT48_MODES = ("scale16", "tflite_int64")
 REQUANTIZE_MODES: tuple[str, ...] = (*_MODES, "float_zp_before_round")
 

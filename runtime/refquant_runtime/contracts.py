@@ -27,6 +27,7 @@ class Arithmetic:
     requantize: str
     add: str
     average_pool: str
+    mean: str
     softmax: str
 
 
@@ -60,11 +61,12 @@ AXES: Mapping[str, Choices] = {  # and the number zero_range_scale
     "requantize": (
         *("float_rne", "gemmlowp_double", "neon_double", "single", "tosa_double", "tosa_single"),
         *("scale16", "tflite_int64", "rndnu", "rndnu16", "emulate_float", "dyadic", "pow2"),
-        *("float_zp_before_round", "unspecified"),
+        *("float_zp_before_round", "float64_half_away", "unspecified"),
     ),
     "add": ("dequantize", "tflite_shift20", "xnnpack_shift20", "unspecified"),
     "average_pool": ("float_multiplier", "half_away", "tosa_reciprocal", "unspecified"),
-    "softmax": ("dequantize", "unspecified"),
+    "mean": ("folded_multiplier", "float_zero_point", "unspecified"),
+    "softmax": ("dequantize", "float_table", "fixed_point_table", "unspecified"),
 }
 _NEEDS: tuple[tuple[str, str, str, str | bool], ...] = (  # this value needs that one
     ("nan", "int32_min", "overflow", "int32_cast"),
@@ -97,6 +99,7 @@ EXECUTED: Mapping[str, Mapping[str, Any]] = {
         "requantize": "float_rne",
         "add": "dequantize",
         "average_pool": "float_multiplier",
+        "mean": "unspecified",
         "softmax": "dequantize",
     },
     "xnnpack": {
@@ -109,6 +112,7 @@ EXECUTED: Mapping[str, Mapping[str, Any]] = {
         "requantize": "float_rne",
         "add": "xnnpack_shift20",
         "average_pool": "float_multiplier",
+        "mean": "float_zero_point",
         "softmax": "unspecified",
     },
     "tflite_reference": {
@@ -121,7 +125,8 @@ EXECUTED: Mapping[str, Mapping[str, Any]] = {
         "requantize": "gemmlowp_double",
         "add": "tflite_shift20",
         "average_pool": "half_away",
-        "softmax": "unspecified",
+        "mean": "folded_multiplier",
+        "softmax": "fixed_point_table",
     },
 }
 _RULES = {"ort": 0, "xnnpack": 1, "tflite_reference": 2}
@@ -177,5 +182,5 @@ runtime; quantize with one of ort, xnnpack, tflite_reference
         raise UnsupportedError(f"{path}: contract {name!r}: allows negative scales; {remedy}")
     return Arithmetic(
         name, _RULES[name], known["nan"], known["requantize"], known["add"],
-        known["average_pool"], known["softmax"],
+        known["average_pool"], known["mean"], known["softmax"],
     )  # fmt: skip

@@ -92,6 +92,8 @@ def exact(a: int, real: float, mode: str) -> int:
         return half_up(a * Fraction(real))
     if mode == "dyadic":
         return round(float(a * m) * 2.0 ** (s - 31))
+    if mode == "float64_half_away":
+        return min(half_away(Fraction(float(a) * real)), INT32_MAX)
     if mode == "float_rne":
         return min(round(to_f32(to_f32(a) * to_f32(real))), INT32_MAX)
     assert mode == "float_zp_before_round", f"no oracle for {mode}"
@@ -135,6 +137,7 @@ TIES = {  # acc = -10, -6, -2, 2, 6, 10 by 1/4: -2.5, -1.5, -0.5, 0.5, 1.5, 2.5
 }
 TIE_OF_MODE = {
     "float_rne": "even",
+    "float64_half_away": "away",
     "gemmlowp_double": "away",
     "neon_double": "up",
     "single": "up",
