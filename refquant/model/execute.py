@@ -6,9 +6,9 @@ over the nodes. Slow by design; a runtime that is fast is compared with this, bi
 
 A graph with a batch ``"N"`` is a function of one sample (docs/spec/rq-format.md, section 3). Most
 operators give the same bits for a sample whatever stands beside it, so samples go through in
-chunks. `DynamicQuantizeLinear` does not: it takes its range from all it is given. Graphs that
-contain it are run one sample at a time. Where there are sequences, ``"T"`` is the length of those
-that are given.
+chunks. `DynamicQuantizeLinear` does not: it takes its range from all it is given, as `FakeQuantize`
+may (`mixes_samples`). Graphs that contain such nodes are run one sample at a time. Where there are
+sequences, ``"T"`` is the length of those that are given.
 """
 
 from collections.abc import Collection, Mapping
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from refquant.model.execute_node import execute_node
 from refquant.model.graph import DTYPES, Graph, fits, has_batch, has_length
+from refquant.model.validate_simulated import mixes_samples
 from refquant.numerics.dot import check_sums
 
 __all__ = ["CHUNK", "SEQUENCES", "run"]
@@ -62,7 +63,7 @@ def run(
         return {name: array.copy() for name, array in _walk(graph, inputs, names, sums).items()}
     if sizes["N"] == 0:
         return {name: _empty(graph, name, sizes) for name in names}
-    dynamic = any(node.op == "DynamicQuantizeLinear" for node in graph.nodes)
+    dynamic = any(n.op == "DynamicQuantizeLinear" or mixes_samples(n) for n in graph.nodes)
     step = 1 if dynamic else SEQUENCES if has_length(graph) else CHUNK
     parts = [
         _walk(graph, {name: a[i : i + step] for name, a in inputs.items()}, names, sums)

@@ -16,6 +16,7 @@ from refquant.model.graph import Graph, Node
 from refquant.ops import (
     conv,
     elementwise,
+    fake_quantize,
     hadamard,
     matmul,
     movement,
@@ -123,6 +124,12 @@ def _batch_normalization(c: Call) -> Array:
     return normalization.batch_normalization(*parameters, **c.attributes("epsilon"))
 
 
+def _fake_quantize(c: Call) -> Array:
+    given = c.attributes("format", "granularity", "axis", "clip_ratio", "threshold")
+    contract = None if c.node.contract is None else c.contract
+    return fake_quantize.fake_quantize(c.operand(0), c.optional(1), **given, contract=contract)
+
+
 def _hadamard(c: Call) -> Array:
     given = c.attributes("axis", "block_size", "inverse")
     return hadamard.hadamard(c.operand(0), c.optional(1), **given)
@@ -176,6 +183,7 @@ _TABLE: Mapping[str, Callable[[Call], Array | tuple[Array, ...]]] = {
     "Pad": _pad,
     "Identity": lambda c: c.operand(0),
     "BatchNormalization": _batch_normalization,
+    "FakeQuantize": _fake_quantize,
     "Hadamard": _hadamard,
     "QuantizeLinear": lambda c: quantize_linear.quantize_linear(c.operand(0), c.y, c.contract),
     "DequantizeLinear": lambda c: c.weight(0),

@@ -9,11 +9,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from refquant.model.graph import Attribute, Node
+from refquant.ops.fake_quantize_rules import FORMATS, GRANULARITIES
 
 __all__ = [
     "DYNAMIC",
     "MOVEMENT",
     "OPERATORS",
+    "REFERENCE_ONLY",
     "UNARY",
     "VERSION_2",
     "WEIGHTS",
@@ -130,11 +132,17 @@ SEQUENCE: Mapping[str, Operator] = {
     "Squeeze": Operator(1, 1, attributes={"axes": "ints"}, required=_AXES),
     "Unsqueeze": Operator(1, 1, attributes={"axes": "ints"}, required=_AXES),
 }
+# Section 8: our own, of files that say refquant/2. FakeQuantize rounds and stays in float32.
+_FORMAT: Mapping[str, Kind] = {"format": FORMATS, "granularity": GRANULARITIES}
+_ROUND: Mapping[str, Kind] = {**_FORMAT, "axis": "int", "clip_ratio": "float", "threshold": "float"}
+SIMULATION = {"FakeQuantize": Operator(1, 2, attributes=_ROUND, required=frozenset(_FORMAT))}
 # Section 9: our own, of files that say refquant/2.
 ROTATION: Mapping[str, Operator] = {
     "Hadamard": Operator(1, 2, attributes={"axis": "int", "block_size": "int", "inverse": (0, 1)}),
 }
-VERSION_2 = frozenset({*SEQUENCE, *ROTATION})
+VERSION_2 = frozenset({*SEQUENCE, *SIMULATION, *ROTATION})
+REFERENCE_ONLY = frozenset({"BatchNormalization", *SIMULATION, *ROTATION})
+"""What a runtime is told to refuse: docs/spec/operators.md."""
 
 WEIGHTS: Mapping[str, tuple[int, ...]] = {
     "Conv": (1,),
@@ -148,6 +156,7 @@ WEIGHTS: Mapping[str, tuple[int, ...]] = {
 
 OPERATORS: Mapping[str, Operator] = {
     **SEQUENCE,
+    **SIMULATION,
     **ROTATION,
     "Conv": Operator(2, 3, attributes=_CONV, fused=True),
     "Gemm": Operator(2, 3, attributes=_GEMM, fused=True),

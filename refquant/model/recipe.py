@@ -103,7 +103,7 @@ class Recipe:
 
     def _check_weights(self, weights: Weights) -> None:
         """Refuse weights that no operator of the scheme computes with."""
-        if self.scheme in _DECODED:
+        if self.decodes:
             return
         if weights.format != "affine":
             raise ValueError(f"weights.format {weights.format!r} needs scheme 'weight_only'")
@@ -121,6 +121,11 @@ class Recipe:
                 "scheme 'dynamic' needs weights.bits 8 and weights.symmetric true, "
                 f"got {weights.bits} and {str(weights.symmetric).lower()}"
             )
+
+    @property
+    def decodes(self) -> bool:
+        """Whether coded weights are read as reals, beside float32 arithmetic: of any format."""
+        return self.scheme in _DECODED
 
     @property
     def walks(self) -> bool:

@@ -12,9 +12,17 @@ from dataclasses import dataclass, field
 
 from refquant.calibration import OBSERVERS, observer
 from refquant.model.recipe_checks import check_value
-from refquant.ops.fake_quantize_rules import FORMATS, GRANULARITIES, check_rules, is_blocked
+from refquant.ops.fake_quantize_rules import (
+    FORMATS,
+    GRANULARITIES,
+    INTEGERS,
+    check_rules,
+    is_blocked,
+)
 
 __all__ = ["Inputs"]
+
+_OF_ANY_CODES = ("minmax", "moving_average", "percentile")  # the others search for integers
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +86,8 @@ class Inputs:
             return
         if self.observer == "":
             object.__setattr__(self, "observer", "minmax")
-        check_value("inputs.observer", self.observer, tuple(OBSERVERS))
+        allowed = tuple(OBSERVERS) if self.format in INTEGERS else _OF_ANY_CODES
+        check_value("inputs.observer", self.observer, allowed)
         try:
             observer(self.observer, self.options)
         except ValueError as error:

@@ -106,6 +106,7 @@ _RULES: Mapping[str, Rule] = {
     "Concat": shapes_layout.concat,
     "Pad": shapes_layout.pad,
     "BatchNormalization": shapes_compute.batch_norm,
+    "FakeQuantize": shapes_layout.fake_quantize,
     "Hadamard": shapes_compute.hadamard,
     "Slice": shapes_layout.slice_axes,
     "Squeeze": shapes_layout.squeeze,

@@ -7,10 +7,20 @@ import math
 from collections.abc import Sequence
 
 from refquant.model.graph import Shape
-from refquant.model.shapes_common import Attributes, axis_of, fixed, integer, ints, sizes
+from refquant.model.shapes_common import (
+    Attributes,
+    axis_of,
+    fixed,
+    integer,
+    ints,
+    need,
+    sizes,
+    within,
+)
 
 __all__ = [
     "concat",
+    "fake_quantize",
     "flatten",
     "pad",
     "reshape",
@@ -131,3 +141,13 @@ def _axes(op: str, axes: tuple[int, ...], shape: Shape) -> list[int]:
     if len(set(places)) != len(places):
         raise ValueError(f"{op}: axes are different, got {list(axes)} of {len(shape)}")
     return places
+
+
+def fake_quantize(op: str, shapes: Shapes, attributes: Attributes) -> tuple[Shape, ...]:
+    """Return the shape of the input; a scale is one number, and a sample's own (section 8)."""
+    if len(shapes) == 2:
+        need(op, "the scale (input 1)", shapes[1], ())
+    if attributes["granularity"] != "tensor":
+        axis = axis_of(op, shapes[0], integer(attributes, "axis", -1))
+        within(op, "the axis that shares a scale", shapes[0][axis : axis + 1])
+    return (shapes[0],)

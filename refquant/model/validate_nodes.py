@@ -17,6 +17,7 @@ from refquant.model.operators import DYNAMIC, MOVEMENT, UNARY, WEIGHTS, check_si
 from refquant.model.shapes import infer_shapes
 from refquant.model.validate_dynamic import check_dynamic
 from refquant.model.validate_integer import INTEGER, check_integer
+from refquant.model.validate_simulated import check_fake_quantize, needs_contract
 
 __all__ = ["check_node"]
 
@@ -63,7 +64,7 @@ def _check_shapes(node: Node, inputs: Operands, outputs: Sequence[Value]) -> Non
 
 def _check_contract(graph: Graph, node: Node, values: Operands) -> None:
     quantized = any(value is not None and value.quant is not None for value in values)
-    needed = node.op in DYNAMIC or (quantized and node.op not in MOVEMENT)
+    needed = node.op in DYNAMIC or (quantized and node.op not in MOVEMENT) or needs_contract(node)
     if needed and node.contract is None:
         raise ValueError("a node with integer arithmetic names its contract; add contract")
     if not needed and node.contract is not None:
@@ -133,6 +134,8 @@ def _check_plain(graph: Graph, node: Node, inputs: Operands, outputs: Sequence[V
         _need_plain(f"input {name!r}", value, dtype)
     for output in outputs:
         _need_plain("the output", output)
+    if node.op == "FakeQuantize":
+        check_fake_quantize(graph, node)
     if node.op == "Hadamard":
         _check_signs(graph, node)
 

@@ -146,24 +146,19 @@ def _rounded(
     return np.where(expand(finite, x.shape, block), y, np.float32(np.nan))
 
 
-def static_scale(amax: np.float32, *, format: str, contract: Contract | None) -> np.float32:
-    """Return the scale that calibration has found: eq. (1) of the largest magnitude ``amax``.
+def static_scale(amax: np.float32, *, format: str) -> np.float32:
+    """Return the scale of a largest magnitude ``amax``, for FP8 and (its g) NVFP4: eq. (1).
 
-    For ``nvfp4`` it is g. A scale that is no normal number, of zeros or nearly, is 1.
+    One that is no normal number, of zeros or nearly, is 1. Integers have a contract for that.
 
-    >>> float(static_scale(np.float32(896), format="fp8_e4m3", contract=None))
+    >>> float(static_scale(np.float32(896), format="fp8_e4m3"))
     2.0
     """
-    a = np.float32(amax)
-    if format in FP8:
-        with np.errstate(under="ignore"):
-            s = a / np.float32(float_format(FP8[format]).max_value)
-        return s if s >= _SMALLEST_NORMAL else np.float32(1)
     if format == "nvfp4":
-        return _tensor_scale(a)
-    assert contract is not None, "integers have one"
-    given = affine.choose_qparams(-a, a, dtype=format, symmetric=True, contract=contract)
-    return np.float32(given.scale)
+        return _tensor_scale(np.asarray(amax))
+    with np.errstate(under="ignore"):
+        s = np.float32(amax) / np.float32(float_format(FP8[format]).max_value)
+    return s if s >= _SMALLEST_NORMAL else np.float32(1)
 
 
 def _static(x: F32, scale: F32, format: str, contract: Contract | None) -> F32:
@@ -176,7 +171,7 @@ def _static(x: F32, scale: F32, format: str, contract: Contract | None) -> F32:
     return affine.fake_quantize(x, given, contract=contract)
 
 
-def _tensor_scale(amax: F32 | np.float32) -> np.float32:
+def _tensor_scale(amax: F32) -> np.float32:
     """Return NVFP4's g; 1 for zeros, or nearly: their own g would divide by zero."""
     largest = np.max(np.where(np.isfinite(amax), amax, np.float32(0)))
     g = nvfp4.tensor_scale_of(largest, producer="modelopt")
