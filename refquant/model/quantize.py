@@ -3,7 +3,8 @@
 Steps, each its own module: **fold** batch normalization into weights (`fold`); **transform** their
 channels if the recipe says so (`equalize`, `migrate`); **plan** which nodes compute on codes
 (`quantize_plan`), **calibrate** (`calibrate`), **rewrite** (`quantize_static`,
-`quantize_dynamic`), or, where only weights become codes, **layer by layer** (`layer_by_layer`).
+`quantize_dynamic`), or, where only weights become codes, **layer by layer** (`layer_by_layer`),
+and what these weights are multiplied with is rounded if the recipe says so (`quantize_simulated`).
 The result is validated: what this function returns can be executed, written and proved not to
 overflow. Its bytes depend on graph, recipe and calibration data and on the versions that its
 card records (`card`), and on nothing else.
@@ -20,6 +21,8 @@ from dataclasses import dataclass, replace
 from importlib import metadata
 from typing import Any
 
+import numpy as np
+
 from refquant.contracts import Contract, preset
 from refquant.model.build import Builder
 from refquant.model.calibrate import Batch, calibrate
@@ -34,6 +37,7 @@ from refquant.model.migrate import awq_scales, smooth_scales, wants_scales
 from refquant.model.quantize_dynamic import quantize_dynamic
 from refquant.model.quantize_plan import Plan, plan
 from refquant.model.quantize_rules import rules_of
+from refquant.model.quantize_simulated import calibrate_inputs, round_inputs, static_scales
 from refquant.model.quantize_static import observed, quantize_static
 from refquant.model.quantize_weight_only import assemble
 from refquant.model.recipe import Recipe, Weights
@@ -61,7 +65,7 @@ def quantize(
 
     ``checkpoint``: the folder to keep finished layers in, which ``resume`` goes on with
     (`refquant.model.checkpoint`); it stays until the caller has written the file. ``report`` is
-    told of each finished layer of ``weight_only``.
+    told of each finished layer of ``weight_only`` and ``simulated``.
 
     >>> import numpy as np
     >>> from refquant.model.build import Builder
@@ -86,17 +90,23 @@ def quantize(
     excluded, weights = rules_of(folded, recipe)
     layers: list[dict[str, Any]] = []
     seen = None if held is None else {"samples": held.samples, "sha256": dict(held.sha256)}
+    data = calibration if held is None else held.batches
+    ranges: dict[str, np.float32] = {}
     if recipe.activations is not None:
-        data = calibration if held is None else held.batches
         b, seen = _static(folded, recipe, data, excluded, weights, contract)
     elif recipe.scheme == "dynamic":
         b = quantize_dynamic(folded, weights, contract=contract)
     else:
-        b, layers, found = _weight_only(folded, work, weights, contract)
+        folded, found = _awq_scaled(folded, work, weights, contract)
         scales += found
+        if recipe.inputs is not None and recipe.inputs.static:
+            ranges, seen = _input_scales(folded, recipe, data, weights, contract)
+        b, layers = _weight_only(folded, work, weights, contract)
     if seen is not None:
         meta["calibration"] = seen
     made = b.graph(graph.outputs, meta=meta)
+    if recipe.inputs is not None:
+        made = round_inputs(made, recipe.inputs, contract=contract, scales=ranges)
     sums = recipe.sums if seen is not None else None
     numerics = card(made, recipe, calibration=seen, layers=layers, scales=scales, sums=sums)
     return replace(made, meta={**meta, "numerics": numerics})
@@ -152,20 +162,37 @@ def _static(
     return b, {"samples": seen.samples, "sha256": dict(seen.sha256)}
 
 
+def _input_scales(
+    folded: Graph,
+    recipe: Recipe,
+    data: Batch | Iterable[Batch] | None,
+    weights: dict[str, Weights],
+    contract: Contract,
+) -> tuple[dict[str, np.float32], dict[str, Any]]:
+    assert recipe.inputs is not None, "the caller has looked"
+    seen = calibrate_inputs(folded, data, nodes=weights, rules=recipe.inputs, sums=recipe.sums)
+    scales = static_scales(seen, rules=recipe.inputs, contract=contract)
+    return scales, {"samples": seen.samples, "sha256": dict(seen.sha256)}
+
+
+def _awq_scaled(
+    folded: Graph, work: _Work, weights: dict[str, Weights], contract: Contract
+) -> tuple[Graph, list[dict[str, Any]]]:
+    if not wants_scales(weights):
+        return folded, []
+    assert work.held is not None, "AWQ needs data"
+    sums, store = work.recipe.sums, work.store
+    return awq_scales(folded, weights, work.held, contract=contract, sums=sums, store=store)
+
+
 def _weight_only(
     folded: Graph, work: _Work, weights: dict[str, Weights], contract: Contract
-) -> tuple[Builder, list[dict[str, Any]], list[dict[str, Any]]]:
+) -> tuple[Builder, list[dict[str, Any]]]:
     held, store, sums = work.held, work.store, work.recipe.sums
-    scales: list[dict[str, Any]] = []
-    if wants_scales(weights):
-        assert held is not None, "AWQ needs data"
-        folded, scales = awq_scales(
-            folded, weights, held, contract=contract, sums=sums, store=store
-        )
     coded, layers = quantize_layers(
         folded, weights, contract=contract, held=held, sums=sums, store=store, report=work.report
     )
-    return assemble(folded, coded, contract=contract), layers, scales
+    return assemble(folded, coded, contract=contract), layers
 
 
 def _transformed(graph: Graph, work: _Work) -> tuple[Graph, list[dict[str, Any]]]:
