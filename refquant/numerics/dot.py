@@ -33,6 +33,8 @@ References
 Algorithms", 2nd ed., section 3.1 (each of the two within gamma_K of the exact sum).
 """
 
+import math
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -43,7 +45,9 @@ __all__ = ["SUMS", "check_sums", "matmul_exact", "matmul_f32", "sum_f32"]
 SUMS = ("ordered", "blas")
 """Eq. (1), or eq. (3)."""
 
-_TILE = 1 << 18  # elements of a result held in cache while k runs: outputs are independent
+_TILE = 1 << 16  # elements of a result held in cache while k runs: outputs are independent
+_WIDTH = 1 << 12  # several rows share what they read of b
+_BUFFER = 512  # NumPy copies operands whose rows are shorter than about a third of its buffer
 
 
 def matmul_f32(
@@ -61,23 +65,36 @@ def matmul_f32(
     a, b = np.asarray(a, np.float32), np.asarray(b, np.float32)
     check_sums(sums)
     _check_shapes(a, b)
+    lead = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+    shape = (*lead, a.shape[-2], b.shape[-1])
+    if b.ndim == 2:  # the rows of all leading axes meet one b
+        a, lead = a.reshape(math.prod(a.shape[:-1]), a.shape[-1]), ()
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         if sums == "blas":
             product: NDArray[np.float32] = np.matmul(a, b)
-            return product
-        lead = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
-        total = np.zeros((*lead, a.shape[-2], b.shape[-1]), np.float32)
-        a, b = (
-            np.broadcast_to(a, (*lead, *a.shape[-2:])),
-            np.broadcast_to(b, (*lead, *b.shape[-2:])),
-        )
-        small = total.size <= _TILE
-        width = max(1, total.shape[-1] if small else _TILE // max(1, total.shape[-2]))
-        for index in [()] if small else np.ndindex(lead):
-            for n in range(0, total.shape[-1], width):
-                columns = (*index, ..., slice(n, n + width))
-                _rank_one_updates(a[index], b[columns], total[columns])
-    return total
+            return product.reshape(shape)
+        a, b = (_stacked(x, lead) for x in (a, b))
+        total = np.zeros((len(a), a.shape[-2], b.shape[-1]), np.float32)
+        for index, rows, columns in _tiles(total.shape):
+            _rank_one_updates(a[index, rows], b[index, :, columns], total[index, rows, columns])
+    return total.reshape(shape)
+
+
+def _stacked(x: NDArray[np.float32], lead: tuple[int, ...]) -> NDArray[np.float32]:
+    """Return ``x`` broadcast to ``lead``, which becomes one axis."""
+    size = x.shape[-2:]
+    return np.broadcast_to(x, (*lead, *size)).reshape(math.prod(lead), *size)
+
+
+def _tiles(shape: tuple[int, ...]) -> Iterator[tuple[slice, slice, slice]]:
+    """Cut (matrices, rows, columns) into boxes of at most `_TILE` elements, wide ones."""
+    width = max(1, min(shape[2], max(_WIDTH, _TILE // max(1, shape[1]))))
+    height = max(1, min(shape[1], _TILE // width))
+    depth = max(1, _TILE // (width * height))
+    for i in range(0, shape[0], depth):
+        for m in range(0, shape[1], height):
+            for n in range(0, shape[2], width):
+                yield slice(i, i + depth), slice(m, m + height), slice(n, n + width)
 
 
 def _rank_one_updates(
@@ -86,9 +103,13 @@ def _rank_one_updates(
     """Add ``a @ b`` to ``total``, every output taking its k-th step at the same time."""
     product = np.empty_like(total)
     b = np.ascontiguousarray(b)  # of a transposed matrix, every row would be gathered from afar
-    for k in range(a.shape[-1]):
-        np.multiply(a[..., :, k, None], b[..., None, k, :], out=product)
-        np.add(total, product, out=total)
+    before = np.setbufsize(_BUFFER)
+    try:
+        for k in range(a.shape[-1]):
+            np.multiply(a[..., :, k, None], b[..., None, k, :], out=product)
+            np.add(total, product, out=total)
+    finally:
+        np.setbufsize(before)
 
 
 def sum_f32(x: NDArray[np.float32], axis: int) -> NDArray[np.float32]:

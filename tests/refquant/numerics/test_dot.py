@@ -140,6 +140,37 @@ def test_wide_results_and_transposed_operands_take_the_same_order() -> None:
         assert np.array_equal(wide[..., columns], matmul_f32(a, b[:, columns])), f"{columns}"
 
 
+@pytest.mark.parametrize(("tile", "width"), [(1, 1), (6, 4), (1000, 2), (1 << 16, 1 << 12)])
+@pytest.mark.parametrize(
+    ("a", "b"),
+    [((7, 5), (5, 9)), ((2, 3, 4, 5), (5, 9)), ((2, 3, 4, 5), (3, 5, 9)), ((4, 5), (2, 5, 1)),
+     ((2, 0, 5), (5, 3)), ((0, 2, 5), (0, 5, 3)), ((2, 5), (5, 0)), ((3, 1, 0), (0, 2))],
+)  # fmt: skip
+def test_no_shape_of_a_tile_changes_a_bit(
+    tile: int, width: int, a: tuple[int, ...], b: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(tile)
+    x = (rng.standard_normal(a) * 2.0 ** rng.integers(-9, 9, a)).astype(np.float32)
+    y = rng.standard_normal(b).astype(np.float32)
+    monkeypatch.setattr(dot, "_TILE", tile)
+    monkeypatch.setattr(dot, "_WIDTH", width)
+    got = matmul_f32(x, y)
+    assert got.shape == np.matmul(x, y).shape, f"got {got.shape}"
+    assert matmul_f32(x, y, sums="blas").shape == got.shape, "the same of the fast sums"
+    lead = got.shape[:-2]
+    x, y = np.broadcast_to(x, (*lead, *a[-2:])), np.broadcast_to(y, (*lead, *b[-2:]))
+    for index in np.ndindex(got.shape):
+        *i, m, n = index
+        expected = step_by_step(x[(*i, m)], y[(*i, slice(None), n)])
+        assert float(got[index]) == expected, f"output {index}"
+
+
+def test_numpy_s_buffer_is_the_caller_s_again() -> None:
+    before = np.getbufsize()
+    matmul_f32(np.ones((2, 2), np.float32), np.ones((2, 2), np.float32))
+    assert np.getbufsize() == before, "a setting of ours is left behind"
+
+
 def test_blas_is_within_the_bound_of_the_docstring() -> None:
     """Eq. (3): both ways are within gamma_2K of each other."""
     rng = np.random.default_rng(0)
