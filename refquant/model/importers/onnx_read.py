@@ -1,0 +1,131 @@
+"""Bytes of a ``.onnx`` file -> `OnnxModel`: the one module that imports ``onnx``.
+
+From the library comes the schema, as classes that parse protobufs. Everything a file says is
+checked before an array is made from it: `refquant.model.importers.onnx_tensor`.
+
+Left out: ``onnx.checker`` and shape inference, which are C++ and trust their input more than we do;
+sparse tensors, sequences.
+
+References: ``onnx.proto3``.
+"""
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from refquant.model.importers.onnx_model import (
+    OnnxGraph,
+    OnnxInput,
+    OnnxModel,
+    OnnxNode,
+    Opaque,
+    Tensor,
+    check_graph,
+    check_opsets,
+)
+from refquant.model.importers.onnx_tensor import TensorReader, dtype_of
+from refquant.model.importers.onnx_wire import OnnxFormatError, check_wire
+
+__all__ = ["read_onnx"]
+
+
+def read_onnx(source: str | Path | bytes) -> OnnxModel:
+    """Return the model in the file ``source``, or in its bytes.
+
+    `OnnxFormatError` if it is none, or has what nothing here understands; `ModuleNotFoundError`
+    names the extra where the library is missing.
+
+    >>> read_onnx(b"")
+    Traceback (most recent call last):
+    ...
+    refquant.model.importers.onnx_wire.OnnxFormatError: the model has no graph; export it again
+    """
+    folder = None if isinstance(source, bytes) else Path(source).parent
+    data = source if isinstance(source, bytes) else Path(source).read_bytes()
+    check_wire(data)
+    proto = _parse(data)
+    if not proto.HasField("graph"):
+        raise OnnxFormatError("the model has no graph; export it again")
+    graph = _graph(proto.graph, TensorReader(folder, len(data)))
+    opsets: dict[str, int] = {}
+    for entry in proto.opset_import:
+        domain = "" if entry.domain == "ai.onnx" else entry.domain
+        if opsets.setdefault(domain, entry.version) != entry.version:
+            raise OnnxFormatError(f"two versions of the domain {domain!r}; export the model again")
+    check_opsets(opsets, list(_all_nodes(graph)))
+    producer = f"{proto.producer_name} {proto.producer_version}".strip()
+    return OnnxModel(graph, opsets, producer, hashlib.sha256(data).hexdigest())
+
+
+def _parse(data: bytes) -> Any:
+    try:
+        # protobuf comes with onnx; its types are a package of their own that nobody needs here.
+        from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+        from onnx import ModelProto
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(
+            "reading .onnx files needs the library onnx; run: pip install 'refquant[onnx]'"
+        ) from error
+    try:
+        return ModelProto.FromString(data)
+    except DecodeError as error:
+        raise OnnxFormatError(f"not an ONNX file: {error}; export the model again") from None
+
+
+def _all_nodes(graph: OnnxGraph) -> Sequence[OnnxNode]:
+    inner = [a for n in graph.nodes for a in n.attributes.values() if isinstance(a, OnnxGraph)]
+    return [*graph.nodes, *(node for branch in inner for node in _all_nodes(branch))]
+
+
+def _graph(proto: Any, reader: TensorReader) -> OnnxGraph:
+    if proto.sparse_initializer:
+        raise OnnxFormatError("the graph has sparse constants; export them as dense ones")
+    constants: dict[str, Tensor | Opaque] = {}
+    for tensor in proto.initializer:
+        if tensor.name in constants:
+            raise OnnxFormatError(f"the constant {tensor.name!r} is there twice; rename one")
+        constants[tensor.name] = reader.read(tensor)
+    # Before IR version 4 every constant was listed as an input, too.
+    inputs = tuple(_input(v) for v in proto.input if v.name not in constants)
+    nodes = tuple(_node(n, reader) for n in proto.node)
+    outputs = tuple(v.name for v in proto.output)
+    return check_graph(OnnxGraph(proto.name, inputs, outputs, nodes, constants))
+
+
+def _node(proto: Any, reader: TensorReader) -> OnnxNode:
+    attributes = {a.name: _attribute(a, reader) for a in proto.attribute}
+    domain = "" if proto.domain == "ai.onnx" else proto.domain
+    names = tuple(proto.input), tuple(proto.output)
+    return OnnxNode(proto.name, proto.op_type, *names, attributes, domain)
+
+
+def _attribute(proto: Any, reader: TensorReader) -> Any:
+    kinds: Mapping[int, Callable[[], Any]] = {
+        1: lambda: float(proto.f),
+        2: lambda: int(proto.i),
+        3: lambda: proto.s.decode("utf-8", "replace"),
+        4: lambda: reader.read(proto.t),
+        5: lambda: _graph(proto.g, reader),
+        6: lambda: tuple(proto.floats),
+        7: lambda: tuple(proto.ints),
+        8: lambda: tuple(s.decode("utf-8", "replace") for s in proto.strings),
+    }
+    make = kinds.get(proto.type)
+    return make() if make is not None else Opaque(f"an attribute of type {proto.type}")
+
+
+def _input(proto: Any) -> OnnxInput:
+    if not proto.type.HasField("tensor_type"):
+        raise OnnxFormatError(f"input {proto.name!r} is no tensor; give the model tensors")
+    tensor = proto.type.tensor_type
+    dims = tuple(_dim(d) for d in tensor.shape.dim) if tensor.HasField("shape") else None
+    return OnnxInput(proto.name, dtype_of(tensor.elem_type), dims)
+
+
+def _dim(proto: Any) -> int | str | None:
+    """Return a number, a letter, or None: exporters write 0 and -1 for what they do not know."""
+    if proto.HasField("dim_value") and proto.dim_value > 0:
+        return int(proto.dim_value)
+    text = proto.dim_param
+    return text if text and text != "?" else None
