@@ -91,7 +91,7 @@ def _unary(c: Call) -> Array:
 def _softmax(c: Call) -> Array:
     axis = c.attributes("axis")
     if c.quantized:
-        return softmax.softmax_quantized(c.operand(0), **c.two(), **axis)
+        return softmax.softmax_quantized(c.operand(0), c.optional(1), **c.two(), **axis)
     return softmax.softmax_f32(c.operand(0), **axis)
 
 

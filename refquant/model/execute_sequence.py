@@ -13,6 +13,7 @@ from refquant.ops import (
     gru,
     layer_norm,
     lstm,
+    mean,
     movement,
     reduce,
     rotary,
@@ -52,6 +53,13 @@ def _rotary(c: Call) -> Array:
     return rotary.rotary_embedding(*(c.operand(i) for i in range(4)), **given)
 
 
+def _reduce_mean(c: Call) -> Array:
+    axes = c.attributes("axes", "keepdims")
+    if c.quantized:
+        return mean.reduce_mean_quantized(c.operand(0), **c.two(), **axes)
+    return reduce.reduce_mean(c.operand(0), **axes)
+
+
 def _gru(c: Call) -> tuple[Array, ...]:
     given = c.attributes("hidden_size", "direction", "linear_before_reset")
     w, r = c.weight(1), c.weight(2)
@@ -73,7 +81,7 @@ SEQUENCE: Mapping[str, Callable[[Call], Array | tuple[Array, ...]]] = {
     "RotaryEmbedding": _rotary,
     "GRU": _gru,
     "LSTM": _lstm,
-    "ReduceMean": lambda c: reduce.reduce_mean(c.operand(0), **c.attributes("axes", "keepdims")),
+    "ReduceMean": _reduce_mean,
     "ReduceSum": lambda c: reduce.reduce_sum(c.operand(0), **c.attributes("axes", "keepdims")),
     "Slice": lambda c: movement.slice_axes(c.operand(0), **c.attributes("starts", "ends", "axes")),
     "Squeeze": lambda c: movement.squeeze(c.operand(0), **c.attributes("axes")),

@@ -166,7 +166,7 @@ OPERATORS: Mapping[str, Operator] = {
     "Mul": Operator(2, 2, fused=True),
     "Div": Operator(2, 2),
     **{op: Operator(1, 2, attributes=kinds, fused=op == "Clip") for op, kinds in UNARY.items()},
-    "Softmax": Operator(1, 1, attributes={"axis": "int"}),
+    "Softmax": Operator(1, 2, attributes={"axis": "int"}),
     "MaxPool": Operator(1, 1, attributes=_POOL, required=_KERNEL),
     "AveragePool": Operator(
         1, 1, attributes={**_POOL, "count_include_pad": (0, 1)}, required=_KERNEL, fused=True

@@ -134,6 +134,8 @@ def _second(graph: Graph) -> str:
     for node in graph.nodes:
         if node.op in VERSION_2 or "approximate" in node.attributes:
             return f"node {node.name!r} ({node.op})"
+        if node.op == "Softmax" and len(node.inputs) > 1:
+            return f"the table of node {node.name!r} (Softmax)"
     return ""
 
 

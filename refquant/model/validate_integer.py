@@ -16,6 +16,7 @@ from refquant.formats.qparams import QParams
 from refquant.model.graph import DTYPES, Graph, Node, Value
 from refquant.model.operators import UNARY
 from refquant.model.params import qparams_of
+from refquant.model.validate_codes import check_mean, check_softmax, codes_of
 from refquant.ops.accumulate import accumulator_bound, prove_accumulator
 from refquant.ops.proofs import prove_add, prove_mul, prove_rescale
 from refquant.ops.rescale import channel_parameters, output_multiplier, rescale
@@ -27,18 +28,16 @@ _INT32_MAX = 2**31 - 1
 
 def check_integer(graph: Graph, node: Node) -> None:
     """Refuse a quantized ``node`` of section 4 that its contract does not define."""
-    _codes(graph, node.outputs[0])
+    codes_of(graph, node.outputs[0])
     _check_specified(graph, node)
     _check_clamp(graph, node)
     INTEGER[node.op](graph, node)
 
 
 def _check_specified(graph: Graph, node: Node) -> None:
-    """Refuse an operator that the contract leaves open; `Softmax` and pools: below."""
+    """Refuse an operator that the contract leaves open; `Softmax` and pools: later."""
     contract = graph.contracts[node.contract or ""]
-    axis = {"Add": "add", "AveragePool": "average_pool", "GlobalAveragePool": "average_pool"}.get(
-        node.op, "requantize" if node.op in ("Conv", "Gemm", "MatMul", "Mul") else ""
-    )
+    axis = _AXIS.get(node.op, "")
     if axis and getattr(contract, axis) == "unspecified":
         raise ValueError(
             f"contract {contract.name!r} leaves a quantized {node.op} unspecified (axis {axis}); "
@@ -46,17 +45,12 @@ def _check_specified(graph: Graph, node: Node) -> None:
         )
 
 
-def _codes(graph: Graph, name: str, *, most_bits: int = 16) -> Value:
-    """Return the value ``name`` if it is of codes, one scale for all."""
-    value = graph.values[name]
-    if value.quant is None or DTYPES[value.dtype].bits > most_bits:
-        raise ValueError(
-            f"{name!r} has quant and at most {most_bits} bits, as the other operands have, "
-            f"got {value.dtype} {'with' if value.quant else 'without'} quant"
-        )
-    if value.quant.block_shape is not None:
-        raise ValueError(f"{name!r} is quantized per tensor, got blocks {value.quant.block_shape}")
-    return value
+_AXIS: Mapping[str, str] = {
+    **dict.fromkeys(("Conv", "Gemm", "MatMul", "Mul"), "requantize"),
+    **dict.fromkeys(("AveragePool", "GlobalAveragePool"), "average_pool"),
+    "Add": "add",
+    "ReduceMean": "mean",
+}
 
 
 def _check_clamp(graph: Graph, node: Node) -> None:
@@ -74,7 +68,7 @@ def _check_clamp(graph: Graph, node: Node) -> None:
 def _check_product(graph: Graph, node: Node) -> None:
     """Check `Conv`, `Gemm`, `MatMul`: x, w and perhaps an int32 bias."""
     x_name, w_name, bias_name = (*node.inputs, "")[:3]
-    x = _codes(graph, x_name)
+    x = codes_of(graph, x_name)
     w = graph.values[w_name]
     if node.op == "MatMul" and w_name not in graph.constants and not bias_name:
         _check_computed_product(graph, node, x)
@@ -95,7 +89,7 @@ def _check_product(graph: Graph, node: Node) -> None:
 
 def _check_computed_product(graph: Graph, node: Node, x: Value) -> None:
     """Check a `MatMul` of two computed tensors: all that is known of the codes is their range."""
-    w = _codes(graph, node.inputs[1])
+    w = codes_of(graph, node.inputs[1])
     a, b, y = (qparams_of(graph, name) for name in (*node.inputs, *node.outputs))
     reaches = [
         max(DTYPES[v.dtype].qmax - int(q.zero_point), int(q.zero_point) - DTYPES[v.dtype].qmin)
@@ -138,7 +132,7 @@ def _prove_multiplier(
 
 def _check_binary(graph: Graph, node: Node) -> None:
     for name in node.inputs:
-        _codes(graph, name)
+        codes_of(graph, name)
     a, b, y = (qparams_of(graph, name) for name in (*node.inputs, *node.outputs))
     prove = prove_add if node.op == "Add" else prove_mul
     contract = graph.contracts[node.contract or ""]
@@ -146,7 +140,7 @@ def _check_binary(graph: Graph, node: Node) -> None:
 
 
 def _check_average(graph: Graph, node: Node) -> None:
-    x = _codes(graph, node.inputs[0])
+    x = codes_of(graph, node.inputs[0])
     contract = graph.contracts[node.contract or ""]
     window = node.attributes.get("kernel_shape", x.shape[2:])
     assert isinstance(window, tuple), "check_signature: a list of integers"
@@ -168,25 +162,15 @@ def _check_average(graph: Graph, node: Node) -> None:
         )
 
 
-def _check_softmax(graph: Graph, node: Node) -> None:
-    _codes(graph, node.inputs[0])
-    contract = graph.contracts[node.contract or ""]
-    if contract.softmax != "dequantize":
-        raise ValueError(
-            f"contract {contract.name!r} leaves a quantized Softmax {contract.softmax}; "
-            "dequantize before it"
-        )
-
-
 def _check_unary(graph: Graph, node: Node) -> None:
     if len(node.inputs) == 2 and node.inputs[1]:
         _check_table(graph, node)
         return
-    x = _codes(graph, node.inputs[0])
+    x = codes_of(graph, node.inputs[0])
     if node.op not in ("Relu", "Clip"):
         raise ValueError("on codes it needs its table of 256 codes as second input")
     _need_equal(graph, node, f"{node.op} without a table")
-    assert x.quant is not None, "_codes: it has quant"
+    assert x.quant is not None, "codes_of: it has quant"
     if not isinstance(x.quant.scale, str) and x.quant.scale < 0:
         raise ValueError(f"with scale {x.quant.scale} < 0 codes are not in order; use a table")
     if "min" in node.attributes or "max" in node.attributes:
@@ -195,7 +179,7 @@ def _check_unary(graph: Graph, node: Node) -> None:
 
 def _check_table(graph: Graph, node: Node) -> None:
     for name in (node.inputs[0], node.outputs[0]):
-        _codes(graph, name, most_bits=8)
+        codes_of(graph, name, most_bits=8)
     table, output = graph.values[node.inputs[1]], graph.values[node.outputs[0]]
     same = table.dtype == output.dtype and table.quant in (None, output.quant)
     if node.inputs[1] not in graph.constants or not same:
@@ -219,5 +203,6 @@ INTEGER: Mapping[str, Callable[[Graph, Node], None]] = {
     **dict.fromkeys(("AveragePool", "GlobalAveragePool"), _check_average),
     **dict.fromkeys(UNARY, _check_unary),
     **dict.fromkeys(("Add", "Mul"), _check_binary),
-    "Softmax": _check_softmax,
+    "ReduceMean": check_mean,
+    "Softmax": check_softmax,
 }

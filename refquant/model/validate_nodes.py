@@ -116,7 +116,7 @@ _DOORS: Mapping[str, Callable[[Operands, Sequence[Value]], None]] = {
 
 def _check_plain(graph: Graph, node: Node, inputs: Operands, outputs: Sequence[Value]) -> None:
     """Check a node of float32 arithmetic, its weight perhaps of codes."""
-    if node.op == "Requantize" or (node.op in UNARY and len(inputs) == 2):
+    if node.op == "Requantize" or (node.op in (*UNARY, "Softmax") and len(inputs) == 2):
         raise ValueError("a table maps codes to codes: input and output have quant")
     if node.op == "MatMul" and len(inputs) == 3:
         raise ValueError("a float32 MatMul has two inputs; add the bias with Add")

@@ -208,7 +208,8 @@ _FUNCTIONS: tuple[Callable[[Int64, Float64], Int64], ...] = (
     pow2,
 )
 _MODES = MappingProxyType({function.__name__: function for function in _FUNCTIONS})
-_FLOAT_MODES = ("float_rne", "float64_half_away", "float_zp_before_round", "dyadic")  # these saturate
+# These saturate:
+_FLOAT_MODES = ("float_rne", "float64_half_away", "float_zp_before_round", "dyadic")
 _INT48_MODES = ("scale16", "tflite_int64")
 REQUANTIZE_MODES: tuple[str, ...] = (*_MODES, "float_zp_before_round")
 

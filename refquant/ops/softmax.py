@@ -3,10 +3,21 @@
     y_i = f32(e_i / sum e),   e_i = Exp(x_i - max x),   the sum ascending from +0.0            (1)
     q   = quantize(Softmax(dequantize(q)))                 axis softmax = dequantize           (2)
 
-Contracts with ``softmax = unspecified`` (TFLite's is a fixed-point algorithm of its own) refuse a
-quantized ``Softmax``: dequantize before it.
+TFLite has two of its own. A code below the largest one, M, by d stands for a factor exp(-d sx), and
+there are 256 of them: a table t, made once and carried in the file, for exp is not the same
+everywhere.
 
-Source: ``docs/spec/operators.md`` §1 and §4; ``Exp`` is :func:`refquant.numerics.elementary.exp`.
+    float_table        t[d] = f32(exp(-d sx)),  e_i = t[M - q_i],  r = f32(1 / f32(sum e * sy))
+                       q    = clamp(round_half_away(f32(e_i * r)) + zy)                        (3)
+
+    fixed_point_table  t[d] int32, 31 bits of exp(-d sx);   S = sum RDBPOT(t[M - q_i], 12)
+                       c = leading zeros of S,  R = 1/(1+x) of (S 2**c - 2**31), fixed point
+                       q    = clamp(RDBPOT(SRDHM(R, t[M - q_i]), 35 - c) + qmin)               (4)
+
+The sum of (3) ascends from +0.0, one rounding each; sy of (4) is 1/256 and zy is qmin.
+
+Source: ``docs/spec/operators.md`` §1 and §4; ``Exp`` is :func:`refquant.numerics.elementary.exp`;
+TFLite ``optimized/optimized_ops.h`` for (3), ``reference/softmax.h`` for (4).
 """
 
 from typing import Any
@@ -18,9 +29,17 @@ from refquant.contracts import Contract
 from refquant.formats import affine
 from refquant.formats.affine import QParams
 from refquant.numerics import elementary
-from refquant.ops.rescale import need_float32, scalar_parameters
+from refquant.numerics.dot import sum_f32
+from refquant.numerics.fixedpoint import quantize_multiplier, rounding_divide_by_pot, srdhm
+from refquant.numerics.gemmlowp import exp_on_negative_values, one_over_one_plus_x
+from refquant.numerics.ranges import dtype_range
+from refquant.numerics.rounding import round_half_away
+from refquant.ops.rescale import clamp_codes, need_float32, scalar_parameters
 
-__all__ = ["softmax_f32", "softmax_quantized"]
+__all__ = ["TABLES", "softmax_f32", "softmax_quantized", "softmax_table"]
+
+TABLES = ("float_table", "fixed_point_table")
+"""The values of the axis ``softmax`` that take a table."""
 
 Float = NDArray[np.float32]
 Codes = NDArray[Any]
@@ -41,24 +60,86 @@ def softmax_f32(x: Float, *, axis: int = -1) -> Float:
 
 
 def softmax_quantized(
-    q: Codes, *, x_qparams: QParams, y_qparams: QParams, contract: Contract, axis: int = -1
+    q: Codes,
+    table: Codes | None = None,
+    *,
+    x_qparams: QParams,
+    y_qparams: QParams,
+    contract: Contract,
+    axis: int = -1,
 ) -> Codes:
-    """Return the codes of eq. (2).
+    """Return the codes of eq. (2), or with a ``table`` (256,) those of eq. (3) or (4).
 
     >>> from refquant.contracts import preset
     >>> one = QParams(scale=np.float32(1), zero_point=np.int32(0), block_shape=None, dtype="int8")
     >>> unit = QParams(scale=np.float32(1 / 256), zero_point=np.int32(-128), block_shape=None,
     ...                dtype="int8")
-    >>> softmax_quantized(np.array([[5, 5]], np.int8), x_qparams=one, y_qparams=unit,
-    ...                   contract=preset("onnx")).tolist()
+    >>> q = np.array([[5, 5]], np.int8)
+    >>> softmax_quantized(q, x_qparams=one, y_qparams=unit, contract=preset("onnx")).tolist()
+    [[0, 0]]
+    >>> tflite = preset("tflite_reference")
+    >>> softmax_quantized(q, softmax_table(one, beta=1.0, contract=tflite), x_qparams=one,
+    ...                   y_qparams=unit, contract=tflite).tolist()
     [[0, 0]]
     """
-    if contract.softmax != "dequantize":
+    if contract.softmax == "unspecified" or (table is None) == (contract.softmax in TABLES):
         raise ValueError(
-            f"Softmax: contract {contract.name!r} leaves a quantized Softmax "
-            f"{contract.softmax!r}; dequantize before it"
+            f"Softmax: contract {contract.name!r} leaves a quantized Softmax {contract.softmax!r}, "
+            f"and it has {'no' if table is None else 'a'} table; dequantize before it"
         )
     scalar_parameters("Softmax", "x", x_qparams)
-    scalar_parameters("Softmax", "y", y_qparams)
-    real = softmax_f32(affine.dequantize(q, x_qparams), axis=axis)
-    return affine.quantize(real, y_qparams, contract=contract)
+    sy, zy = scalar_parameters("Softmax", "y", y_qparams)
+    if table is None:
+        real = softmax_f32(affine.dequantize(q, x_qparams), axis=axis)
+        return affine.quantize(real, y_qparams, contract=contract)
+    wide = q.astype(np.int64)
+    e: Codes = table[wide.max(axis=axis, keepdims=True, initial=-(1 << 15)) - wide]
+    if contract.softmax == "float_table":
+        codes = _from_floats(e, sy, axis) + zy
+    else:
+        codes = _from_fixed_point(e, axis) + dtype_range(y_qparams.dtype)[0]
+    return clamp_codes("Softmax", codes, y_qparams.dtype, None, None)
+
+
+def softmax_table(x_qparams: QParams, *, beta: float, contract: Contract) -> Codes:
+    """Return t of eq. (3), float32, or of eq. (4), int32: 256 entries, the first is 1.
+
+    ``beta`` multiplies x. The exponentials of eq. (3) are those of float64, rounded. In eq. (4)
+    sx * beta is at least 2**-26; entries that TFLite leaves out are 0.
+
+    >>> from refquant.contracts import preset
+    >>> one = QParams(scale=np.float32(1), zero_point=np.int32(0), block_shape=None, dtype="int8")
+    >>> softmax_table(one, beta=1.0, contract=preset("tflite_builtin"))[:2].tolist()
+    [1.0, 0.3678794503211975]
+    >>> softmax_table(one, beta=1.0, contract=preset("tflite_reference"))[:2].tolist()
+    [2147483647, 790015308]
+    """
+    scale, _ = scalar_parameters("Softmax", "x", x_qparams)
+    difference = np.arange(256)
+    if contract.softmax == "float_table":
+        with np.errstate(under="ignore"):
+            x = (-scale * np.float32(beta)) * difference.astype(np.float32)
+            return np.exp(x.astype(np.float64)).astype(np.float32)
+    if contract.softmax != "fixed_point_table":
+        raise ValueError(f"contract {contract.name!r} has no table for Softmax")
+    step = min(float(beta) * float(scale) * 2.0**26, 2.0**31 - 1)
+    if not step > 1:
+        raise ValueError(f"Softmax: beta * scale must be above 2**-26, got {beta} * {scale}")
+    m, shift = (int(v) for v in quantize_multiplier(step))
+    seen = difference <= (31 << 26) >> shift
+    power = srdhm(-np.where(seen, difference, 0) << shift, m)
+    return np.where(seen, exp_on_negative_values(power, integer_bits=5), 0).astype(np.int32)
+
+
+def _from_floats(e: Float, sy: np.float32, axis: int) -> NDArray[np.int64]:
+    """Eq. (3) without zy."""
+    r = np.float32(1) / (sum_f32(e, axis) * sy)
+    return np.asarray(round_half_away(e * r), np.int64)
+
+
+def _from_fixed_point(e: NDArray[np.int32], axis: int) -> NDArray[np.int64]:
+    """Eq. (4) without qmin. S has 12 integer bits, so it is an int32 for up to 4095 elements."""
+    total = rounding_divide_by_pot(e, 12).astype(np.int64).sum(axis=axis, keepdims=True)
+    zeros = 32 - np.frexp(total.astype(np.float64))[1].astype(np.int64)
+    r = one_over_one_plus_x((total << zeros) - (1 << 31))
+    return np.asarray(rounding_divide_by_pot(srdhm(r, e), 35 - zeros), np.int64)
