@@ -22,7 +22,8 @@ from refquant.cli.common import (
     print_table,
     progress,
 )
-from refquant.cli.data import in_reals, load, read_model, sample_count
+from refquant.cli.data import in_reals, load, sample_count
+from refquant.cli.models import MODEL, add_part, add_sums, read_pair
 from refquant.cli.reference import execute
 from refquant.model.graph import Graph
 from refquant.model.metrics import agreement, cosine, max_code_difference, sqnr_db
@@ -31,11 +32,13 @@ __all__ = ["COMMAND", "distances"]
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("reference", metavar="A.rq", help="what is compared with")
-    parser.add_argument("test", metavar="B.rq", help="what is compared")
+    parser.add_argument("reference", metavar="A", help=f"what is compared with: {MODEL}")
+    parser.add_argument("test", metavar="B", help="what is compared, the same")
+    add_part(parser)
     parser.add_argument(
         "--data", required=True, metavar="D.npz", help="one array an input of both models"
     )
+    add_sums(parser, "ordered")
     parser.add_argument("--json", action="store_true", help="one JSON object instead of a table")
 
 
@@ -43,7 +46,8 @@ def _run(arguments: argparse.Namespace) -> int:
     if not arguments.json:
         need_tables()
     paths = (arguments.reference, arguments.test)
-    graphs = tuple(read_model(path) for path in paths)
+    graphs = read_pair(paths, arguments.part)
+    sums = arguments.sums or "ordered"
     _check_names(paths, graphs)
     inputs = [load(arguments.data, graph)[0] for graph in graphs]
     samples = sample_count(graphs[0], inputs[0])
@@ -51,7 +55,9 @@ def _run(arguments: argparse.Namespace) -> int:
     with progress() as bar:
         bars = [bar(path, samples) for path in paths]
         results = [
-            execute(graphs[i], inputs[i], bars[i], keep=[pair[i] for pair in codes.values()])
+            execute(
+                graphs[i], inputs[i], bars[i], keep=[pair[i] for pair in codes.values()], sums=sums
+            )
             for i in (0, 1)
         ]
     rows = []

@@ -24,8 +24,8 @@ from refquant.cli.common import whole_file
 from refquant.formats.affine import dequantize, quantize
 from refquant.model.ends import input_contract
 from refquant.model.graph import DTYPES, Graph, fits, has_batch
+from refquant.model.loaders.sources import open_model
 from refquant.model.params import qparams_of
-from refquant.model.rq import read_rq
 
 __all__ = [
     "LIMIT",
@@ -44,14 +44,9 @@ LIMIT = 2**32
 """Bytes that the arrays of one archive may unpack to."""
 
 
-def read_model(path: str) -> Graph:
-    """Return the graph in the file ``path``."""
-    if Path(path).suffix.lower() in (".onnx", ".tflite", ".gguf"):
-        raise ValueError(
-            f"{path}: this version reads .rq models only; reading {Path(path).suffix} models "
-            "comes with a later version"
-        )
-    return read_rq(path)
+def read_model(path: str, *, part: str | None = None) -> Graph:
+    """Return the graph in the file or folder ``path``; its ``part``, where it has several."""
+    return open_model(path, part=part)
 
 
 def load(path: str, graph: Graph, *, labels: bool = False) -> tuple[Arrays, NDArray[Any] | None]:

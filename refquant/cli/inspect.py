@@ -7,15 +7,16 @@ import argparse
 import hashlib
 import json
 import sys
-from pathlib import Path
 from typing import Any
 
-from refquant.cli.common import Command, need_tables, plain, print_json, print_table
+from refquant.cli.common import Command, UsageError, need_tables, plain, print_json, print_table
 from refquant.cli.data import read_model
 from refquant.cli.inspect_gguf import describe_gguf, is_gguf, print_gguf
 from refquant.cli.inspect_numerics import is_card, print_card
 from refquant.cli.inspect_weights import describe_weights, print_weights
+from refquant.cli.models import MODEL, add_part
 from refquant.model.graph import Graph, Node, Value
+from refquant.model.loaders.sources import find_source
 from refquant.model.metrics import tensor_bytes
 from refquant.model.params import qparams_of
 from refquant.model.reals import scale_of
@@ -25,7 +26,8 @@ __all__ = ["COMMAND", "describe"]
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("model", metavar="FILE", help="the model: .rq or .gguf")
+    parser.add_argument("model", metavar="FILE", help=f"the model: {MODEL}")
+    add_part(parser)
     parser.add_argument("--json", action="store_true", help="one JSON object instead of tables")
 
 
@@ -33,10 +35,12 @@ def _run(arguments: argparse.Namespace) -> int:
     if not arguments.json:
         need_tables()
     if is_gguf(arguments.model):
+        if arguments.part is not None:
+            raise UsageError(f"{arguments.model}: a .gguf file has no parts; leave --part away")
         found = describe_gguf(arguments.model)
         (print_json if arguments.json else print_gguf)(found)
         return 0
-    graph = read_model(arguments.model)
+    graph = read_model(arguments.model, part=arguments.part)
     result = describe(arguments.model, graph)
     if arguments.json:
         print_json(result)
@@ -56,7 +60,7 @@ COMMAND = Command(
 
 def describe(path: str, graph: Graph) -> dict[str, Any]:
     """Return ``graph``, which was read from ``path``, as JSON: the file's own keys, and sizes."""
-    data = Path(path).read_bytes()
+    data = find_source(path).file.read_bytes()
     stored = tensor_bytes(graph)
     sizes: dict[str, int] = {}
     for name, size in stored.items():

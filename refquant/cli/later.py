@@ -9,12 +9,6 @@ from refquant.cli.common import Command
 __all__ = ["COMMANDS"]
 
 _LATER = {  # name -> (purpose, what is missing, example)
-    "import": (
-        "read .onnx, .tflite and .gguf models",
-        "the importers of other formats; this version reads .rq files, and "
-        "refquant.model.build.Builder makes them",
-        "refquant import model.onnx -o model.rq",
-    ),
     "export": (
         "write models for other runtimes",
         "the exporters to other formats; this version writes .rq files",

@@ -22,10 +22,22 @@ def commands() -> tuple[Command, ...]:
 
     They are imported here, within `main`: so an interrupt while NumPy loads is an interrupt.
     """
-    from refquant.cli import atlas, compare, demo, evaluate, explain, inspect, later, quantize, run
+    from refquant.cli import (
+        atlas,
+        compare,
+        demo,
+        evaluate,
+        explain,
+        import_model,
+        inspect,
+        later,
+        quantize,
+        run,
+    )
 
     return (
         demo.COMMAND,
+        import_model.COMMAND,
         inspect.COMMAND,
         run.COMMAND,
         quantize.COMMAND,

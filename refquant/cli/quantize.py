@@ -7,6 +7,7 @@ Recipes that go layer by layer leave each finished layer in ``OUT.rq.partial``, 
 import argparse
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +23,13 @@ from refquant.cli.common import (
     print_json,
     progress,
 )
-from refquant.cli.data import load, read_model, sample_count
-from refquant.model.calibrate import STEP
+from refquant.cli.data import sample_count
+from refquant.cli.models import MODEL, add_part, add_sums, refuse_overwriting, source_bytes
+from refquant.cli.samples import Samples, add_arguments, read_samples
 from refquant.model.checkpoint import partial_path, remove_checkpoint
-from refquant.model.graph import Graph, has_batch
+from refquant.model.graph import Graph
 from refquant.model.layer_by_layer import LayerDone
+from refquant.model.loaders.sources import Source, find_source, open_source
 from refquant.model.quantize import quantize
 from refquant.model.recipe import Recipe, recipe, recipe_names
 from refquant.model.rq import write_rq
@@ -37,7 +40,8 @@ Arrays = dict[str, NDArray[Any]]
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("model", metavar="MODEL.rq", help="the float32 model")
+    parser.add_argument("model", metavar="MODEL", help=f"the float32 model: {MODEL}")
+    add_part(parser)
     rules = parser.add_mutually_exclusive_group(required=True)
     names = ", ".join(recipe_names())
     rules.add_argument(
@@ -47,9 +51,16 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         "--recipe", metavar="NAME|FILE.toml", help="the same by name, or one of yours"
     )
     parser.add_argument(
-        "--calibration", metavar="D.npz",
-        help="samples, one array an input: to choose activations' ranges, and by gptq and awq",
+        "--calibration", metavar="D.npz|TEXT.txt|FOLDER",
+        help="samples, to choose activations' ranges, and by gptq and awq: one array an input, a "
+        "text for a model of tokens, or a folder of .wav files (and their .txt) for Whisper",
     )  # fmt: skip
+    add_arguments(parser)
+    parser.add_argument(
+        "--few-tokens", action="store_true",
+        help="let GPTQ take a calibration of fewer tokens than a layer has inputs, damped",
+    )  # fmt: skip
+    add_sums(parser, "what the recipe says")
     parser.add_argument("-o", "--output", required=True, metavar="OUT.rq", help="where to write it")
     parser.add_argument(
         "--resume", action="store_true",
@@ -61,31 +72,38 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 def _run(arguments: argparse.Namespace) -> int:
     rules = _rules(arguments)
     check_writable(arguments.output)
-    graph = read_model(arguments.model)
-    samples, calibration = _calibration(arguments.calibration, graph, rules)
+    source = find_source(arguments.model)
+    refuse_overwriting(arguments.output, [source.file, arguments.calibration, arguments.tokenizer])
+    graph = open_source(source, part=arguments.part)
+    samples = _calibration(arguments, rules, source, graph)
     partial = partial_path(arguments.output)
-    quantized = _quantized(arguments, graph, rules, samples, calibration, partial)
+    quantized = _quantized(arguments, graph, rules, samples, partial)
     write_rq(arguments.output, quantized)
     remove_checkpoint(partial)
-    before, after = (Path(p).stat().st_size for p in (arguments.model, arguments.output))
+    before, kind = source_bytes(source, graph)
+    after = Path(arguments.output).stat().st_size
     if arguments.json:
         print_json(
             {
                 "model": arguments.model,
+                "part": arguments.part,
                 "recipe": rules.name,
                 "scheme": rules.scheme,
                 "contracts": sorted(quantized.contracts),
-                "calibration_samples": samples,
+                "calibration_samples": samples.count,
                 "output": arguments.output,
                 "bytes": after,
                 "bytes_before": before,
+                "bytes_before_of": kind,
                 "ratio": before / after,
                 "layers": quantized.meta.get("numerics", {}).get("layers", []),
             }
         )
     else:
+        of = "" if kind == "file" else f" in {kind}"
         sys.stdout.write(
-            f"{plain(arguments.output)}: {after:,} bytes; {plain(arguments.model)} has {before:,}\n"
+            f"{plain(arguments.output)}: {after:,} bytes; {plain(arguments.model)} has "
+            f"{before:,}{of}\n"
         )
     return 0
 
@@ -94,19 +112,18 @@ def _quantized(
     arguments: argparse.Namespace,
     graph: Graph,
     rules: Recipe,
-    samples: int,
-    calibration: Arrays | None,
+    samples: Samples,
     partial: Path,
 ) -> Graph:
     """Return the quantized graph; show how far it is, and keep finished layers in ``partial``."""
     if rules.scheme != "weight_only" and not rules.walks:
         with progress() as bar:
-            return quantize(graph, rules, _batches(graph, calibration, bar("calibrate", samples)))
+            return quantize(graph, rules, _told(graph, samples, bar("calibrate", samples.count)))
     with layer_progress() as show:
         return quantize(
             graph,
             rules,
-            calibration,
+            samples.batches if rules.needs_data else None,
             checkpoint=partial,
             resume=arguments.resume,
             report=lambda done: show(done.index, done.count, _line(done)),
@@ -124,28 +141,25 @@ def _line(done: LayerDone) -> str:
     )
 
 
-def _calibration(path: str | None, graph: Graph, rules: Recipe) -> tuple[int, Arrays | None]:
-    """Return the calibration data and their number; none where the recipe needs none."""
+def _calibration(
+    arguments: argparse.Namespace, rules: Recipe, source: Source, graph: Graph
+) -> Samples:
+    """Return the calibration data; none where the recipe needs none."""
     if not rules.needs_data:
-        return 0, None
-    if path is None:
+        return Samples((), 0)
+    if arguments.calibration is None:
         raise UsageError(
             f"recipe {rules.name!r} needs --calibration D.npz with one array for each of the "
-            f"inputs {list(graph.inputs)}"
+            f"inputs {list(graph.inputs)}, or a text or recordings; see refquant quantize --help"
         )
-    arrays, _ = load(path, graph)
-    return sample_count(graph, arrays), arrays
+    return read_samples(arguments.calibration, arguments, source, graph)
 
 
-def _batches(graph: Graph, arrays: Arrays | None, advance: Advance) -> Iterator[Arrays]:
-    """Yield the data in the steps that calibration takes anyway, which does not change a bit."""
-    if arrays is not None and not has_batch(graph):
-        yield arrays
-    elif arrays is not None:
-        for begin in range(0, sample_count(graph, arrays), STEP):
-            batch = {name: array[begin : begin + STEP] for name, array in arrays.items()}
-            yield batch
-            advance(sample_count(graph, batch))
+def _told(graph: Graph, samples: Samples, advance: Advance) -> Iterator[Arrays]:
+    """Yield the batches; say how many samples are done when the next one is asked for."""
+    for batch in samples.batches:
+        yield batch
+        advance(sample_count(graph, batch))
 
 
 def _rules(arguments: argparse.Namespace) -> Recipe:
@@ -154,14 +168,26 @@ def _rules(arguments: argparse.Namespace) -> Recipe:
     if not file and name not in recipe_names():
         kind, more = ("scheme", "") if arguments.scheme else ("recipe", ", or give a .toml file")
         raise UsageError(f"unknown {kind} {name!r}; there are {', '.join(recipe_names())}{more}")
-    return recipe(name)
+    rules = recipe(name)
+    if arguments.few_tokens:
+        rules = _with_few_tokens(rules)
+    return rules if arguments.sums is None else replace(rules, sums=arguments.sums)
+
+
+def _with_few_tokens(rules: Recipe) -> Recipe:
+    """Return ``rules`` with the setting ``few_tokens`` of GPTQ; the file will say so."""
+    if rules.weights is None or rules.weights.gptq is None:
+        raise UsageError(f"--few-tokens is for gptq, which is not what {rules.name!r} does")
+    gptq = replace(rules.weights.gptq, few_tokens=True)
+    return replace(rules, weights=replace(rules.weights, gptq=gptq))
 
 
 COMMAND = Command(
     name="quantize",
     help="quantize a float model by a recipe",
     example="refquant quantize model.rq --scheme int8_static "
-    "--calibration calibration.npz -o small.rq",
+    "--calibration calibration.npz -o small.rq\n"
+    "  refquant quantize minilm/ --scheme int4_gptq --calibration text.txt -o minilm.rq",
     add_arguments=_add_arguments,
     run=_run,
 )

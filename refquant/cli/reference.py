@@ -27,19 +27,20 @@ def execute(
     advance: Advance,
     *,
     keep: Collection[str] = (),
+    sums: str = "ordered",
 ) -> Arrays:
     """Return what `refquant.model.execute.run` returns; call ``advance`` with samples done.
 
     A sample's result does not depend on its neighbours, so the chunks are those of the executor.
     """
     if not has_batch(graph):
-        outputs = run(graph, inputs, keep=keep)
+        outputs = run(graph, inputs, keep=keep, sums=sums)
         advance(1)
         return outputs
     parts = []
     for begin in range(0, sample_count(graph, inputs), CHUNK):
         chunk = {name: array[begin : begin + CHUNK] for name, array in inputs.items()}
-        parts.append(run(graph, chunk, keep=keep))
+        parts.append(run(graph, chunk, keep=keep, sums=sums))
         advance(sample_count(graph, chunk))
     return {name: _join([part[name] for part in parts], graph, name) for name in parts[0]}
 

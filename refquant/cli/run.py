@@ -7,30 +7,35 @@ import time
 
 from refquant.cli.common import Command, check_writable, plain, print_json, progress
 from refquant.cli.data import load, read_model, sample_count, write_npz
+from refquant.cli.models import MODEL, add_part, add_sums, refuse_overwriting
 from refquant.cli.reference import execute
 
 __all__ = ["COMMAND"]
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("model", metavar="FILE.rq", help="the model")
+    parser.add_argument("model", metavar="MODEL", help=f"the model: {MODEL}")
+    add_part(parser)
     parser.add_argument(
         "--input", required=True, metavar="X.npz",
         help="one array an input, by the input's name; the first axis is the samples",
     )  # fmt: skip
     parser.add_argument("--output", metavar="Y.npz", help="where to write one array an output")
+    add_sums(parser, "ordered")
     parser.add_argument("--json", action="store_true", help="one JSON object instead of text")
 
 
 def _run(arguments: argparse.Namespace) -> int:
     if arguments.output is not None:
         check_writable(arguments.output)
-    graph = read_model(arguments.model)
+        refuse_overwriting(arguments.output, [arguments.model, arguments.input])
+    graph = read_model(arguments.model, part=arguments.part)
+    sums = arguments.sums or "ordered"
     inputs, _ = load(arguments.input, graph)
     samples = sample_count(graph, inputs)
     begin = time.perf_counter()
     with progress() as bar:
-        outputs = execute(graph, inputs, bar("reference", samples))
+        outputs = execute(graph, inputs, bar("reference", samples), sums=sums)
     seconds = time.perf_counter() - begin
     if arguments.output is not None:
         write_npz(arguments.output, outputs)

@@ -54,6 +54,9 @@ directory; give the path of checkpoint20.npz
     try:
         with Path(path).open("rb") as file, np.load(file, allow_pickle=False) as archive:
             arrays: Mapping[str, NDArray[Any]] = {name: archive[name] for name in archive.files}
+            odd = [name for name, array in arrays.items() if not isinstance(array, np.ndarray)]
+            if odd:  # NumPy hands out the bytes of what has not the head of an array
+                raise ValueError(f"{odd[0]!r} is no array")
     except OSError as error:
         reason = error.strerror or error
         raise ModelFileError(

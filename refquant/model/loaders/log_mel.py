@@ -25,10 +25,10 @@ Toolbox", 1998, for the scale.
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["RATE", "log_mel", "mel_filters"]
+__all__ = ["RATE", "SECONDS", "log_mel", "mel_filters"]
 
-RATE = 16_000
-_FRAME, _HOP, _BANDS, _SECONDS = 400, 160, 80, 30
+RATE, SECONDS = 16_000, 30
+_FRAME, _HOP, _BANDS = 400, 160, 80
 _LINEAR, _BREAK, _STEP = 200 / 3, 1000.0, np.log(6.4) / 27  # Hz a mel, Hz, log a mel
 
 
@@ -61,7 +61,7 @@ def log_mel(sound: NDArray[np.float32]) -> NDArray[np.float32]:
         raise ValueError(
             f"sound must be one channel of finite numbers at {RATE} Hz, got {sound.shape}"
         )
-    samples = np.zeros(RATE * _SECONDS)
+    samples = np.zeros(RATE * SECONDS)
     samples[: len(sound)] = sound[: len(samples)]
     around = np.pad(samples, _FRAME // 2, mode="reflect")
     frames = np.lib.stride_tricks.sliding_window_view(around, _FRAME)[::_HOP][:-1]

@@ -7,9 +7,10 @@
     --> last_hidden_state (N, T, C)
     --> mean over the tokens that the mask counts --> / its length --> sentence_embedding (N, C)
 
-Sizes come from the tensors, the number of heads and epsilon are of this model. Weights keep their
-names; linear ones are transposed (`refquant.model.loaders.layers`). The pooler, which sentence
-embeddings do not use, is left out.
+Sizes come from the tensors, the number of heads and epsilon from ``config.json`` beside them; where
+there is none, they are this model's, and its width is asked for. Weights keep their names; linear
+ones are transposed (`refquant.model.loaders.layers`). The pooler, which sentence embeddings do not
+use, is left out.
 
 Inputs, all int32 (N, T): ``input_ids``, ``token_type_ids``, ``attention_mask`` (1 counts, 0 is
 padding) and ``position_ids``; `features` makes them.
@@ -20,12 +21,14 @@ Wang et al., "MiniLM", 2020; Reimers, Gurevych, "Sentence-BERT", 2019 (the mean)
 
 import os
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from refquant.model.build import Builder
 from refquant.model.graph import Graph
+from refquant.model.loaders.bert_config import BertConfig, read_bert_config
 from refquant.model.loaders.layers import layer_norm, linear
 from refquant.model.loaders.safetensors import read_safetensors
 from refquant.model.loaders.tensors import ModelFileError, Tensors
@@ -34,6 +37,7 @@ __all__ = ["EPSILON", "HEADS", "features", "load_minilm", "minilm_graph"]
 
 HEADS = 12
 EPSILON = 1e-12
+_WIDTH = 384
 _LOWEST = np.finfo(np.float32).max  # times -1: what a padding token's score is lowered by
 
 
@@ -46,7 +50,16 @@ def load_minilm(path: str | os.PathLike[str]) -> Graph:
     refquant.model.loaders.tensors.ModelFileError: no such file: cannot be read: No such file or \
 directory; give the path of a .safetensors file
     """
-    return minilm_graph(read_safetensors(path), heads=HEADS)
+    file, beside = read_safetensors(path), Path(path).with_name("config.json")
+    if beside.exists():
+        own = read_bert_config(beside)
+        return minilm_graph(file, heads=own.heads, epsilon=own.epsilon)
+    if file.shape("embeddings.word_embeddings.weight", 2)[1] != _WIDTH:
+        raise ModelFileError(
+            f"{path}: is not MiniLM ({_WIDTH} wide), and no config.json beside it says how many "
+            "heads it has; copy the model's"
+        )
+    return minilm_graph(file, heads=HEADS)
 
 
 def features(sentences: Sequence[Sequence[int]]) -> dict[str, NDArray[np.int32]]:
@@ -72,7 +85,7 @@ def features(sentences: Sequence[Sequence[int]]) -> dict[str, NDArray[np.int32]]
     }
 
 
-def minilm_graph(file: Tensors, *, heads: int) -> Graph:
+def minilm_graph(file: Tensors, *, heads: int, epsilon: float = EPSILON) -> Graph:
     """Return the graph of these tensors.
 
     >>> minilm_graph(Tensors("empty", {}), heads=1)
@@ -86,18 +99,19 @@ def minilm_graph(file: Tensors, *, heads: int) -> Graph:
     if blocks == 0 or heads < 1 or c % heads:
         raise ModelFileError(f"{file.path}: has {blocks} layers of {c} for {heads} heads")
     b = Builder("minilm")
-    x, mask = _embedded(b, file, c)
+    own = BertConfig(heads, epsilon)
+    x, mask = _embedded(b, file, c, own)
     one = b.constant("one", np.ones(1, np.float32))
     lowest = b.constant("lowest", np.full(1, _LOWEST, np.float32))
     lowered = b.node("Mul", [b.node("Sub", [mask, one], name="mask/sub"), lowest], name="mask/mul")
     scores = b.node("Unsqueeze", [lowered], attributes={"axes": [1, 2]}, name="mask/scores")
     for i in range(blocks):
         last = i == blocks - 1
-        x = _block(b, file, x, scores, c, heads, f"encoder.layer.{i}", last=last)
-    return b.graph([x, _pooled(b, x, mask)], meta={"source": "all-MiniLM-L6-v2", "heads": heads})
+        x = _block(b, file, x, scores, c, own, f"encoder.layer.{i}", last=last)
+    return b.graph([x, _pooled(b, x, mask)], meta={"source": "BERT", "heads": heads})
 
 
-def _embedded(b: Builder, file: Tensors, c: int) -> tuple[str, str]:
+def _embedded(b: Builder, file: Tensors, c: int, own: BertConfig) -> tuple[str, str]:
     """Return the sum of the embeddings, normalized, and the mask in float32."""
     inputs = ("input_ids", "token_type_ids", "position_ids", "attention_mask")
     ids = [b.input(name, ("N", "T"), dtype="int32") for name in inputs]
@@ -108,13 +122,15 @@ def _embedded(b: Builder, file: Tensors, c: int) -> tuple[str, str]:
         rows.append(b.node("Gather", [table, index], name=f"embeddings.{name}"))
     x = b.node("Add", rows[:2], name="embeddings.word_and_type")
     x = b.node("Add", [x, rows[2]], name="embeddings.sum")
-    x = _norm(b, file, x, c, "embeddings.LayerNorm")
+    x = _norm(b, file, x, c, own, "embeddings.LayerNorm")
     return x, b.node("Cast", [ids[3]], attributes={"to": 1}, name="mask")
 
 
-def _norm(b: Builder, file: Tensors, x: str, c: int, name: str, output: str | None = None) -> str:
-    scale, bias = f"{name}.weight", f"{name}.bias"
-    return layer_norm(b, file, x, c, scale=scale, bias=bias, epsilon=EPSILON, name=output or name)
+def _norm(
+    b: Builder, file: Tensors, x: str, c: int, own: BertConfig, name: str, output: str | None = None
+) -> str:
+    scale, bias, epsilon = f"{name}.weight", f"{name}.bias", own.epsilon
+    return layer_norm(b, file, x, c, scale=scale, bias=bias, epsilon=epsilon, name=output or name)
 
 
 def _dense(b: Builder, file: Tensors, x: str, size: tuple[int, int], name: str) -> str:
@@ -122,22 +138,30 @@ def _dense(b: Builder, file: Tensors, x: str, size: tuple[int, int], name: str) 
 
 
 def _block(
-    b: Builder, file: Tensors, x: str, mask: str, c: int, heads: int, name: str, *, last: bool
+    b: Builder,
+    file: Tensors,
+    x: str,
+    mask: str,
+    c: int,
+    model: BertConfig,
+    name: str,
+    *,
+    last: bool,
 ) -> str:
     own = f"{name}.attention.self"
     qkv = [_dense(b, file, x, (c, c), f"{own}.{part}") for part in ("query", "key", "value")]
-    counts = {"q_num_heads": heads, "kv_num_heads": heads}
+    counts = {"q_num_heads": model.heads, "kv_num_heads": model.heads}
     y = b.node("Attention", [*qkv, mask], attributes=counts, name=own)
     y = _dense(b, file, y, (c, c), f"{name}.attention.output.dense")
     y = b.node("Add", [y, x], name=f"{name}.attention.output")
-    x = _norm(b, file, y, c, f"{name}.attention.output.LayerNorm")
+    x = _norm(b, file, y, c, model, f"{name}.attention.output.LayerNorm")
     wide = file.shape(f"{name}.intermediate.dense.weight", 2)[0]
     y = _dense(b, file, x, (wide, c), f"{name}.intermediate.dense")
     y = b.node("Gelu", [y], name=f"{name}.intermediate")
     y = _dense(b, file, y, (c, wide), f"{name}.output.dense")
     y = b.node("Add", [y, x], name=f"{name}.output")
     output = "last_hidden_state" if last else None
-    return _norm(b, file, y, c, f"{name}.output.LayerNorm", output)
+    return _norm(b, file, y, c, model, f"{name}.output.LayerNorm", output)
 
 
 def _pooled(b: Builder, x: str, mask: str) -> str:

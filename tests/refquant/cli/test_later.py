@@ -8,7 +8,7 @@ import pytest
 Refquant = Callable[..., Any]
 
 
-@pytest.mark.parametrize("name", ["import", "export"])
+@pytest.mark.parametrize("name", ["export"])
 @pytest.mark.parametrize("arguments", [(), ("model.onnx", "-o", "model.rq"), ("--json",)])
 def test_it_says_that_it_comes_later(
     name: str, arguments: tuple[str, ...], refquant: Refquant

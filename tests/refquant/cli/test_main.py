@@ -16,8 +16,8 @@ from refquant.cli.main import commands, main
 Refquant = Callable[..., Any]
 
 NAMES = [
-    *("demo", "inspect", "run", "quantize", "evaluate", "compare"),
-    *("import", "export", "explain", "atlas"),
+    *("demo", "import", "inspect", "run", "quantize", "evaluate", "compare"),
+    *("export", "explain", "atlas"),
 ]
 
 
@@ -104,7 +104,7 @@ def test_what_commands_raise_becomes_an_exit_code(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    def fail(path: str) -> None:
+    def fail(path: str, *, part: str | None) -> None:
         raise error
 
     monkeypatch.setattr("refquant.cli.inspect.read_model", fail)

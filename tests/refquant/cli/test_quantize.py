@@ -35,6 +35,7 @@ def test_every_recipe_makes_what_the_library_makes(
     assert (result["recipe"], result["output"]) == (name, str(out)), f"{result}"
     assert result["bytes"] == out.stat().st_size, f"{result}"
     assert result["bytes_before"] == model.stat().st_size, f"{result}"
+    assert result["bytes_before_of"] == "file", f"{result}"
 
 
 def test_steps_of_calibration_do_not_change_the_bytes(
@@ -116,9 +117,23 @@ def test_a_quantized_model_is_not_quantized_again(
 ) -> None:
     options = ("--recipe", "w8_weight_only", "-o", tmp_path / "q.rq")
     assert refquant("quantize", model, *options).code == 0, "the first time"
-    done = refquant("quantize", tmp_path / "q.rq", *options)
+    again = (*options[:-1], tmp_path / "again.rq")
+    done = refquant("quantize", tmp_path / "q.rq", *again)
     assert done.code == 1, f"exit code {done.code}"
     assert "quantize takes a float32 graph" in done.err, done.err
+
+
+def test_what_is_read_is_not_overwritten(
+    refquant: Refquant, model: Path, data: Path, tmp_path: Path
+) -> None:
+    before = model.read_bytes(), data.read_bytes()
+    (tmp_path / "alias.rq").symlink_to(model)
+    for output in (model, data, tmp_path / "alias.rq"):
+        options = ("--scheme", "int4_gptq", "--calibration", data, "-o", output)
+        done = refquant("quantize", model, *options)
+        assert done.code == 2, f"exit code {done.code}: {done.err}"
+        assert f"{output}: is what is read; give another path" in done.err, done.err
+    assert (model.read_bytes(), data.read_bytes()) == before, "both are as they were"
 
 
 def test_other_formats_and_outputs_that_cannot_be_written(

@@ -1,0 +1,71 @@
+"""``refquant import``: a model of another format becomes a float32 `.rq` file."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from refquant.cli.common import Command, check_writable, plain, print_json
+from refquant.cli.models import add_part, refuse_overwriting
+from refquant.model.loaders.sources import find_source, open_source
+from refquant.model.rq import write_rq
+
+__all__ = ["COMMAND"]
+
+
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "model", metavar="PATH",
+        help="model.safetensors of a BERT (MiniLM), .gguf of a Llama (SmolLM2), model.bin of a "
+        "CTranslate2 Whisper, .npz of g2p-en, or a folder with one of these",
+    )  # fmt: skip
+    add_part(parser)
+    parser.add_argument("-o", "--output", required=True, metavar="OUT.rq", help="where to write it")
+    parser.add_argument("--json", action="store_true", help="one JSON object instead of text")
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    source = find_source(arguments.model)
+    if source.loader == "rq":
+        raise ValueError(f"{arguments.model}: is a .rq file already; use it as it is")
+    refuse_overwriting(arguments.output, [source.file])
+    check_writable(arguments.output)
+    graph = open_source(source, part=arguments.part)
+    write_rq(arguments.output, graph)
+    size = Path(arguments.output).stat().st_size
+    weights = sum(a.size for n, a in graph.constants.items() if graph.values[n].dtype == "float32")
+    if arguments.json:
+        ends = {
+            kind: {
+                name: {"dtype": graph.values[name].dtype, "shape": list(graph.values[name].shape)}
+                for name in names
+            }
+            for kind, names in (("inputs", graph.inputs), ("outputs", graph.outputs))
+        }
+        print_json(
+            {
+                "source": arguments.model,
+                "part": arguments.part,
+                "output": arguments.output,
+                "bytes": size,
+                **ends,
+                "nodes": len(graph.nodes),
+                "weights": weights,
+                "sha256": graph.meta["imported"]["sha256"],
+            }
+        )
+        return 0
+    part = f", {plain(arguments.part)}" if arguments.part else ""
+    sys.stdout.write(
+        f"{plain(arguments.output)}: {size:,} bytes, {len(graph.nodes):,} nodes and {weights:,} "
+        f"weights of {plain(arguments.model)}{part}\n"
+    )
+    return 0
+
+
+COMMAND = Command(
+    name="import",
+    help="write a model of another format as a float32 .rq file",
+    example="refquant import assets/whisper_tiny_en --part encoder -o encoder.rq",
+    add_arguments=_add_arguments,
+    run=_run,
+)

@@ -1,0 +1,201 @@
+"""Whatever a path leads to, as a graph: the file's own bytes say which loader it is for.
+
+::
+
+    {"__metadata__": {"format": "refquant/...      rq               the graph itself
+    u64 length | {                                 bert             BERT, MiniLM: safetensors
+    GGUF                                           llama            Llama, SmolLM2: GGUF
+    u32 version | u16 | ...Spec                    whisper          Whisper: CTranslate2; 2 parts
+    PK, an entry enc_emb.npy                       g2p              letters to phonemes; 2 parts
+
+A folder stands for the one such file in it. The name is asked only where the bytes are of nobody
+(a file cut short, no file at all), so that the error comes from the loader that the name promises.
+
+A graph that was imported says so in its ``meta["imported"]``: file, SHA-256, loader, part. So a
+model quantized from its source and one quantized from the imported `.rq` file are the same bytes.
+
+Left out: ONNX and TFLite, which come with a later version; pickles, which are programs.
+"""
+
+import hashlib
+import os
+import re
+import zipfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from refquant.model.graph import Graph
+from refquant.model.loaders.g2p_gru import load_g2p
+from refquant.model.loaders.minilm import load_minilm
+from refquant.model.loaders.smollm2_gguf import load_llama_gguf
+from refquant.model.loaders.tensors import ModelFileError
+from refquant.model.loaders.whisper_ct2 import load_whisper
+from refquant.model.rq import read_rq
+
+__all__ = ["PARTS", "Source", "find_source", "open_model", "open_source"]
+
+PARTS: Mapping[str, tuple[str, ...]] = {
+    "rq": (),
+    "bert": (),
+    "llama": (),
+    "whisper": ("encoder", "decoder"),
+    "g2p": ("encoder", "decoder"),
+}
+"""Loader to the parts of what it reads; none where the file is one graph."""
+
+_LOADERS: Mapping[str, Callable[[Path], tuple[Graph, ...]]] = {
+    "rq": lambda file: (read_rq(file),),
+    "bert": lambda file: (load_minilm(file),),
+    "llama": lambda file: (load_llama_gguf(file),),
+    "whisper": load_whisper,
+    "g2p": load_g2p,
+}
+_SUFFIXES = {".rq": "rq", ".safetensors": "bert", ".gguf": "llama", ".npz": "g2p"}
+_IN_FOLDERS = ("model.safetensors", "model.bin", "*.gguf", "checkpoint*.npz")
+_KNOWN = (
+    "it reads .rq, model.safetensors of a BERT, .gguf of a Llama, model.bin of a CTranslate2 "
+    "Whisper, .npz of g2p-en, and a folder with one of these"
+)
+_HEADER = 100_000_000  # bytes of a safetensors header that are looked at
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A model on the disk: the ``path`` that was given, its ``file`` of weights, and the loader."""
+
+    path: str
+    file: Path
+    loader: str
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The parts, one of which has to be chosen; none where there is nothing to choose."""
+        return PARTS[self.loader]
+
+
+def open_model(path: str | os.PathLike[str], *, part: str | None = None) -> Graph:
+    """Return the graph that ``path``, a file or a folder, holds; ``part`` where it holds several.
+
+    `ValueError` (`RqFormatError` of a `.rq` file, `ModelFileError` else) says what is wrong.
+
+    >>> open_model("model.onnx")
+    Traceback (most recent call last):
+    ...
+    refquant.model.loaders.tensors.ModelFileError: model.onnx: reading .onnx models comes with a \
+later version; it reads .rq, model.safetensors of a BERT, .gguf of a Llama, model.bin of a \
+CTranslate2 Whisper, .npz of g2p-en, and a folder with one of these
+    """
+    return open_source(find_source(path), part=part)
+
+
+def open_source(source: Source, *, part: str | None = None) -> Graph:
+    """Return the graph ``part`` of a source, or its only one, as `open_model`.
+
+    >>> open_source(Source("whisper", Path("model.bin"), "whisper"))
+    Traceback (most recent call last):
+    ...
+    refquant.model.loaders.tensors.ModelFileError: whisper: holds the parts 'encoder', 'decoder'; \
+choose one (--part)
+    """
+    if part is None and source.parts:
+        raise ModelFileError(f"{source.path}: holds the parts {_list(source)}; choose one (--part)")
+    if part is not None and part not in source.parts:
+        has = f"has no part {part!r}, but {_list(source)}; choose one of these"
+        one = f"is one graph without a part {part!r}; leave --part away"
+        raise ModelFileError(f"{source.path}: {has if source.parts else one}")
+    graphs = _LOADERS[source.loader](source.file)
+    if source.loader == "rq":
+        return graphs[0]
+    graph = graphs[source.parts.index(part) if part else 0]
+    with source.file.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    told = {"file": source.file.name, "sha256": digest, "loader": source.loader, "part": part}
+    return replace(graph, meta={**graph.meta, "imported": told})
+
+
+def find_source(path: str | os.PathLike[str]) -> Source:
+    """Return which file holds the model, and which loader it is for; nothing is loaded yet.
+
+    >>> find_source("some.gguf").loader  # by its name: there is no such file
+    'llama'
+    """
+    given, file = os.fspath(path), Path(path)
+    try:
+        if file.is_dir():
+            file = _within(file)
+        loader = _by_content(given, file) if file.is_file() else None
+    except (OSError, ValueError) as error:
+        if isinstance(error, ModelFileError):
+            raise
+        reason = getattr(error, "strerror", None) or error
+        raise ModelFileError(f"{given}: cannot be read: {reason}; give another path") from error
+    suffix = file.suffix.lower()
+    if loader is None and suffix in (".onnx", ".tflite"):
+        raise _later(given, suffix)
+    loader = loader or _SUFFIXES.get(suffix)
+    if loader is None and not os.path.lexists(file):
+        raise ModelFileError(f"{given}: no such file or folder; give the path of a model")
+    if loader is None:
+        raise ModelFileError(
+            f"{given}: is no model that this version reads; {_KNOWN}; .onnx and .tflite come with "
+            "a later version"
+        )
+    return Source(given, file, loader)
+
+
+def _within(folder: Path) -> Path:
+    """Return the one file of ``folder`` that holds a model."""
+    found = sorted({file for name in _IN_FOLDERS for file in folder.glob(name) if file.is_file()})
+    if len(found) == 1:
+        return found[0]
+    has = ", ".join(file.name for file in found[:4]) or "no model.safetensors, model.bin or .gguf"
+    raise ModelFileError(f"{folder}: the folder has {has}; give the path of the model's file")
+
+
+def _by_content(path: str, file: Path) -> str | None:
+    """Return the loader of what the bytes say; None where they say nothing."""
+    size = file.stat().st_size
+    with file.open("rb") as stream:
+        head = stream.read(64)
+        length = int.from_bytes(head[:8], "little")
+        if head[8:9] == b"{" and length <= min(size - 8, _HEADER):
+            stream.seek(8)
+            ours = re.search(rb'"format"\s*:\s*"refquant/', stream.read(length))
+            return "rq" if ours else "bert"
+    if head[:4] == b"GGUF":
+        return "llama"
+    spec = head[6 : 6 + int.from_bytes(head[4:6], "little")]
+    if re.fullmatch(rb"\w+Spec\0", spec):
+        if spec != b"WhisperSpec\0":
+            told = spec[:-1].decode("ascii", "replace")
+            raise ModelFileError(f"{path}: must be a CTranslate2 WhisperSpec, got {told!r}")
+        return "whisper"
+    if head[4:8] == b"TFL3":
+        raise _later(path, ".tflite")
+    if head[:2] == b"PK":
+        return _of_zip(path, file)
+    return None
+
+
+def _of_zip(path: str, file: Path) -> str | None:
+    try:
+        with zipfile.ZipFile(file) as archive:
+            names = archive.namelist()
+    except zipfile.BadZipFile:
+        return None
+    if any(name.endswith(".pkl") for name in names):
+        raise ModelFileError(
+            f"{path}: is a pickle of PyTorch, which is a program; save the weights as safetensors"
+        )
+    if names and all(name.endswith(".npy") for name in names) and "enc_emb.npy" not in names:
+        raise ModelFileError(f"{path}: is an .npz of other arrays than g2p-en's; give a model")
+    return "g2p" if "enc_emb.npy" in names else None
+
+
+def _later(path: str, suffix: str) -> ModelFileError:
+    return ModelFileError(f"{path}: reading {suffix} models comes with a later version; {_KNOWN}")
+
+
+def _list(source: Source) -> str:
+    return ", ".join(map(repr, source.parts))
