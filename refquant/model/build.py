@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from refquant.contracts import Contract
 from refquant.model.graph import DTYPES, Attribute, Graph, Node, Quant, Shape, Value
 from refquant.model.operators import MOVEMENT, check_signature
+from refquant.model.operators_imported import IMPORTED, dtypes
 from refquant.model.shapes import infer_shapes
 from refquant.model.validate import validate
 
@@ -135,7 +136,7 @@ class Builder:
         check_signature(node)
         operands = [self.values[name] if name else None for name in inputs]
         shapes = infer_shapes(op, [None if v is None else v.shape for v in operands], frozen)
-        described = _described(op, operands, dtype, quant)
+        described = _described(op, operands, dtype, quant, int(str(frozen.get("to", 0))))
         for output, shape, (kind, meaning) in zip(outputs, shapes, described, strict=True):
             self._add(output, Value(kind, shape, meaning))
         self.nodes.append(node)
@@ -167,7 +168,7 @@ class Builder:
 
 
 def _described(
-    op: str, operands: Sequence[Value | None], dtype: str | None, quant: Quant | None
+    op: str, operands: Sequence[Value | None], dtype: str | None, quant: Quant | None, to: int
 ) -> list[tuple[str, Quant | None]]:
     """Return (dtype, quant) of each output."""
     first = operands[0]
@@ -176,4 +177,7 @@ def _described(
     if op in MOVEMENT or (op in ("Relu", "Clip") and len(operands) == 1):
         assert first is not None, "check_signature: input 0 of every operator is required"
         return [(first.dtype, first.quant)]
+    if op in IMPORTED or op in ("Cast", "Gather"):
+        values = [value for value in operands if value is not None]
+        return [(kind, None) for kind in dtypes(op, values, to)]
     return [(kind, None) for kind in _OUTPUT_DTYPES.get(op, ("float32",))]

@@ -11,6 +11,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from refquant.model.execute_call import Call
+from refquant.model.execute_imported import IMPORTED
 from refquant.model.execute_sequence import SEQUENCE
 from refquant.model.graph import Graph, Node
 from refquant.ops import (
@@ -162,6 +163,7 @@ def _to_float(function: Callable[..., Array], *, window: bool) -> Callable[[Call
 _TABLE: Mapping[str, Callable[[Call], Array | tuple[Array, ...]]] = {
     **dict.fromkeys(unary.UNARY, _unary),
     **SEQUENCE,
+    **IMPORTED,
     "Conv": _conv,
     "Gemm": _gemm,
     "MatMul": _matmul,

@@ -3,13 +3,11 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from refquant.model.execute_call import Call
 from refquant.ops import (
     attention,
-    gather,
     gru,
     layer_norm,
     lstm,
@@ -22,14 +20,6 @@ from refquant.ops import (
 __all__ = ["SEQUENCE"]
 
 Array = NDArray[Any]
-
-
-def _gather(c: Call) -> Array:
-    return gather.gather(c.weight(0), c.operand(1))
-
-
-def _cast(c: Call) -> Array:
-    return c.operand(0).astype(np.float32)
 
 
 def _layer_normalization(c: Call) -> Array:
@@ -73,8 +63,6 @@ def _lstm(c: Call) -> tuple[Array, ...]:
 
 
 SEQUENCE: Mapping[str, Callable[[Call], Array | tuple[Array, ...]]] = {
-    "Cast": _cast,
-    "Gather": _gather,
     "LayerNormalization": _layer_normalization,
     "RMSNormalization": _rms_normalization,
     "Attention": _attention,

@@ -6,9 +6,10 @@ exist. Shapes are `refquant.model.shapes`' business, dtypes `refquant.model.vali
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 from refquant.model.graph import Attribute, Node
+from refquant.model.operator import Kind, Operator
+from refquant.model.operators_imported import IMPORTED
 from refquant.ops.fake_quantize_rules import FORMATS, GRANULARITIES
 
 __all__ = [
@@ -23,25 +24,7 @@ __all__ = [
     "check_signature",
 ]
 
-Kind = str | tuple[int | str, ...]
-
 _LARGEST_FLOAT32 = (2.0 - 2.0**-23) * 2.0**127
-
-
-@dataclass(frozen=True, slots=True)
-class Operator:
-    """How a node of this operator looks: ``least`` to ``most`` inputs, and so on.
-
-    ``fused`` operators may carry ``clamp_min`` and ``clamp_max`` when their output is quantized.
-    """
-
-    least: int
-    most: int
-    outputs: int = 1
-    attributes: Mapping[str, Kind] = field(default_factory=dict)
-    required: frozenset[str] = frozenset()
-    fused: bool = False
-
 
 _WINDOW: Mapping[str, Kind] = {"kernel_shape": "ints", "strides": "ints", "pads": "ints"}
 _CONV: Mapping[str, Kind] = {**_WINDOW, "dilations": "ints", "group": "int"}
@@ -111,8 +94,8 @@ _SIZED = frozenset({"hidden_size", "layout"})
 
 # docs/spec/operators.md, section 7: operators of files that say refquant/2.
 SEQUENCE: Mapping[str, Operator] = {
-    "Cast": Operator(1, 1, attributes={"to": (1,)}, required=frozenset({"to"})),
-    "Gather": Operator(2, 2, attributes={"axis": (0,)}),
+    "Cast": Operator(1, 1, attributes={"to": (1, 6, 9)}, required=frozenset({"to"})),
+    "Gather": Operator(2, 2, attributes={"axis": "int"}),
     "LayerNormalization": Operator(2, 3, attributes={"axis": "int", "epsilon": "float"}),
     "RMSNormalization": Operator(2, 2, attributes={"axis": "int", "epsilon": "float"}),
     "Attention": Operator(3, 4, attributes=_ATTENTION),
@@ -140,7 +123,7 @@ SIMULATION = {"FakeQuantize": Operator(1, 2, attributes=_ROUND, required=frozens
 ROTATION: Mapping[str, Operator] = {
     "Hadamard": Operator(1, 2, attributes={"axis": "int", "block_size": "int", "inverse": (0, 1)}),
 }
-VERSION_2 = frozenset({*SEQUENCE, *SIMULATION, *ROTATION})
+VERSION_2 = frozenset({*SEQUENCE, *SIMULATION, *ROTATION, *IMPORTED})
 REFERENCE_ONLY = frozenset({"BatchNormalization", *SIMULATION, *ROTATION})
 """What a runtime is told to refuse: docs/spec/operators.md."""
 
@@ -156,6 +139,7 @@ WEIGHTS: Mapping[str, tuple[int, ...]] = {
 
 OPERATORS: Mapping[str, Operator] = {
     **SEQUENCE,
+    **IMPORTED,
     **SIMULATION,
     **ROTATION,
     "Conv": Operator(2, 3, attributes=_CONV, fused=True),

@@ -19,6 +19,7 @@ from collections.abc import Callable, Mapping, Sequence
 from refquant.model import shapes_compute, shapes_layout, shapes_sequence
 from refquant.model.graph import Shape
 from refquant.model.operators import UNARY
+from refquant.model.operators_imported import SHAPES as IMPORTED_SHAPES
 from refquant.model.shapes_common import Attributes, joined, need, sizes
 
 __all__ = ["MAX_ELEMENTS", "MAX_RANK", "check_size", "infer_shapes"]
@@ -117,4 +118,5 @@ _RULES: Mapping[str, Rule] = {
     "RotaryEmbedding": shapes_sequence.rotary,
     **dict.fromkeys(("ReduceMean", "ReduceSum"), shapes_sequence.reduction),
     "DynamicQuantizeLinear": _dynamic,
+    **IMPORTED_SHAPES,
 }

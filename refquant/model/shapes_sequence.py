@@ -28,11 +28,12 @@ _GATES = {"GRU": 3, "LSTM": 4}
 
 
 def gather(op: str, shapes: Shapes, attributes: Attributes) -> tuple[Shape, ...]:
-    """Return the shape of the indices, then of a row."""
+    """Return the shape of the table, one axis replaced by those of the indices."""
     table, indices = shapes
-    if not table or 0 in table[:1]:
+    axis = axis_of(op, table, integer(attributes, "axis", 0))
+    if 0 in fixed(op, "the rows of", table[axis : axis + 1]):
         raise ValueError(f"{op}: the table has at least one row, got {list(table)}")
-    return ((*indices, *fixed(op, "the table", table)[1:]),)
+    return ((*table[:axis], *indices, *table[axis + 1 :]),)
 
 
 def normalization(op: str, shapes: Shapes, attributes: Attributes) -> tuple[Shape, ...]:

@@ -14,8 +14,10 @@ from collections.abc import Callable, Mapping, Sequence
 
 from refquant.model.graph import DTYPES, Graph, Node, Value
 from refquant.model.operators import DYNAMIC, MOVEMENT, UNARY, WEIGHTS, check_signature
+from refquant.model.operators_imported import DTYPES_OF, IMPORTED
 from refquant.model.shapes import infer_shapes
 from refquant.model.validate_dynamic import check_dynamic
+from refquant.model.validate_imported import check_typed, moves_codes
 from refquant.model.validate_integer import INTEGER, check_integer
 from refquant.model.validate_simulated import check_fake_quantize, needs_contract
 
@@ -23,8 +25,8 @@ __all__ = ["check_node"]
 
 Operands = Sequence[Value | None]
 
-# Operands that are plain int32 instead of float32: tokens, positions, a mask to be cast.
-_INT32: Mapping[str, int] = {"Gather": 1, "RotaryEmbedding": 3, "Cast": 0}
+# Operands that are plain int32 instead of float32: positions.
+_INT32: Mapping[str, int] = {"RotaryEmbedding": 3}
 
 
 def check_node(graph: Graph, node: Node) -> None:
@@ -33,7 +35,7 @@ def check_node(graph: Graph, node: Node) -> None:
     inputs = [graph.values[name] if name else None for name in node.inputs]
     outputs = [graph.values[name] for name in node.outputs]
     _check_shapes(node, inputs, outputs)
-    _check_contract(graph, node, [*inputs, *outputs])
+    _check_contract(graph, node, [*inputs, *outputs], moved=moves_codes(node, outputs))
     if outputs[0].quant is None:
         for name in ("clamp_min", "clamp_max"):
             if name in node.attributes:
@@ -46,6 +48,8 @@ def check_node(graph: Graph, node: Node) -> None:
         _DOORS[node.op](inputs, outputs)
     elif node.op in INTEGER and outputs[0].quant is not None:
         check_integer(graph, node)
+    elif node.op in DTYPES_OF or node.op in IMPORTED:
+        check_typed(graph, node, inputs, outputs)
     else:
         _check_plain(graph, node, inputs, outputs)
 
@@ -62,9 +66,10 @@ def _check_shapes(node: Node, inputs: Operands, outputs: Sequence[Value]) -> Non
             )
 
 
-def _check_contract(graph: Graph, node: Node, values: Operands) -> None:
+def _check_contract(graph: Graph, node: Node, values: Operands, *, moved: bool) -> None:
     quantized = any(value is not None and value.quant is not None for value in values)
-    needed = node.op in DYNAMIC or (quantized and node.op not in MOVEMENT) or needs_contract(node)
+    arithmetic = quantized and node.op not in MOVEMENT and not moved
+    needed = node.op in DYNAMIC or arithmetic or needs_contract(node)
     if needed and node.contract is None:
         raise ValueError("a node with integer arithmetic names its contract; add contract")
     if not needed and node.contract is not None:

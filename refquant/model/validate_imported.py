@@ -1,0 +1,66 @@
+"""Dtypes of the operators of docs/spec/operators.md, section 10, and of `Cast` and `Gather`.
+
+Their operands are reals, int32 or truths (uint8), without ``quant``; `Gather` also moves codes, and
+takes a table of codes as weight.
+"""
+
+from collections.abc import Sequence
+
+from refquant.model.graph import DTYPES, Graph, Node, Value
+from refquant.model.operators_imported import DTYPES_OF, dtypes
+
+__all__ = ["check_typed", "moves_codes"]
+
+
+def moves_codes(node: Node, outputs: Sequence[Value]) -> bool:
+    """Say whether ``node`` is a `Gather` of codes: movement, by no contract."""
+    return node.op == "Gather" and outputs[0].quant is not None
+
+
+def check_typed(
+    graph: Graph, node: Node, inputs: Sequence[Value | None], outputs: Sequence[Value]
+) -> None:
+    """Refuse a node whose operands have other dtypes than its operator takes or gives."""
+    operands = [value for value in inputs if value is not None]
+    known = DTYPES_OF.get(node.op, (("float32",),) * len(operands))
+    table = node.op == "Gather" and operands[0].quant is not None
+    if table:
+        _check_table(graph, node, operands[0], outputs[0])
+    for index, (value, allowed) in enumerate(zip(operands, known, strict=False)):
+        if (value.dtype not in allowed or value.quant is not None) and not (table and index == 0):
+            raise ValueError(
+                f"input {node.inputs[index]!r} is {' or '.join(allowed)} without quant, got "
+                f"{value.dtype} {value.quant or ''}".rstrip()
+                + "; see the operator's table"
+            )
+    same = {value.dtype for value, k in zip(operands, known, strict=False) if len(k) > 1}
+    if len(same) > 1:
+        raise ValueError(f"its inputs have one dtype, got {sorted(same)}; add a Cast")
+    if moves_codes(node, outputs):
+        return
+    expected = dtypes(node.op, operands, _to(node))
+    for output, dtype in zip(outputs, expected, strict=True):
+        if output.dtype != dtype or output.quant is not None:
+            raise ValueError(f"the output is {dtype} without quant, got {output.dtype}")
+
+
+def _to(node: Node) -> int:
+    to = node.attributes.get("to", 0)
+    return to if isinstance(to, int) else 0
+
+
+def _check_table(graph: Graph, node: Node, table: Value, output: Value) -> None:
+    """Check a `Gather` of codes: they keep their meaning, or they are a weight."""
+    if output.quant is not None:
+        if (table.dtype, table.quant) != (output.dtype, output.quant):
+            raise ValueError(
+                f"it moves codes, so input and output have equal dtype and quant, got "
+                f"{table.dtype} {table.quant} and {output.dtype} {output.quant}"
+            )
+        if table.quant is not None and table.quant.block_shape is not None:
+            raise ValueError("codes that are moved are quantized per tensor")
+    elif node.inputs[0] not in graph.constants or DTYPES[table.dtype].bits > 16:
+        raise ValueError(
+            f"the weight {node.inputs[0]!r} beside a float32 activation is a constant of at most "
+            f"16 bits, got {table.dtype}; quantize the activation, too"
+        )
