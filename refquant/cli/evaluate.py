@@ -1,83 +1,243 @@
-"""``refquant evaluate``: how often a model is right, by the golden reference."""
+"""``refquant evaluate``: what a model is worth, by the golden reference.
+
+Without ``--metric`` the data say which: an archive with ``labels`` is for accuracy, a text for a
+language model's perplexity, recordings for the word error rate, a dictionary for pronunciation. Any
+of these can also be what a model is compared with another on: cosine, SQNR.
+"""
 
 import argparse
-import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
 
-from refquant.cli.common import Command, decimals, plain, print_json, progress
-from refquant.cli.data import in_reals, load, read_model, sample_count
-from refquant.cli.reference import execute
-from refquant.model.graph import Graph
-from refquant.model.metrics import accuracy
+from refquant.cli.common import Command, UsageError, need_tables, print_json, progress
+from refquant.cli.evaluate_data import (
+    CONTEXT,
+    ENCODER_CONTEXT,
+    WORDS,
+    Batches,
+    batches,
+    data_option,
+    has_labels,
+)
+from refquant.cli.evaluate_measure import measure_perplexity, measure_top1
+from refquant.cli.evaluate_models import (
+    BIG,
+    Model,
+    chosen_sums,
+    open_evaluated,
+    size_of,
+)
+from refquant.cli.evaluate_pairs import measure_nll, measure_phonemes, measure_wer
+from refquant.cli.evaluate_reference import LOW, json_layers, layers_of, nearness, print_layers
+from refquant.cli.evaluate_result import TITLES, Bar, Measured, json_row, print_measured
+from refquant.cli.models import MODEL, add_part, add_sums
+from refquant.evaluation.layers import Layer
 
 __all__ = ["COMMAND"]
 
+_OWN: Mapping[str, Callable[[Model, argparse.Namespace, str, Bar], Measured]] = {
+    "top1": measure_top1,
+    "perplexity": measure_perplexity,
+    "wer": measure_wer,
+    "nll": measure_nll,
+    "phonemes": measure_phonemes,
+}
+_NEEDS = {
+    "top1": "data", "perplexity": "text", "wer": "audio", "nll": "audio", "phonemes": "words",
+}  # fmt: skip
+_FOREIGN = {  # option to the data options that it goes with
+    "tokenizer": ("text", "audio"), "context": ("text",), "bos": ("text",), "bos_token": ("text",),
+    "scores": ("data", "text", "audio", "words"),
+}  # fmt: skip
+
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("model", metavar="MODEL.rq", help="the model, a classifier")
+    parser.add_argument("models", metavar="MODEL", nargs="+", help=f"{MODEL}; several: a table")
+    data = parser.add_mutually_exclusive_group(required=True)
+    data.add_argument(
+        "--data", metavar="D.npz",
+        help="one array an input; for top1 also 'labels': for each sample the number of its class",
+    )  # fmt: skip
+    data.add_argument("--text", metavar="FILE", help="a text, for models of tokens")
+    data.add_argument(
+        "--audio", metavar="FOLDER", help="*.wav, and beside each *.txt with what is said, in words"
+    )
+    data.add_argument("--words", metavar="FILE", help="a dictionary of pronunciations, as cmudict")
     parser.add_argument(
-        "--data", required=True, metavar="D.npz",
-        help="one array an input, and 'labels': for each sample the number of its class",
+        "--metric", choices=TITLES, help="what is measured (default: what the data are for)"
+    )
+    parser.add_argument(
+        "--reference", metavar="MODEL",
+        help="what cosine, sqnr and --layers compare with (default: the first of several models)",
     )  # fmt: skip
     parser.add_argument(
-        "--scores", metavar="NAME",
-        help="the output that holds a score for each class (needed where there are several)",
+        "--layers", action="store_true", help="also the error of each layer beside the reference"
+    )
+    parser.add_argument(
+        "--threshold", type=float, default=LOW, metavar="DB",
+        help=f"with --layers: point at the first layer below (default: {LOW:g})",
     )  # fmt: skip
-    parser.add_argument("--json", action="store_true", help="one JSON object instead of text")
+    _add_how(parser)
+    parser.add_argument("--json", action="store_true", help="one JSON object a model, no text")
+
+
+def _add_how(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--tokenizer", metavar="FILE",
+        help="tokenizer.json or a .gguf (default: beside the model or in it)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--context", type=int, metavar="N",
+        help=f"tokens of a window (default: {CONTEXT}, text encoders {ENCODER_CONTEXT})",
+    )  # fmt: skip
+    parser.add_argument(
+        "--bos", action=argparse.BooleanOptionalAction, default=None,
+        help="begin each window with the token that begins a text (default: not)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--bos-token", metavar="TOKEN", help="which, where the tokenizer does not say it"
+    )
+    parser.add_argument(
+        "--samples", type=int, metavar="N",
+        help=f"windows, recordings, words ({WORDS:,}) or samples at most (default: all)",
+    )  # fmt: skip
+    add_part(parser)
+    for half in ("encoder", "decoder"):
+        parser.add_argument(f"--{half}", metavar="MODEL", help=f"the {half} of the other half")
+    parser.add_argument(
+        "--scores", metavar="NAME", help="which output is meant, where there are several"
+    )
+    add_sums(parser, f"blas from {BIG:,} weights on, else ordered")
+
+
+@dataclass(slots=True)
+class _Job:
+    """What is the same for all models, once the first is there."""
+
+    arguments: argparse.Namespace
+    bar: Bar
+    reference: Model | None
+    metric: str = ""
+    sums: str = ""
+    data: Batches | None = None  # what the reference is compared on
+
+    def begin(self, model: Model) -> None:
+        """Find out the metric from the first model."""
+        self.metric = self.arguments.metric or _metric(model, self.arguments)
+        _check_metric(self.metric, self.reference, self.arguments)
+        known = [m for m in (model, self.reference) if m is not None]
+        self.sums = chosen_sums(self.arguments.sums, known)
+        if self.reference is not None and (self.metric not in _OWN or self.arguments.layers):
+            self.data = batches(self.reference, self.arguments)
+
+    def measure(self, model: Model) -> Measured:
+        if self.metric in _OWN:
+            return _OWN[self.metric](model, self.arguments, self.sums, self.bar)
+        assert self.reference is not None, "checked"
+        assert self.data is not None, "made with the reference"
+        how = (self.data, self.arguments.scores, self.sums, self.bar)
+        return nearness(self.metric, self.reference, model, *how)
+
+    def layers(self, model: Model) -> list[Layer] | None:
+        """Return the errors of the layers, where they are asked for and of another model."""
+        if not self.arguments.layers or self.reference is None or self.data is None:
+            return None
+        if model is self.reference:
+            return None
+        return layers_of(self.reference, model, self.data, self.sums, self.bar)
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    graph = read_model(arguments.model)
-    scores = _scores(graph, arguments.scores)
-    inputs, labels = load(arguments.data, graph, labels=True)
-    assert labels is not None, "asked for"
-    classes = graph.values[scores].shape[-1]
-    if labels.min() < 0 or labels.max() >= int(classes):
-        raise ValueError(
-            f"{arguments.data}: 'labels' must be from 0 to {int(classes) - 1}, the classes of "
-            f"output {scores!r}, got {int(labels.min())} to {int(labels.max())}"
-        )
-    samples = sample_count(graph, inputs)
+    _check(arguments)
+    if not arguments.json and (len(arguments.models) > 1 or arguments.layers):
+        need_tables()
+    rows: list[tuple[str, int, Measured]] = []
+    objects: list[dict[str, Any]] = []
+    tables: list[tuple[str, list[Layer]]] = []
     with progress() as bar:
-        outputs = execute(graph, inputs, bar("reference", samples))
-    top1 = 100 * accuracy(in_reals(graph, scores, outputs[scores]), labels)
+        job = _Job(arguments, bar, _reference(arguments))
+        for path in arguments.models:
+            known = job.reference is not None and path == job.reference.path
+            model = job.reference if known else None
+            model = model or open_evaluated(path, arguments)
+            if not rows:
+                job.begin(model)
+            rows.append((path, size_of(model), job.measure(model)))
+            row = json_row(*rows[-1], metric=job.metric, sums=job.sums, first=rows[0][2])
+            layers = job.layers(model)
+            if layers is not None:
+                tables.append((path, layers))
+                row |= json_layers(layers, arguments.threshold)
+            objects.append(row)
     if arguments.json:
-        print_json(
-            {
-                "model": arguments.model,
-                "metric": "top1",
-                "value": top1,
-                "context": None,  # of a language model: the tokens it sees at a time
-                "samples": samples,
-                "unit": "percent",
-            }
-        )
-    else:
-        sys.stdout.write(
-            f"{plain(arguments.model)}: top-1 {decimals(top1, 2)} % of {samples:,} samples\n"
-        )
+        print_json(objects[0] if len(objects) == 1 else objects)
+        return 0
+    print_measured(job.metric, rows, job.sums)
+    for path, layers in tables:
+        print_layers(path, layers, arguments.threshold)
     return 0
 
 
-def _scores(graph: Graph, name: str | None) -> str:
-    """Return the name of the output with the scores: (samples, classes)."""
-    if name is None and len(graph.outputs) > 1:
-        raise ValueError(f"the model has the outputs {list(graph.outputs)}; choose one by --scores")
-    chosen = graph.outputs[0] if name is None else name
-    if chosen not in graph.outputs:
-        raise ValueError(f"--scores {chosen!r} is none of the outputs {list(graph.outputs)}")
-    shape = graph.values[chosen].shape
-    if len(shape) != 2 or shape[0] != "N":
-        raise ValueError(
-            f"output {chosen!r} has shape {list(shape)}, but scores are [N, classes]; "
-            "evaluate takes classifiers"
+def _check(arguments: argparse.Namespace) -> None:
+    """Refuse options that say nothing here."""
+    option = data_option(arguments)
+    for name, goes_with in _FOREIGN.items():
+        if getattr(arguments, name) is not None and option not in goes_with:
+            raise UsageError(
+                f"--{name.replace('_', '-')} is for --{' and --'.join(goes_with)}, not for "
+                f"--{option}; leave it away; see refquant evaluate --help"
+            )
+    for name in ("samples", "context"):
+        given = getattr(arguments, name)
+        if given is not None and given < 1:
+            raise UsageError(f"--{name} must be at least 1, got {given}; see refquant evaluate -h")
+    needs = _NEEDS.get(arguments.metric, option)
+    if needs != option:
+        raise UsageError(
+            f"--metric {arguments.metric} needs --{needs}, not --{option}; see refquant evaluate -h"
         )
-    return chosen
+
+
+def _reference(arguments: argparse.Namespace) -> Model | None:
+    """Return what models are compared with, where that is asked for."""
+    several = len(arguments.models) > 1
+    path = arguments.reference or (arguments.models[0] if several else None)
+    if arguments.metric in _OWN and not arguments.layers:
+        return None
+    return None if path is None else open_evaluated(path, arguments)
+
+
+def _check_metric(metric: str, reference: Model | None, arguments: argparse.Namespace) -> None:
+    if reference is None and (metric not in _OWN or arguments.layers):
+        what = "--layers" if metric in _OWN else f"--metric {metric}"
+        raise UsageError(
+            f"{what} compares with another model; give it by --reference, or first; see refquant "
+            "evaluate --help"
+        )
+
+
+def _metric(model: Model, arguments: argparse.Namespace) -> str:
+    """Return what the data are for, of what the model can do."""
+    option = data_option(arguments)
+    if option == "audio":
+        return "wer"
+    if option == "words":
+        return "phonemes"
+    if option == "text":
+        return "perplexity" if "logits" in model.graph.outputs else "cosine"
+    if has_labels(arguments.data):
+        return "top1"
+    raise UsageError(
+        f"{arguments.data}: has no array 'labels' for top1; choose --metric cosine or sqnr, which "
+        "compare with a --reference; see refquant evaluate --help"
+    )
 
 
 COMMAND = Command(
     name="evaluate",
-    help="measure a classifier's top-1 accuracy on labelled data",
-    example="refquant evaluate model.rq --data test.npz --json",
+    help="measure models: accuracy, perplexity, word errors, pronunciation, nearness to another",
+    example="refquant evaluate float.rq small.rq --data test.npz --layers",
     add_arguments=_add_arguments,
     run=_run,
 )
