@@ -37,8 +37,9 @@ Each R is :math:`H \operatorname{diag}(signs) / \sqrt n`, given by its signs, in
 float32 (outputs, inputs), heads one after the other. All is float64 inside, in the fixed order of
 `walsh_hadamard`, and rounded to float32 once: each weight is as near as float32 can be.
 
-Left out: biases (R1 turns those of o and down, R2 that of v), LayerNorm (its mean must move into
-the weights first), learned rotations (SpinQuant), QuaRot's second rotation of values across heads.
+`Block` is a block by itself; whole graphs are turned by `refquant.model.rotate`, with the pieces of
+`refquant.algorithms.rotate_axis`. Left out: biases (R1 turns those of o and down, R2 that of v),
+learned rotations (SpinQuant), QuaRot's second rotation of values across heads.
 
 References
 ----------

@@ -58,7 +58,15 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["BASES", "hadamard_base", "hadamard_matrix", "random_signs", "rotate", "walsh_hadamard"]
+__all__ = [
+    "BASES",
+    "hadamard_base",
+    "hadamard_block",
+    "hadamard_matrix",
+    "random_signs",
+    "rotate",
+    "walsh_hadamard",
+]
 
 Float = TypeVar("Float", np.float32, np.float64)
 
@@ -96,6 +104,21 @@ def hadamard_base(n: int) -> int:
         if n > 0 and n % k == 0 and m & (m - 1) == 0:
             return k
     raise ValueError(f"n must be K * 2**m with K 1 or one of {BASES}, got {n}; pad or split it")
+
+
+def hadamard_block(n: int) -> int:
+    """Return the order for vectors of ``n`` >= 1: n, or else the largest power of two dividing it.
+
+    >>> hadamard_block(576), hadamard_block(88), hadamard_block(7)
+    (576, 8, 1)
+    """
+    try:
+        hadamard_base(n)
+    except ValueError:
+        if n < 1:
+            raise
+        return n & -n
+    return n
 
 
 def hadamard_matrix(n: int) -> NDArray[np.int8]:
