@@ -1,0 +1,97 @@
+"""A model of another format becomes a .rq file that says where it came from, or a sentence."""
+
+import errno
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from refquant.model.loaders.sources import open_model
+from refquant.model.rq import read_rq
+from tests.refquant.model.loaders import on_disk
+
+Refquant = Callable[..., Any]
+
+
+def test_what_is_written_is_what_the_loader_makes(refquant: Refquant, tmp_path: Path) -> None:
+    cases: list[tuple[Path, str | None]] = [
+        (on_disk.minilm(tmp_path / "bert"), None),
+        (on_disk.llama(tmp_path / "m.gguf"), None),
+        (on_disk.whisper(tmp_path / "whisper"), "encoder"),
+        (on_disk.whisper(tmp_path / "whisper"), "decoder"),
+        (on_disk.g2p(tmp_path / "g.npz"), "decoder"),
+    ]
+    for path, part in cases:
+        out = tmp_path / "out.rq"
+        options = ("--part", part) if part else ()
+        done = refquant("import", path, *options, "-o", out, "--json")
+        assert done.code == 0, done.err
+        graph, told = open_model(path, part=part), json.loads(done.out)
+        assert read_rq(out) == graph, f"{path} {part}"
+        keys = ["source", "part", "output", "bytes", "inputs", "outputs", "nodes", "weights"]
+        assert list(told)[:8] == keys, f"{list(told)}"
+        assert (told["source"], told["part"]) == (str(path), part), f"{told}"
+        assert told["bytes"] == out.stat().st_size, f"{told}"
+        assert told["nodes"] == len(graph.nodes), f"{told}"
+        assert told["weights"] == sum(a.size for a in graph.constants.values()), f"{told}"
+        for kind in ("inputs", "outputs"):
+            shapes = {n: list(graph.values[n].shape) for n in getattr(graph, kind)}
+            assert {n: v["shape"] for n, v in told[kind].items()} == shapes, f"{kind}: {told}"
+
+
+def test_the_file_says_where_it_came_from(refquant: Refquant, tmp_path: Path) -> None:
+    path = on_disk.whisper(tmp_path / "whisper")
+    done = refquant("import", path, "--part", "encoder", "-o", tmp_path / "out.rq")
+    assert done.code == 0, done.err
+    assert done.out.startswith(f"{tmp_path / 'out.rq'}: "), done.out
+    assert done.out.endswith(f"weights of {path}, encoder\n"), done.out
+    digest = hashlib.sha256((path / "model.bin").read_bytes()).hexdigest()
+    told = {"file": "model.bin", "sha256": digest, "loader": "whisper", "part": "encoder"}
+    assert read_rq(tmp_path / "out.rq").meta["imported"] == told, "file, hash, loader, part"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (("w", "-o", "out.rq"), 1, "w: holds the parts 'encoder', 'decoder'; choose one (--part)"),
+        (("w", "--part", "head", "-o", "out.rq"), 1, "has no part 'head', but 'encoder', 'deco"),
+        (("m.gguf", "--part", "encoder", "-o", "out.rq"), 1, "without a part 'encoder'; leave"),
+        (("m.onnx", "-o", "out.rq"), 1, "reading .onnx models comes with a later version"),
+        (("m.gguf", "-o", "m.gguf"), 2, "m.gguf: is what is read; give another path"),
+        (("w", "--part", "encoder", "-o", "w/model.bin"), 2, "w/model.bin: is what is read"),
+        (("m.gguf", "-o", "none/out.rq"), 1, "there is no folder none; make it first"),
+        (("m.gguf", "-o", "w"), 1, "w: is a folder; give the path of a file"),
+        (("m.gguf",), 2, "the following arguments are required: -o/--output"),
+        (("float.rq", "-o", "out.rq"), 1, "is a .rq file already; use it as it is"),
+        (("none", "-o", "out.rq"), 1, "none: no such file or folder; give the path of a model"),
+    ],
+)
+def test_what_cannot_be_imported_is_a_sentence(
+    arguments: tuple[str, ...], code: int, said: str,
+    refquant: Refquant, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    on_disk.whisper(tmp_path / "w")
+    before = on_disk.llama(tmp_path / "m.gguf").read_bytes()
+    done = refquant("import", *arguments)
+    assert (done.code, done.out) == (code, ""), f"exit code {done.code}: {done.err}"
+    assert said in done.err, done.err
+    assert (tmp_path / "m.gguf").read_bytes() == before, "the source is as it was"
+    assert not (tmp_path / "out.rq").exists(), "nothing is written"
+
+
+def test_a_full_disk_leaves_nothing(
+    refquant: Refquant, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(fd: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    path = on_disk.llama(tmp_path / "m.gguf")
+    done = refquant("import", path, "-o", tmp_path / "out.rq")
+    assert (done.code, done.out) == (1, ""), f"exit code {done.code}"
+    assert "no space left on device" in done.err, done.err
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["m.gguf"], "no half a file"
