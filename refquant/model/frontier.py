@@ -91,7 +91,7 @@ class Frontier:
     stops: Collection[str]
     sums: str
     _arrays: list[dict[str, NDArray[Any]]] = field(init=False)
-    _weights: dict[str, NDArray[Any]] = field(default_factory=dict, init=False)
+    _weights: dict[tuple[str, int], NDArray[Any]] = field(default_factory=dict, init=False)
     _done: int = field(default=0, init=False)
     _needed: list[bool] = field(init=False)
     _last: dict[str, int] = field(init=False)
@@ -113,9 +113,17 @@ class Frontier:
         for arrays in self._arrays:
             yield arrays[name] if name in arrays else self.graph.constants[name]
 
-    def replace(self, node: Node, weight: F32) -> None:
-        """Let ``node`` compute with ``weight``, of its constant weight's shape, from here on."""
-        self._weights[node.name] = weight
+    def replace(self, node: Node, weight: F32, *, index: int = 1) -> None:
+        """Let ``node`` compute with ``weight``, of the shape of its input ``index``, from here on.
+
+        >>> from refquant.model.build import Builder
+        >>> b = Builder("g")
+        >>> w = b.constant("w", np.eye(2, dtype=np.float32))
+        >>> g = b.graph([b.node("MatMul", [b.input("x", ("N", 2)), w], name="y")])
+        >>> front = Frontier(g, hold(g, {"x": np.ones((1, 2), np.float32)}), ["y"], "ordered")
+        >>> front.replace(g.nodes[0], 2 * np.eye(2, dtype=np.float32))
+        """
+        self._weights[node.name, index] = weight
 
     def live(self) -> frozenset[str]:
         """Return the names of the values that are kept now."""
@@ -132,11 +140,12 @@ class Frontier:
                 arrays.update(zip(node.outputs, results, strict=True))
             for name in gone:
                 arrays.pop(name, None)
-        self._weights.pop(node.name, None)
+        for i in range(len(node.inputs)):
+            self._weights.pop((node.name, i), None)
 
     def _operand(self, arrays: dict[str, Any], node: Node, i: int) -> NDArray[Any] | None:
-        if i == 1 and node.name in self._weights:
-            return self._weights[node.name]
+        if (node.name, i) in self._weights:
+            return self._weights[node.name, i]
         name = node.inputs[i]
         if not name:
             return None

@@ -34,9 +34,9 @@ from refquant.model.coded import Coded, coded_reals, from_tensors, tensors
 from refquant.model.frontier import Frontier, Held
 from refquant.model.graph import Graph, Node
 from refquant.model.quantize_layer import Seen, quantize_layer
-from refquant.model.recipe_algorithms import NEEDS_DATA
 from refquant.model.recipe_rules import Weights
 from refquant.model.weight_matrix import layout, tokens_of
+from refquant.model.weight_slots import slot_name, weight_slots
 
 __all__ = ["LayerDone", "Report", "needs_data", "quantize_layers"]
 
@@ -66,7 +66,7 @@ def needs_data(rules: Mapping[str, Weights]) -> frozenset[str]:
     >>> sorted(needs_data({"a": Weights(), "b": Weights(algorithm="gptq")}))
     ['b']
     """
-    return frozenset(name for name, own in rules.items() if own.algorithm in NEEDS_DATA)
+    return frozenset(name for name, own in rules.items() if own.needs_data)
 
 
 def quantize_layers(
@@ -79,8 +79,9 @@ def quantize_layers(
     store: Checkpoint | None,
     report: Report,
 ) -> tuple[dict[str, Coded], list[Record]]:
-    """Return the codes of the weight of each node in ``rules``, and a record of each, in order.
+    """Return the codes of each weight in ``rules``, by its slot's name, and a record of each.
 
+    Slots: `refquant.model.weight_slots`; a node's only weight is called by the node's name.
     ``held``: the calibration data, where `needs_data` names a node. What ``store`` has is taken
     from there, and the rest is put there as it is finished.
 
@@ -94,9 +95,10 @@ def quantize_layers(
     >>> coded["y"].dtype, records[0]["algorithm"], records[0]["measure"]
     ('int4', 'rtn', 'weights')
     """
-    for node in graph.nodes:  # what cannot be cut is refused before long work, not after it
-        if node.name in rules and rules[node.name].algorithm != "rtn":
-            layout(node, graph.constants[node.inputs[1]].shape, rules[node.name])
+    todo = [slot for slot in weight_slots(graph) if slot[2] in rules]
+    for node, index, slot in todo:  # what cannot be cut is refused before long work, not after it
+        if rules[slot].algorithm != "rtn":
+            layout(node, graph.constants[node.inputs[index]].shape, rules[slot])
     stops, frontier = needs_data(rules), None
     if stops:
         if held is None:
@@ -105,30 +107,29 @@ def quantize_layers(
     done: dict[str, Coded] = {}
     records: list[Record] = []
     shared = _Shared(frontier)
-    for node in graph.nodes:
-        if node.name not in rules:
-            continue
-        found = None if store is None else _loaded(store, node)
-        coded, record = found or _made(graph, node, rules[node.name], contract, shared)
+    for node, index, slot in todo:
+        found = None if store is None else _loaded(store, slot)
+        coded, record = found or _made(graph, node, index, rules[slot], contract, shared)
         if store is not None and found is None:
-            _save(store, node, coded, record)
-        done[node.name] = coded
+            _save(store, slot, coded, record)
+        done[slot] = coded
         records.append(record)
         if frontier is not None:
-            frontier.replace(node, coded_reals(coded))
+            frontier.replace(node, coded_reals(coded), index=index)
         report(LayerDone(len(records), len(rules), record, found is not None))
     return done, records
 
 
 def _made(
-    graph: Graph, node: Node, rules: Weights, contract: Contract, shared: "_Shared"
+    graph: Graph, node: Node, index: int, rules: Weights, contract: Contract, shared: "_Shared"
 ) -> tuple[Coded, Record]:
-    """Return the codes of the weight of ``node``, and their record."""
-    name = node.inputs[1]
+    """Return the codes of the weight at input ``index`` of ``node``, and their record."""
+    name = node.inputs[index]
     w = graph.constants[name]
-    seen = shared.seen(node, w.shape) if rules.algorithm in NEEDS_DATA else None
+    seen = shared.seen(node, w.shape) if rules.needs_data else None
     coded, cost = quantize_layer(node, w, rules, contract=contract, seen=seen, name=name)
-    return coded, {"node": node.name, "op": node.op, **_described(coded, rules), **cost}
+    about = {"node": slot_name(node, index), "op": node.op, "weight": name}
+    return coded, {**about, **_described(coded, rules), **cost}
 
 
 class _Shared:
@@ -178,12 +179,12 @@ def _described(coded: Coded, rules: Weights) -> Record:
     }
 
 
-def _save(store: Checkpoint, node: Node, coded: Coded, record: Record) -> None:
-    store.save(f"layer/{node.name}", tensors(coded), record)
+def _save(store: Checkpoint, slot: str, coded: Coded, record: Record) -> None:
+    store.save(f"layer/{slot}", tensors(coded), record)
 
 
-def _loaded(store: Checkpoint, node: Node) -> tuple[Coded, Record] | None:
-    found = store.load(f"layer/{node.name}")
+def _loaded(store: Checkpoint, slot: str) -> tuple[Coded, Record] | None:
+    found = store.load(f"layer/{slot}")
     if found is None:
         return None
     arrays, record = found

@@ -2,10 +2,12 @@ r"""One layer: from its weight, its rules and what it reads to codes, and how mu
 
 The algorithm is a function of `refquant.algorithms`; here it gets what it asks for. ::
 
-    rtn   the weight                               refquant.algorithms.rtn, blocks may be ragged
-    gptq  the Hessian of its inputs                refquant.algorithms.gptq
-    awq   the inputs, some of them, and a Hessian  clip search; its scales have moved before
-    hqq   the weight                               refquant.algorithms.hqq, float zero points
+    rtn       the weight                               blocks may be ragged
+    gptq      the Hessian of its inputs                a table's scales are made beforehand
+    awq       the inputs, some of them, and a Hessian  clip search; its scales have moved before
+    hqq       the weight                               float zero points
+    kquant    the weight, or its inputs' mean squares  float zero points
+    adaround  the Hessian of its inputs                rtn's rulers
 
 The cost of :math:`\hat W` is measured where the inputs are known on the outputs, with the same
 Hessian, :math:`H = \frac{2}{T} \sum_t x_t x_t^T`,
@@ -26,7 +28,6 @@ Frantar et al., "GPTQ", arXiv:2210.17323, eq. (1) (the objective).
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -34,17 +35,18 @@ from numpy.typing import NDArray
 
 from refquant.algorithms.awq import CLIP_GRID, MAX_SHRINK
 from refquant.algorithms.awq_clip import clip_groups, search_clip
-from refquant.algorithms.clipping import mse_grid, ordered_sum
+from refquant.algorithms.clipping import ordered_sum
 from refquant.algorithms.gptq import GptqSettings, gptq
 from refquant.algorithms.gptq_target import AffineTarget
 from refquant.algorithms.hessian import Hessian
 from refquant.algorithms.hqq import hqq
-from refquant.algorithms.rtn import Clip, min_max, rtn
 from refquant.algorithms.weight import QuantizedWeight
 from refquant.contracts import Contract
 from refquant.formats.affine import quantize
 from refquant.model.coded import Coded, coded_reals, from_qparams
+from refquant.model.encode_gptq import gptq_table
 from refquant.model.encode_tables import encode_weight
+from refquant.model.fit_layer import adaround_layer, clip_of, kquant_layer, rounded
 from refquant.model.graph import DTYPES, Node
 from refquant.model.quantize_weights import weight_block, weight_qparams
 from refquant.model.recipe_rules import Weights
@@ -88,10 +90,13 @@ def quantize_layer(
         cut = layout(node, w.shape, rules)
         matrix = matrix_of(node, w)
         try:
-            q, found = _ALGORITHMS[rules.algorithm](matrix, rules, cut, contract, seen)
+            if rules.format != "affine":
+                coded, found = _gptq_table(node, w, rules, cut, seen)
+            else:
+                q, found = _ALGORITHMS[rules.algorithm](matrix, rules, cut, contract, seen)
+                coded = coded_of(node, q, w.shape, cut)
         except ValueError as error:
             raise ValueError(f"node {node.name!r}, weight {name!r}: {error}") from error
-        coded = coded_of(node, q, w.shape, cut)
     h = None if seen is None else seen.hessian.matrix()
     cost = loss(matrix_of(node, w), matrix_of(node, coded_reals(coded)), h)
     return coded, {"loss": cost, "measure": "weights" if h is None else "outputs", **found}
@@ -144,24 +149,9 @@ def _gptq(
     w: F32, rules: Weights, cut: Layout, contract: Contract, seen: Seen | None
 ) -> tuple[QuantizedWeight, dict[str, Any]]:
     assert seen is not None, "it needs data"
-    assert rules.gptq is not None, "Weights sets it"
-    told, count = rules.gptq, seen.hessian.count
-    if count < w.shape[1] and not told.few_tokens:
-        raise ValueError(
-            f"calibration has {count} tokens for {w.shape[1]} inputs: fewer cannot tell GPTQ which "
-            "of them move together; pass more samples, or say few_tokens = true in [weights.gptq]"
-        )
-    settings = GptqSettings(
-        group_size=cut.group_size,
-        groups=told.groups,
-        act_order=told.act_order,
-        block_size=told.block_size,
-        damp=float(told.damp),
-        damp_increment=float(told.damp_increment),
-    )
-    target = AffineTarget(
-        dtype=rules.dtype, symmetric=rules.symmetric, contract=contract, clip=_clip(rules, contract)
-    )
+    settings, count = _gptq_settings(w.shape[1], rules, cut, seen), seen.hessian.count
+    target = AffineTarget(dtype=rules.dtype, symmetric=rules.symmetric, contract=contract,
+                          clip=clip_of(rules, contract))  # fmt: skip
     result = gptq(w, seen.hessian.matrix(), target=target, settings=settings)
     dtype = DTYPES[rules.dtype]
     scale = np.stack([np.asarray(ruler.scale) for ruler in result.rulers], axis=1)
@@ -169,6 +159,31 @@ def _gptq(
     parts = result.codes, scale, zero_point, result.g_idx
     q = QuantizedWeight(*parts, num_bits=dtype.bits, signed=dtype.qmin < 0)
     return q, {"damp": result.damp, "tokens": count}
+
+
+def _gptq_settings(k: int, rules: Weights, cut: Layout, seen: Seen) -> GptqSettings:
+    """Return what the recipe says of the walk over ``k`` columns, if there are data enough."""
+    assert rules.gptq is not None, "Weights sets it"
+    told, count = rules.gptq, seen.hessian.count
+    if count < k and not told.few_tokens:
+        raise ValueError(
+            f"calibration has {count} tokens for {k} inputs: fewer cannot tell GPTQ which of them "
+            "move together; pass more samples, or say few_tokens = true in [weights.gptq]"
+        )
+    return GptqSettings(group_size=cut.group_size, groups=told.groups, act_order=told.act_order,
+                        block_size=told.block_size, damp=float(told.damp),
+                        damp_increment=float(told.damp_increment))  # fmt: skip
+
+
+def _gptq_table(
+    node: Node, w: F32, rules: Weights, cut: Layout, seen: Seen | None
+) -> tuple[Coded, dict[str, Any]]:
+    assert seen is not None, "it needs data"
+    k = matrix_of(node, w).shape[1]
+    settings = _gptq_settings(k, rules, cut, seen)
+    h = seen.hessian.matrix()
+    coded, damp = gptq_table(node, w, h, format=rules.format, cut=cut, settings=settings)
+    return coded, {"damp": damp, "tokens": seen.hessian.count}
 
 
 def _awq(
@@ -179,7 +194,7 @@ def _awq(
     size = cut.group_size or w.shape[1]
 
     def rounding(weights: F32) -> QuantizedWeight:
-        return _rounded(weights, rules, size, contract)
+        return rounded(weights, rules, size, contract)
 
     clipped = w
     if rules.awq.clip:
@@ -206,24 +221,22 @@ def _hqq(
     return hqq(w, num_bits=rules.bits, group_size=size, settings=rules.hqq.settings()), {}
 
 
+def _from_rulers(
+    w: F32, rules: Weights, cut: Layout, contract: Contract, seen: Seen | None
+) -> tuple[QuantizedWeight, dict[str, Any]]:
+    hessian, size = None if seen is None else seen.hessian, cut.group_size or w.shape[1]
+    if rules.algorithm == "kquant":
+        return kquant_layer(w, rules, size, hessian)
+    return adaround_layer(w, rules, size, contract, hessian)
+
+
 _ALGORITHMS: dict[str, Callable[..., tuple[QuantizedWeight, dict[str, Any]]]] = {
     "gptq": _gptq,
     "awq": _awq,
     "hqq": _hqq,
+    "kquant": _from_rulers,
+    "adaround": _from_rulers,
 }
-
-
-def _rounded(w: F32, rules: Weights, size: int, contract: Contract) -> QuantizedWeight:
-    clip = _clip(rules, contract)
-    return rtn(w, group_size=size, dtype=rules.dtype, symmetric=rules.symmetric,
-               contract=contract, clip=clip)  # fmt: skip
-
-
-def _clip(rules: Weights, contract: Contract) -> Clip:
-    if rules.observer == "minmax":
-        return min_max
-    return partial(mse_grid, dtype=rules.dtype, symmetric=rules.symmetric, contract=contract,
-                   grid=100, max_shrink=0.8, norm=2.4)  # fmt: skip
 
 
 def _norm(d: F64, h: F64 | None) -> float:

@@ -1,22 +1,42 @@
-"""Which rules a node's weight has: the recipe's, what overrides say, and what depthwise ones need.
+"""Which rules a weight has: the recipe's, what overrides say, and what some weights need.
 
 Overrides are looked at after folding, when nodes have the names that the file will show. The last
-one that fits a node has its way; one that fits none is a mistake, and refused. Depthwise weights
-keep 8 bits per channel, rounded to nearest, unless an override says otherwise
-(`refquant.model.quantize_weights` says why).
+one that fits has its way; one that fits none is a mistake, and refused. ::
+
+    depthwise weights      8 bits per channel, rounded to nearest, unless an override says otherwise
+                           (`refquant.model.quantize_weights` says why)
+    tables of `Gather`     8 bits a row, rounded to nearest, where the recipe has fewer, unless an
+                           override says bits or a format
+    R of GRU and LSTM      what the recipe says, but from the weights alone
+
+A table is looked up, not multiplied: no sum lets its errors average out or cancel, the row *is*
+what all layers read, and it is read a row at a time, so that 8 bits cost no bandwidth. (llama.cpp
+keeps it in more bits than its 4-bit layers, too.) There is nothing for an algorithm to fit to: its
+data would be how often each token occurs. And R is multiplied with states that the layer makes
+inside itself, where no calibration looks.
+
+Schemes that compute on codes have integer forms of `Conv`, `Gemm` and `MatMul` only: there tables
+and recurrent layers stay float32.
+
+References
+----------
+llama.cpp ``src/llama-quant.cpp`` (``token_embd`` of the k-quant mixtures).
 """
 
+from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
 from refquant.model.graph import Graph, Node
-from refquant.model.quantize_weights import has_constant_weight, is_depthwise
+from refquant.model.quantize_weights import WEIGHTED, is_depthwise
 from refquant.model.recipe import Override, Recipe, Weights
+from refquant.model.recipe_rules import without_data
+from refquant.model.weight_slots import check_slot_names, slot_name, slots
 
 __all__ = ["rules_of"]
 
 
 def rules_of(graph: Graph, recipe: Recipe) -> tuple[set[str], dict[str, Weights]]:
-    """Return the names of excluded nodes, and the rules of each other node with a weight.
+    """Return the names of excluded nodes, and the rules of each other weight, by its slot's name.
 
     `ValueError` for an override that changes nothing.
 
@@ -32,31 +52,56 @@ def rules_of(graph: Graph, recipe: Recipe) -> tuple[set[str], dict[str, Weights]
     excluded: set[str] = set()
     weights: dict[str, Weights] = {}
     assert recipe.weights is not None, "every scheme but float32 has weights"
+    beside_floats = recipe.decodes
     for override in recipe.overrides:
-        _matches(graph, override)
+        _matches(graph, override, beside_floats)
+    check_slot_names(graph)
     for node in graph.nodes:
-        matching = [o for o in recipe.overrides if _fits(node, o)]
+        matching = [o for o in recipe.overrides if _fits(node, o) and o.weight is None]
         if matching and matching[-1].exclude:
             excluded.add(node.name)
-        elif has_constant_weight(graph, node):
-            shape = graph.constants[node.inputs[1]].shape
-            rules = recipe.weights
-            if is_depthwise(node, shape) and rules.bits < 8:
-                # A group's size may be all that an override says: then there are groups.
-                sized = any("group_size" in override.weights for override in matching)
-                kept = (rules.granularity, rules.group_size) if sized else ("per_channel", None)
-                rules = Weights(8, True, *kept, rules.observer)
-            for override in matching:
-                rules = override.applied_to(rules)
-            weights[node.name] = rules
+        for index in _slots(graph, node, beside_floats):
+            name = node.inputs[index]
+            own = [o for o in recipe.overrides if _fits(node, o) and _names(o, name)]
+            if not own or not own[-1].exclude:
+                rules = _rules(graph, node, index, recipe.weights, own)
+                weights[slot_name(node, index)] = rules
+            elif own[-1].weight is not None and node.op in WEIGHTED:
+                excluded.add(node.name)  # without its one weight it has no codes
     return excluded, weights
+
+
+def _rules(
+    graph: Graph, node: Node, index: int, rules: Weights, matching: Sequence[Override]
+) -> Weights:
+    if is_depthwise(node, graph.constants[node.inputs[index]].shape) and rules.bits < 8:
+        # A group's size may be all that an override says: then there are groups.
+        sized = any("group_size" in override.weights for override in matching)
+        kept = (rules.granularity, rules.group_size) if sized else ("per_channel", None)
+        rules = Weights(8, True, *kept, rules.observer)
+    for override in matching:
+        rules = override.applied_to(rules)
+    if node.op == "Gather":
+        named = any({"bits", "format"} & override.weights.keys() for override in matching)
+        if rules.bits < 8 and not named:
+            return Weights(8, True, "per_channel", None, rules.observer)
+        return without_data(rules)
+    return without_data(rules) if index == 2 else rules
+
+
+def _slots(graph: Graph, node: Node, beside_floats: bool) -> tuple[int, ...]:
+    return slots(graph, node) if beside_floats or node.op in WEIGHTED else ()
 
 
 def _fits(node: Node, override: Override) -> bool:
     return fnmatchcase(node.name, override.nodes) and override.op in (None, node.op)
 
 
-def _matches(graph: Graph, override: Override) -> None:
+def _names(override: Override, weight: str) -> bool:
+    return override.weight is None or fnmatchcase(weight, override.weight)
+
+
+def _matches(graph: Graph, override: Override, beside_floats: bool) -> None:
     """Refuse an override that changes nothing."""
     matching = [node for node in graph.nodes if _fits(node, override)]
     of = "" if override.op is None else f" and op {override.op!r}"
@@ -66,8 +111,15 @@ def _matches(graph: Graph, override: Override) -> None:
             f"override: no node fits the pattern {override.nodes!r}{of}; after folding the nodes "
             f"are {names}{', ...' if len(graph.nodes) > 8 else ''}"
         )
-    if override.weights and not any(has_constant_weight(graph, node) for node in matching):
+    there = [n.inputs[i] for n in matching for i in _slots(graph, n, beside_floats)]
+    if override.weights and not there:
+        ops = "Conv, Gemm, MatMul, Gather, GRU or LSTM" if beside_floats else "Conv, Gemm or MatMul"
         raise ValueError(
             f"override: no node that fits the pattern {override.nodes!r}{of} has a weight; "
-            "name a Conv, Gemm or MatMul"
+            f"name a {ops}"
+        )
+    if override.weight is not None and not any(_names(override, name) for name in there):
+        raise ValueError(
+            f"override: no weight of the nodes that fit {override.nodes!r}{of} fits the pattern "
+            f"{override.weight!r}; they are {', '.join(map(repr, there[:8])) or 'none'}"
         )

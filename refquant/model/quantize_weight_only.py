@@ -17,6 +17,7 @@ from refquant.model.graph import Graph, names_of
 from refquant.model.quantize_layer import round_layer
 from refquant.model.quantize_weights import add_float
 from refquant.model.recipe_rules import Weights
+from refquant.model.weight_slots import slot_name, slots, weight_slots
 
 __all__ = ["assemble", "quantize_weight_only"]
 
@@ -37,21 +38,21 @@ def quantize_weight_only(
     'int4'
     """
     coded: dict[str, Coded] = {}
-    for node in graph.nodes:
-        if node.name in rules:
-            own, name = rules[node.name], node.inputs[1]
+    for node, index, slot in weight_slots(graph):
+        if slot in rules:
+            own, name = rules[slot], node.inputs[index]
             if own.algorithm != "rtn":
                 raise ValueError(
                     f"node {node.name!r}: weights.algorithm must be 'rtn' here, got "
                     f"{own.algorithm!r}; refquant.model.quantize does the others"
                 )
             w = graph.constants[name]
-            coded[node.name] = round_layer(node, w, own, contract=contract, name=name)
+            coded[slot] = round_layer(node, w, own, contract=contract, name=name)
     return assemble(graph, coded, contract=contract)
 
 
 def assemble(graph: Graph, coded: Mapping[str, Coded], *, contract: Contract) -> Builder:
-    """Return ``graph`` with the weights of the nodes in ``coded`` as codes; all else is float32.
+    """Return ``graph`` with the weights in ``coded``, by slot, as codes; all else is float32.
 
     >>> import numpy as np
     >>> from refquant.contracts import preset
@@ -67,10 +68,10 @@ def assemble(graph: Graph, coded: Mapping[str, Coded], *, contract: Contract) ->
         value = graph.values[name]
         b.input(name, value.shape, dtype=value.dtype)
     for node in graph.nodes:
-        own = coded.get(node.name)
+        own = {i: coded[n] for i in slots(graph, node) if (n := slot_name(node, i)) in coded}
         inputs = [
-            add_coded(b, name, own, suffix=node.name)
-            if own is not None and i == 1
+            add_coded(b, name, own[i], suffix=slot_name(node, i))
+            if i in own
             else add_float(b, graph, name)
             for i, name in enumerate(node.inputs)
         ]
@@ -80,6 +81,6 @@ def assemble(graph: Graph, coded: Mapping[str, Coded], *, contract: Contract) ->
             node.outputs,
             name=node.name,
             attributes=node.attributes,
-            contract=None if own is None else contract,
+            contract=contract if own else None,
         )
     return b

@@ -1,10 +1,10 @@
 r"""Weights become codes: blocks, ranges, scales.
 
-A weight tensor is known whole, so its ranges need no calibration data. Where its output channels
-are depends on the operator: axis 0 of `Conv` and of `Gemm` with ``transB``, the last axis
-otherwise. A granularity is a block shape (`refquant.numerics.blocks`), and a **group** runs along
-the axes that are summed over: ``[group_size, 1]`` of ``[K, N]``; for a convolution as many whole
-kernels as fit, ``[1, max(1, group_size // (KH*KW)), KH, KW]``, and rows or parts of rows of a
+A weight tensor is known whole, so its ranges need no calibration data. Where its rows are depends
+on the operator: axis 0 of `Conv`, `Gather` and `Gemm` with ``transB``, axes 0 and 1 of `GRU` and
+`LSTM`, the last axis otherwise. A granularity is a block shape (`refquant.numerics.blocks`), and a
+**group** runs along the other axes: ``[group_size, 1]`` of ``[K, N]``; for a convolution as many
+whole kernels as fit, ``[1, max(1, group_size // (KH*KW)), KH, KW]``, and rows or parts of rows of a
 kernel that does not fit, so that no block holds more than ``group_size`` weights.
 
 The observer ``minmax`` spans each block. ``mse_grid`` tries, for each block, the ranges
@@ -33,7 +33,7 @@ from refquant.formats.affine import QParams, choose_qparams, fake_quantize
 from refquant.model.build import Builder
 from refquant.model.graph import Graph, Node, Quant
 from refquant.model.recipe import Weights
-from refquant.numerics.blocks import per_channel, per_tensor, reduce_blocks
+from refquant.numerics.blocks import per_tensor, reduce_blocks
 
 __all__ = [
     "WEIGHTED",
@@ -42,6 +42,7 @@ __all__ = [
     "channel_axis",
     "has_constant_weight",
     "is_depthwise",
+    "row_axes",
     "weight_block",
     "weight_qparams",
 ]
@@ -49,7 +50,7 @@ __all__ = [
 Float = NDArray[np.float32]
 
 WEIGHTED = ("Conv", "Gemm", "MatMul")
-"""The operators with a weight: their second input."""
+"""The operators that compute with codes, too; their weight is the second input."""
 
 _FACTORS = tuple(1 - i / 100 for i in range(81))
 
@@ -85,6 +86,17 @@ def channel_axis(node: Node, ndim: int) -> int:
     return 0 if rows else ndim - 1
 
 
+def row_axes(node: Node, ndim: int) -> tuple[int, ...]:
+    """Return the axes of a weight of ``ndim`` axes that nothing is summed over: those of its rows.
+
+    >>> row_axes(Node("g", "GRU", ("x", "w", "r"), ("y", "h")), 3)
+    (0, 1)
+    """
+    if node.op in ("GRU", "LSTM"):
+        return (0, 1)
+    return (0,) if node.op == "Gather" else (channel_axis(node, ndim),)
+
+
 def is_depthwise(node: Node, shape: tuple[int, ...]) -> bool:
     """Say whether each output channel reads one of several input channels.
 
@@ -101,14 +113,14 @@ def weight_block(node: Node, shape: tuple[int, ...], rules: Weights) -> tuple[in
     >>> weight_block(conv, (64, 32, 3, 3), Weights(granularity="group", group_size=32))
     (1, 3, 3, 3)
     """
-    axis = channel_axis(node, len(shape))
+    rows = row_axes(node, len(shape))
     if rules.granularity == "per_tensor":
         return None
     if rules.granularity == "per_channel":
-        return per_channel(shape, axis)
+        return tuple(1 if i in rows else d for i, d in enumerate(shape))
     block, room = [1] * len(shape), rules.group_size or 1
     for i in reversed(range(len(shape))):
-        if i != axis:
+        if i not in rows:
             block[i] = max(1, min(room, shape[i]))
             room //= block[i]
     return tuple(block)

@@ -26,7 +26,6 @@ from pathlib import Path
 from typing import Any
 
 from refquant.contracts import PRESETS
-from refquant.model.recipe_algorithms import NEEDS_DATA
 from refquant.model.recipe_checks import check_value, known_keys, listed
 from refquant.model.recipe_inputs import Inputs
 from refquant.model.recipe_rules import Activations, Override, Weights
@@ -88,6 +87,11 @@ class Recipe:
         self._part("activations", self.activations, needed=self.scheme in _CALIBRATED)
         self._part("inputs", self.inputs, needed=self.scheme == "simulated")
         self._part("override", self.overrides or None, needed=bool(self.overrides) and not plain)
+        if self.scheme == "full_integer" and self.activations and self.activations.nodes != "all":
+            raise ValueError(
+                f"activations.nodes: 'full_integer' has 'all', got {self.activations.nodes!r}; "
+                "use scheme 'static'"
+            )
         if self.contract is not None:
             check_value("contract", self.contract, tuple(PRESETS))
         if self.weights is not None:
@@ -135,7 +139,7 @@ class Recipe:
         if self.weights is None:
             return False
         rules = (self.weights, *(o.applied_to(self.weights) for o in self.overrides))
-        return any(own.algorithm in NEEDS_DATA for own in rules)
+        return any(own.needs_data for own in rules)
 
     @property
     def needs_data(self) -> bool:

@@ -10,12 +10,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from refquant.algorithms import hqq
+from refquant.algorithms import adaround, hqq, kquant
 from refquant.algorithms.awq import FLAVOURS
 from refquant.algorithms.gptq import GROUPS
+from refquant.model.recipe_checks import check_choice, check_count, check_flag, check_number, real
 
-__all__ = ["ALGORITHMS", "NEEDS_DATA", "SETTINGS", "Awq", "Gptq", "Hqq", "settings_of",
-           "settings_table"]  # fmt: skip
+__all__ = ["ALGORITHMS", "NEEDS_DATA", "SETTINGS", "AdaRound", "Awq", "Gptq", "Hqq", "KQuant",
+           "settings_of", "settings_table"]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,13 +40,13 @@ class Gptq:
 
     def __post_init__(self) -> None:
         """Refuse values that mean nothing."""
-        _flag("gptq.act_order", self.act_order)
-        _choice("gptq.groups", self.groups, GROUPS)
-        _count("gptq.block_size", self.block_size)
-        _number("gptq.damp", self.damp, 0 <= _real(self.damp) < 1, "from 0 to below 1")
-        _number("gptq.damp_increment", self.damp_increment, 0 <= _real(self.damp_increment) <= 1,
-                "from 0 to 1")  # fmt: skip
-        _flag("gptq.few_tokens", self.few_tokens)
+        check_flag("gptq.act_order", self.act_order)
+        check_choice("gptq.groups", self.groups, GROUPS)
+        check_count("gptq.block_size", self.block_size)
+        check_number("gptq.damp", self.damp, 0 <= real(self.damp) < 1, "from 0 to below 1")
+        step = self.damp_increment
+        check_number("gptq.damp_increment", step, 0 <= real(step) <= 1, "from 0 to 1")
+        check_flag("gptq.few_tokens", self.few_tokens)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,10 +67,10 @@ class Awq:
 
     def __post_init__(self) -> None:
         """Refuse values that mean nothing."""
-        _flag("awq.scale", self.scale)
-        _flag("awq.clip", self.clip)
-        _choice("awq.flavour", self.flavour, FLAVOURS)
-        _count("awq.samples", self.samples)
+        check_flag("awq.scale", self.scale)
+        check_flag("awq.clip", self.clip)
+        check_choice("awq.flavour", self.flavour, FLAVOURS)
+        check_count("awq.samples", self.samples)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,9 +93,9 @@ got 0.0, 10.0, 1.01, 20
         """Refuse values that mean nothing."""
         for key in ("p", "beta", "kappa"):
             value = getattr(self, key)
-            _number(f"hqq.{key}", value, _real(value) == _real(value), "")
+            check_number(f"hqq.{key}", value, real(value) == real(value), "")
             object.__setattr__(self, key, float(value))
-        _count("hqq.iters", self.iters)
+        check_count("hqq.iters", self.iters)
         try:
             self.settings()
         except ValueError as error:
@@ -107,12 +108,102 @@ got 0.0, 10.0, 1.01, 20
         )
 
 
-SETTINGS: Mapping[str, Any] = {"gptq": Gptq, "awq": Awq, "hqq": Hqq}
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KQuant:
+    """What `refquant.algorithms.kquant` can be told: whether inputs have a say (``importance``).
+
+    With it calibration data are needed; without, large weights count more. ``magnitude`` lets them
+    count more with importance, too, as ggml does. ``start``, ``delta`` and ``steps`` are the rulers
+    that are tried; None: ggml's of Q4_K, which are others with importance than without.
+
+    >>> KQuant(importance=False).settings().steps, KQuant().settings().steps
+    (20, 36)
+    """
+
+    importance: bool = True
+    magnitude: bool = False
+    start: float | None = None
+    delta: float | None = None
+    steps: int | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse values that mean nothing, and write the rulers out."""
+        check_flag("kquant.importance", self.importance)
+        check_flag("kquant.magnitude", self.magnitude)
+        if self.magnitude and not self.importance:
+            raise ValueError("weights.kquant.magnitude: only with importance = true, got true")
+        usual = kquant.WEIGHTED if self.importance else kquant.PLAIN
+        for key in ("start", "delta"):
+            value = getattr(usual if getattr(self, key) is None else self, key)
+            check_number(f"kquant.{key}", value, abs(real(value)) < 1e6, "of size below 1e6")
+            object.__setattr__(self, key, float(value))
+        if self.steps is None:
+            object.__setattr__(self, "steps", usual.steps)
+        check_count("kquant.steps", self.steps)
+
+    def settings(self) -> kquant.Search:
+        """Return them as the algorithm takes them."""
+        assert self.start is not None, "__post_init__ sets it"
+        assert self.delta is not None, "__post_init__ sets it"
+        assert self.steps is not None, "__post_init__ sets it"
+        return kquant.Search(
+            start=self.start, delta=self.delta, steps=self.steps, magnitude=self.magnitude
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdaRound:
+    """What `refquant.algorithms.adaround` can be told: how long, how fast, and when to decide.
+
+    Nothing is drawn: there is no seed. ``regularization`` is in units of what rounding a weight to
+    nearest costs on the average (`refquant.algorithms.adaround_weight`). Ours are fewer and larger
+    steps than the authors' 10,000 of 0.001.
+
+    >>> AdaRound(iterations=0)
+    Traceback (most recent call last):
+    ValueError: weights.adaround.iterations: an integer >= 1, got 0
+    """
+
+    iterations: int = 500
+    learning_rate: float = 0.02
+    regularization: float = 30.0
+    beta_start: float = 20.0
+    beta_end: float = 2.0
+    warm_start: float = 0.2
+
+    def __post_init__(self) -> None:
+        """Refuse values that mean nothing."""
+        check_count("adaround.iterations", self.iterations)
+        for item in fields(self):
+            if item.name != "iterations":
+                value = getattr(self, item.name)
+                check_number(f"adaround.{item.name}", value, real(value) == real(value), "")
+                object.__setattr__(self, item.name, float(value))
+        try:
+            self.settings()
+        except ValueError as error:
+            raise ValueError(f"weights.adaround: {error}") from error
+
+    def settings(self) -> adaround.AdaRound:
+        """Return them as the algorithm takes them."""
+        return adaround.AdaRound(
+            self.iterations,
+            learning_rate=self.learning_rate,
+            regularization=self.regularization,
+            beta_start=self.beta_start,
+            beta_end=self.beta_end,
+            warm_start=self.warm_start,
+        )
+
+
+SETTINGS: Mapping[str, Any] = {
+    "gptq": Gptq, "awq": Awq, "hqq": Hqq, "kquant": KQuant, "adaround": AdaRound,
+}  # fmt: skip
 """Algorithm to the class of its settings; ``rtn`` has none."""
 
 ALGORITHMS = ("rtn", *SETTINGS)
-NEEDS_DATA = ("gptq", "awq")
-"""The algorithms that look at calibration data."""
+NEEDS_DATA = ("gptq", "awq", "adaround")
+"""The algorithms that look at calibration data; ``kquant`` does with ``importance``."""
 
 
 def settings_of(name: str, given: object) -> Any:
@@ -148,29 +239,3 @@ def settings_table(settings: Any) -> dict[str, Any]:
     False
     """
     return {item.name: getattr(settings, item.name) for item in fields(settings)}
-
-
-def _flag(key: str, value: object) -> None:
-    if type(value) is not bool:
-        raise ValueError(f"weights.{key}: true or false, got {value!r}")
-
-
-def _choice(key: str, value: object, allowed: tuple[str, ...]) -> None:
-    if value not in allowed:
-        known = ", ".join(map(repr, allowed))
-        raise ValueError(f"weights.{key}: unknown value {value!r}; allowed: {known}")
-
-
-def _count(key: str, value: object) -> None:
-    if type(value) is not int or value < 1:
-        raise ValueError(f"weights.{key}: an integer >= 1, got {value!r}")
-
-
-def _number(key: str, value: object, good: bool, rule: str) -> None:
-    if not good:
-        raise ValueError(f"weights.{key}: {f'a number {rule}'.strip()}, got {value!r}")
-
-
-def _real(value: object) -> float:
-    """Return a number, NaN for what is none: every comparison with it fails."""
-    return float(value) if type(value) in (int, float) else float("nan")  # type: ignore[arg-type]  # checked

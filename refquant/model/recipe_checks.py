@@ -8,7 +8,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import fields
 from typing import Any
 
-__all__ = ["check_value", "field_names", "known_keys", "listed"]
+__all__ = ["check_choice", "check_count", "check_flag", "check_number", "check_value",
+           "field_names", "known_keys", "listed", "real"]  # fmt: skip
 
 
 def field_names(kind: Any) -> tuple[str, ...]:
@@ -56,3 +57,57 @@ def listed(allowed: Collection[Any]) -> str:
     '8, 4'
     """
     return ", ".join(repr(item) for item in allowed)
+
+
+def check_flag(key: str, value: object) -> None:
+    """Refuse what is not true or false; here and below ``key`` is one of ``[weights]``.
+
+    >>> check_flag("gptq.act_order", 1)
+    Traceback (most recent call last):
+    ValueError: weights.gptq.act_order: true or false, got 1
+    """
+    if type(value) is not bool:
+        raise ValueError(f"weights.{key}: true or false, got {value!r}")
+
+
+def check_choice(key: str, value: object, allowed: tuple[str, ...]) -> None:
+    """Refuse what is not one of ``allowed``.
+
+    >>> check_choice("hqq.keep", "first", ("last", "best"))
+    Traceback (most recent call last):
+    ValueError: weights.hqq.keep: unknown value 'first'; allowed: 'last', 'best'
+    """
+    if value not in allowed:
+        known = ", ".join(map(repr, allowed))
+        raise ValueError(f"weights.{key}: unknown value {value!r}; allowed: {known}")
+
+
+def check_count(key: str, value: object) -> None:
+    """Refuse what is no integer of at least 1.
+
+    >>> check_count("hqq.iters", 0)
+    Traceback (most recent call last):
+    ValueError: weights.hqq.iters: an integer >= 1, got 0
+    """
+    if type(value) is not int or value < 1:
+        raise ValueError(f"weights.{key}: an integer >= 1, got {value!r}")
+
+
+def check_number(key: str, value: object, good: bool, rule: str) -> None:
+    """Refuse ``value`` unless it is ``good``, a number by ``rule``.
+
+    >>> check_number("gptq.damp", "much", False, "from 0 to below 1")
+    Traceback (most recent call last):
+    ValueError: weights.gptq.damp: a number from 0 to below 1, got 'much'
+    """
+    if not good:
+        raise ValueError(f"weights.{key}: {f'a number {rule}'.strip()}, got {value!r}")
+
+
+def real(value: object) -> float:
+    """Return a number, NaN for what is none: every comparison with it fails.
+
+    >>> real(2), real(True)
+    (2.0, nan)
+    """
+    return float(value) if type(value) in (int, float) else float("nan")  # type: ignore[arg-type]  # checked

@@ -11,10 +11,13 @@ from typing import Any
 from refquant.calibration import OBSERVERS, observer
 from refquant.model.recipe_algorithms import (
     ALGORITHMS,
+    NEEDS_DATA,
     SETTINGS,
+    AdaRound,
     Awq,
     Gptq,
     Hqq,
+    KQuant,
     settings_of,
     settings_table,
 )
@@ -25,12 +28,15 @@ __all__ = [
     "Activations",
     "Override",
     "Weights",
+    "without_data",
 ]
 
 
 @dataclass(frozen=True, slots=True)
 class Activations:
     """How computed values become codes: ``options`` are the observer's.
+
+    ``nodes = "linear"``: only `Conv`, `Gemm` and `MatMul` with constant weights compute on codes.
 
     >>> Activations(dtype="int4")
     Traceback (most recent call last):
@@ -41,9 +47,11 @@ class Activations:
     symmetric: bool = False
     observer: str = "minmax"
     options: Mapping[str, float] = field(default_factory=dict)
+    nodes: str = "all"
 
     def __post_init__(self) -> None:
         """Refuse values that mean nothing."""
+        check_value("activations.nodes", self.nodes, ("all", "linear"))
         check_value("activations.dtype", self.dtype, ("int8", "uint8"))
         check_value("activations.symmetric", self.symmetric, (False, True))
         check_value("activations.observer", self.observer, tuple(OBSERVERS))
@@ -61,8 +69,8 @@ class Weights:
     blocks and scales; ``bits`` 0 and ``granularity`` "" are the format's: 8 and ``per_channel``,
     or what it has.
 
-    ``algorithm`` chooses the codes; ``gptq``, ``awq`` and ``hqq`` are the settings of the one
-    that is chosen, given as a table or as the object.
+    ``algorithm`` chooses the codes; ``gptq``, ``awq``, ``hqq``, ``kquant`` and ``adaround`` are the
+    settings of the one that is chosen, given as a table or as the object.
 
     >>> Weights(bits=9)
     Traceback (most recent call last):
@@ -80,6 +88,8 @@ class Weights:
     gptq: Gptq | None = None
     awq: Awq | None = None
     hqq: Hqq | None = None
+    kquant: KQuant | None = None
+    adaround: AdaRound | None = None
     format: str = "affine"
 
     def __post_init__(self) -> None:
@@ -109,10 +119,17 @@ class Weights:
                 raise ValueError(
                     f"weights.{name}: only with algorithm {name!r}, got {self.algorithm!r}"
                 )
-        if self.algorithm == "hqq" and (self.symmetric or self.observer != "minmax"):
+        if self.format != "affine" and self.gptq is not None and self.gptq.groups != "static":
             raise ValueError(
-                "weights.algorithm: 'hqq' finds its own zero points: it needs symmetric = false "
-                f"and observer 'minmax', got {str(self.symmetric).lower()} and {self.observer!r}"
+                f"weights.gptq.groups: format {self.format!r} has its scales before the walk, "
+                f"'static', got {self.gptq.groups!r}"
+            )
+        own_zeros = self.algorithm in ("hqq", "kquant")
+        if own_zeros and (self.symmetric or self.observer != "minmax"):
+            raise ValueError(
+                f"weights.algorithm: {self.algorithm!r} finds its own zero points: it needs "
+                "symmetric = false and observer 'minmax', got "
+                f"{str(self.symmetric).lower()} and {self.observer!r}"
             )
 
     def _complete(self) -> None:
@@ -127,8 +144,12 @@ class Weights:
             return
         if self.granularity == "group" and self.group_size is None and size is not None:
             object.__setattr__(self, "group_size", size)
+        if self.algorithm not in ("rtn", "gptq"):
+            raise ValueError(
+                f"weights.algorithm: format {self.format!r} has 'rtn' or 'gptq', got "
+                f"{self.algorithm!r}; leave it out, or choose another format"
+            )
         own: dict[str, Any] = {"bits": table.bits, "symmetric": True, "observer": "minmax"}
-        own["algorithm"] = "rtn"
         if size is not None:
             own["granularity"] = "group"
         if table.fixed:
@@ -141,11 +162,33 @@ class Weights:
                 )
 
     @property
+    def needs_data(self) -> bool:
+        """Whether the algorithm looks at what calibration data make of the layer's inputs."""
+        weighed = self.kquant is not None and self.kquant.importance
+        return self.algorithm in NEEDS_DATA or weighed
+
+    @property
     def dtype(self) -> str:
         """The codes' dtype: signed around zero, unsigned when they have a zero point or a table."""
         if self.format != "affine":
             return f"uint{self.bits}"
         return f"{'int' if self.symmetric else 'uint'}{self.bits}"
+
+
+def without_data(weights: Weights) -> Weights:
+    """Return ``weights`` with an algorithm that looks at no data: ``kquant`` without importance.
+
+    For what no calibration sees. Others become ``rtn``.
+
+    >>> without_data(Weights(bits=4, algorithm="gptq")).algorithm
+    'rtn'
+    """
+    if not weights.needs_data:
+        return weights
+    if weights.algorithm == "kquant":
+        return replace(weights, kquant=KQuant(importance=False))
+    unset: dict[str, Any] = dict.fromkeys(SETTINGS)
+    return replace(weights, **{**unset, "algorithm": "rtn"})
 
 
 # What another format does not inherit: the rest of a recipe's weights.
@@ -159,14 +202,16 @@ _OWN = {
 class Override:
     """Other rules for the nodes whose name fits ``nodes`` (as file names fit ``*.py``).
 
-    ``op`` keeps those of one operator. ``exclude`` leaves them in float32; ``weights`` replaces
-    some of the recipe's keys. Of several overrides the last one has its way.
+    ``op`` keeps those of one operator, ``weight`` those weights whose constant's name fits.
+    ``exclude`` leaves them in float32; ``weights`` replaces some of the recipe's keys. Of several
+    overrides the last one has its way.
     """
 
     nodes: str
     op: str | None = None
     exclude: bool = False
     weights: Mapping[str, Any] = field(default_factory=dict)
+    weight: str | None = None
 
     def __post_init__(self) -> None:
         """Refuse values that mean nothing, and an override that changes nothing."""
@@ -174,6 +219,8 @@ class Override:
             raise ValueError(f"override.nodes: a pattern of node names, got {self.nodes!r}")
         if self.op is not None and not isinstance(self.op, str):
             raise ValueError(f"override.op: an operator's name, got {self.op!r}")
+        if self.weight is not None and (not isinstance(self.weight, str) or not self.weight):
+            raise ValueError(f"override.weight: a pattern of constants, got {self.weight!r}")
         check_value("override.exclude", self.exclude, (False, True))
         known_keys("override.weights", self.weights, field_names(Weights))
         if self.exclude == bool(self.weights):

@@ -29,7 +29,7 @@ from refquant.formats.nf4 import NF4
 from refquant.numerics.minifloat import decode
 from refquant.numerics.minifloat_formats import float_format
 
-__all__ = ["TABLE_FORMATS", "TableFormat", "table_values"]
+__all__ = ["TABLE_FORMATS", "TableFormat", "scale_values", "table_values"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +56,21 @@ TABLE_FORMATS: Mapping[str, TableFormat] = MappingProxyType(
         "nvfp4": TableFormat(4, "e2m1", 16, "ue4m3", fixed=True),
     }
 )
+
+
+def scale_values(
+    format: str, stored: NDArray[np.float32] | NDArray[np.uint8], tensor_scale: np.float32
+) -> NDArray[np.float32]:
+    """Return the scales that ``stored`` means in ``format``: itself, or codes of the scales' table.
+
+    >>> scale_values("mxfp4", np.uint8([127, 128]), np.float32(1)).tolist()
+    [1.0, 2.0]
+    """
+    row = TABLE_FORMATS[format]
+    if row.scale_table is None:
+        return np.asarray(stored, np.float32)
+    with np.errstate(over="ignore", under="ignore"):
+        return np.asarray(table_values(row.scale_table, bits=8)[stored] * tensor_scale, np.float32)
 
 
 def table_values(name: str, *, bits: int) -> NDArray[np.float32]:

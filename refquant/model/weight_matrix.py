@@ -1,12 +1,14 @@
 r"""A layer as the papers have it: a matrix (outputs, inputs), and the rows it is multiplied with.
 
 Algorithms know matrices, :math:`y = x W^T` with W (n, k) and x (tokens, k). Layers of a graph are
-that in three layouts: ::
+that in a few layouts: ::
 
     operator            constant            W                        a token
     Gemm, transB        (n, k)              itself                   a row of x
     MatMul, Gemm        (k, n)              transposed               a row of the last axis
     Conv                (n, C, KH, KW)      (n, C KH KW)             the window of one output
+    GRU, LSTM           (D, G H, I)         (D G H, I)               a row of x; a state, of R
+    Gather              (V, ...)            (V, ...)                 none: rows are looked up
 
 A convolution is the product of its weight with the windows of its input, one column a tap:
 
@@ -37,12 +39,12 @@ from numpy.typing import NDArray
 from refquant.algorithms.weight import QuantizedWeight, group_indices
 from refquant.model.coded import Coded
 from refquant.model.graph import Node
-from refquant.model.quantize_weights import channel_axis
+from refquant.model.quantize_weights import row_axes
 from refquant.model.recipe_rules import Weights
-from refquant.numerics.blocks import parameter_shape, per_channel
+from refquant.numerics.blocks import parameter_shape
 from refquant.ops.windows import pad_spatial, plan_conv, taps
 
-__all__ = ["Layout", "coded_of", "layout", "matrix_of", "tokens_of"]
+__all__ = ["Layout", "coded_of", "constant_of", "layout", "matrix_of", "tokens_of"]
 
 F32 = NDArray[np.float32]
 
@@ -76,12 +78,12 @@ def layout(node: Node, shape: tuple[int, ...], rules: Weights) -> Layout:
             f"small products, not one for algorithm {rules.algorithm!r}; add an override with "
             'weights.algorithm = "rtn"'
         )
-    axis = channel_axis(node, len(shape))
+    rows = row_axes(node, len(shape))
     if rules.granularity == "per_channel":
-        return Layout(None, per_channel(shape, axis))
+        return Layout(None, tuple(1 if i in rows else d for i, d in enumerate(shape)))
     block, room = [1] * len(shape), rules.group_size or 1
     for i in reversed(range(len(shape))):
-        if i != axis:
+        if i not in rows:
             block[i] = _part(node, shape[i], room)
             room = room // block[i] if block[i] == shape[i] else 1
     return Layout(math.prod(block), tuple(block))
@@ -93,8 +95,20 @@ def matrix_of(node: Node, w: NDArray[Any]) -> NDArray[Any]:
     >>> matrix_of(Node("y", "MatMul", ("x", "w"), ("y",)), np.array([[1, 2, 3]])).tolist()
     [[1], [2], [3]]
     """
-    turned = w if channel_axis(node, w.ndim) == 0 else w.T
-    return np.ascontiguousarray(turned.reshape(turned.shape[0], -1))
+    rows = row_axes(node, w.ndim)
+    turned = w if rows[0] == 0 else w.T
+    count = math.prod(turned.shape[: len(rows)])
+    return np.ascontiguousarray(turned.reshape(count, -1))
+
+
+def constant_of(node: Node, matrix: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
+    """Return the ``matrix`` as the constant of ``shape`` that `matrix_of` has made it of.
+
+    >>> constant_of(Node("y", "MatMul", ("x", "w"), ("y",)), np.array([[1], [2]]), (1, 2)).tolist()
+    [[1, 2]]
+    """
+    rows = row_axes(node, len(shape))[0] == 0
+    return np.ascontiguousarray((matrix if rows else matrix.T).reshape(shape))
 
 
 def tokens_of(node: Node, x: F32, w_shape: tuple[int, ...]) -> F32:
@@ -125,28 +139,26 @@ def coded_of(node: Node, q: QuantizedWeight, shape: tuple[int, ...], cut: Layout
     >>> coded_of(product, q, (2, 1), Layout(None, (2, 1))).codes.tolist()
     [[1], [2]]
     """
-    rows = channel_axis(node, len(shape)) == 0
+    axes = row_axes(node, len(shape))
+    rows = axes[0] == 0
     grid = parameter_shape(shape, cut.block_shape)
-
-    def laid(matrix: NDArray[Any], to: tuple[int, ...]) -> NDArray[Any]:
-        return np.ascontiguousarray(matrix.reshape(to) if rows else matrix.T.reshape(to))
-
     g_idx = None
     k = q.codes.shape[1]
     if not np.array_equal(q.g_idx, group_indices(k, group_size=cut.group_size)):
-        if math.prod(shape[2:]) != 1:
+        if math.prod(shape[len(axes) + 1 :]) != 1:
             raise ValueError(
                 f"node {node.name!r}: act_order makes groups of taps that are no neighbours, which "
                 'no file can say of a convolution; use groups = "static"'
             )
-        along = (1, k, *(1,) * (len(shape) - 2)) if rows else (k, 1)
+        along = tuple(k if i == (len(axes) if rows else 0) else 1 for i in range(len(shape)))
         g_idx = q.g_idx.astype(np.int32).reshape(along)
     zero_point = q.zero_point
     if zero_point.dtype.kind in "iu":
         zero_point = zero_point.astype(np.int32)
     dtype = f"{'int' if q.signed else 'uint'}{q.num_bits}"
-    parts = laid(q.codes, shape), laid(q.scale, grid), laid(zero_point, grid)
-    return Coded(dtype, *parts, cut.block_shape, g_idx)
+    parts = [constant_of(node, a, to)
+             for a, to in ((q.codes, shape), (q.scale, grid), (zero_point, grid))]  # fmt: skip
+    return Coded(dtype, parts[0], parts[1], parts[2], cut.block_shape, g_idx)
 
 
 def _part(node: Node, size: int, room: int) -> int:
@@ -156,7 +168,8 @@ def _part(node: Node, size: int, room: int) -> int:
     if room < size and size % room:
         raise ValueError(
             f"node {node.name!r}: group_size divides the {size} inputs of the layer, got {room}; "
-            "use another one, or granularity per_channel, by an override of this node"
+            "use another one, or granularity per_channel, or algorithm rtn, by an override of this "
+            "node"
         )
     return min(room, size)
 

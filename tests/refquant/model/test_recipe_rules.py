@@ -75,7 +75,11 @@ def test_what_is_not_fixed_can_be_said() -> None:
         ({"format": "nf4", "bits": 8}, "bits: format 'nf4' has 4, got 8; leave it out"),
         ({"format": "nf4", "symmetric": False}, "symmetric: format 'nf4' has True, got False"),
         ({"format": "nf4", "observer": "mse_grid"}, "observer: format 'nf4' has 'minmax'"),
-        ({"format": "nf4", "algorithm": "gptq"}, "algorithm: format 'nf4' has 'rtn', got 'gptq'"),
+        ({"format": "nf4", "algorithm": "awq"}, "algorithm: format 'nf4' has 'rtn' or 'gptq', got"),
+        (
+            {"format": "nf4", "algorithm": "gptq", "gptq": {"groups": "lazy"}},
+            "gptq.groups: format 'nf4' has its scales before the walk, 'static', got 'lazy'",
+        ),
         ({"format": "nf4", "granularity": "per_channel"}, "granularity: format 'nf4' has 'group'"),
         ({"format": "mxfp4", "group_size": 64}, "group_size: format 'mxfp4' has 32, got 64"),
         ({"format": "fp8_e4m3", "group_size": 64}, "group_size: only with granularity 'group'"),
