@@ -1,35 +1,43 @@
 """The ``[transforms]`` of a recipe: what happens to a float model before its weights become codes.
 
 A frozen value that refuses, when it is made, what means nothing: an error names the key, the value
-and what is allowed.
+and what is allowed. They happen in this order: equalize, rotate, smooth.
 """
 
 from dataclasses import dataclass
 
 from refquant.model.recipe_checks import check_value
 
-__all__ = ["Transforms"]
+__all__ = ["ROTATIONS", "Transforms"]
+
+ROTATIONS = ("online", "fused")
+"""How `refquant.model.rotate` may rotate."""
 
 
 @dataclass(frozen=True, slots=True)
 class Transforms:
     """What happens to the float32 weights before they become codes.
 
-    ``equalize`` (`refquant.model.equalize`), with ``sweeps`` and ``absorb_bias``; ``smooth``, the
-    alpha of SmoothQuant (`refquant.model.migrate`), which looks at calibration data.
+    ``equalize`` (`refquant.model.equalize`), with ``sweeps`` and ``absorb_bias``; ``rotate``, one
+    of `ROTATIONS`, with the ``seed`` of its signs (`refquant.model.rotate`); ``smooth``, the alpha
+    of SmoothQuant (`refquant.model.migrate`), which looks at calibration data.
 
     >>> Transforms(sweeps=4)
     Traceback (most recent call last):
     ValueError: transforms.sweeps: only with equalize = true, got 4
+    >>> Transforms(rotate="fused").seed
+    0
     """
 
     equalize: bool = False
     sweeps: int | None = None
     absorb_bias: bool = False
     smooth: float | None = None
+    rotate: str | None = None
+    seed: int | None = None
 
     def __post_init__(self) -> None:
-        """Refuse values that mean nothing, and ask for 20 sweeps where there is no number."""
+        """Refuse values that mean nothing; ask for 20 sweeps and seed 0 where no number is."""
         check_value("transforms.equalize", self.equalize, (False, True))
         check_value("transforms.absorb_bias", self.absorb_bias, (False, True))
         for key, unset in (("sweeps", None), ("absorb_bias", False)):
@@ -39,6 +47,18 @@ class Transforms:
             object.__setattr__(self, "sweeps", 20)
         if self.equalize and (type(self.sweeps) is not int or self.sweeps < 1):
             raise ValueError(f"transforms.sweeps: an integer >= 1, got {self.sweeps!r}")
+        self._check_rotation()
         alpha = self.smooth
         if alpha is not None and (type(alpha) not in (int, float) or not 0 <= alpha <= 1):
             raise ValueError(f"transforms.smooth: a number from 0 to 1, got {alpha!r}")
+
+    def _check_rotation(self) -> None:
+        if self.rotate is None:
+            if self.seed is not None:
+                raise ValueError(f"transforms.seed: only with rotate, got {self.seed!r}")
+            return
+        check_value("transforms.rotate", self.rotate, ROTATIONS)
+        if self.seed is None:
+            object.__setattr__(self, "seed", 0)
+        if type(self.seed) is not int or self.seed < 0:
+            raise ValueError(f"transforms.seed: an integer >= 0, got {self.seed!r}")

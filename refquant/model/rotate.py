@@ -31,6 +31,7 @@ from collections.abc import Collection
 
 from refquant.model.graph import Graph
 from refquant.model.recipe_checks import check_value
+from refquant.model.recipe_transforms import ROTATIONS
 from refquant.model.rotate_draft import Draft, Record
 from refquant.model.rotate_heads import rotate_heads
 from refquant.model.rotate_norm import with_biases
@@ -38,9 +39,7 @@ from refquant.model.rotate_online import rotate_online
 from refquant.model.rotate_stream import passing_norms, rotate_streams
 from refquant.model.validate import validate
 
-__all__ = ["HOW", "rotate"]
-
-HOW = ("online", "fused")
+__all__ = ["rotate"]
 
 
 def rotate(
@@ -67,7 +66,7 @@ def rotate(
     >>> run(turned, {"x": x})["y"].tolist()
     [[300.0]]
     """
-    check_value("rotate", how, HOW)
+    check_value("rotate", how, ROTATIONS)
     if how == "fused":
         graph = with_biases(graph, passing_norms(graph))
     draft = Draft(graph)

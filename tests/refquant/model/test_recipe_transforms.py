@@ -1,5 +1,7 @@
 """What happens to weights first: keys that belong together."""
 
+import re
+
 import pytest
 
 from refquant.model.recipe_transforms import Transforms
@@ -10,3 +12,19 @@ def test_equalization_has_sweeps_and_nothing_else_has() -> None:
     assert Transforms().sweeps is None, "without equalization there is nothing to repeat"
     with pytest.raises(ValueError, match="only with equalize"):
         Transforms(sweeps=20)
+
+
+def test_rotation_has_a_seed_and_nothing_else_has() -> None:
+    assert Transforms(rotate="online").seed == 0, "the default, written out"
+    assert Transforms(rotate="fused", seed=7).seed == 7, "or the one that is asked for"
+    assert Transforms(smooth=0.5).seed is None, "without a rotation there are no signs"
+    for keys, message in (
+        ({"seed": 0}, "transforms.seed: only with rotate, got 0"),
+        ({"rotate": "all"}, "transforms.rotate: unknown value 'all'; allowed: 'online', 'fused'"),
+        ({"rotate": True}, "transforms.rotate: unknown value True"),
+        ({"rotate": "fused", "seed": -1}, "transforms.seed: an integer >= 0, got -1"),
+        ({"rotate": "fused", "seed": 1.0}, "transforms.seed: an integer >= 0, got 1.0"),
+        ({"rotate": "fused", "seed": True}, "transforms.seed: an integer >= 0, got True"),
+    ):
+        with pytest.raises(ValueError, match=re.escape(message)):
+            Transforms(**keys)
