@@ -30,4 +30,4 @@ def test_other_operands_are_refused() -> None:
     with pytest.raises(ValueError, match=r"indices be int32, got .* int64"):
         gather(TABLE, np.array([0]))
     with pytest.raises(ValueError, match="axis must be one of the 2 of the table, got 2"):
-        gather(np.zeros((2, 2), np.int8), np.array([0], np.int32))
+        gather(np.zeros((2, 2), np.int8), np.array([0], np.int32), axis=2)
