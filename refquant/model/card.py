@@ -10,6 +10,7 @@ of them differ by more than two formats do. The card, ``meta.numerics``, is JSON
     calibration              samples, and the SHA-256 of each input's bytes; null without data
     sums                     in which order the layer-wise walk has added; null without one
     scales                   which channels were scaled before (AWQ, SmoothQuant)
+    rotations                what was rotated, what was not and why (`refquant.model.rotate`)
     layers                   per layer: node, algorithm, dtype, block_shape, loss, ...
     execution                how many nodes compute on codes, on decoded weights, in float32
     versions                 of refquant; of NumPy too, where its powers and sums have a say
@@ -37,12 +38,13 @@ def card(
     calibration: Mapping[str, Any] | None,
     layers: Sequence[Mapping[str, Any]] = (),
     scales: Sequence[Mapping[str, Any]] = (),
+    rotations: Sequence[Mapping[str, Any]] = (),
     sums: str | None = None,
 ) -> dict[str, Any]:
     """Return the numerics card of the quantized ``graph``.
 
     ``calibration`` has ``samples`` and ``sha256``; ``layers`` and ``scales`` are the records of
-    the layer-wise walk, made with ``sums``.
+    the layer-wise walk, made with ``sums``, ``rotations`` those of `refquant.model.rotate`.
 
     >>> from refquant.model.recipe import recipe
     >>> graph = Graph("g", (), (), {}, (), {}, {}, {})
@@ -62,6 +64,7 @@ def card(
         "calibration": None if calibration is None else dict(calibration),
         "sums": sums,
         "scales": [dict(record) for record in scales],
+        "rotations": [dict(record) for record in rotations],
         "layers": [dict(record) for record in layers],
         "execution": execution(graph),
         "versions": versions(numpy=not _fixed(recipe)),

@@ -1,8 +1,8 @@
 """Quantization: a float graph and a recipe make another graph.
 
 Steps, each its own module: **fold** batch normalization into weights (`fold`); **transform** their
-channels if the recipe says so (`equalize`, `migrate`); **plan** which nodes compute on codes
-(`quantize_plan`), **calibrate** (`calibrate`), **rewrite** (`quantize_static`,
+channels if the recipe says so (`equalize`, `rotate`, `migrate`); **plan** which nodes compute on
+codes (`quantize_plan`), **calibrate** (`calibrate`), **rewrite** (`quantize_static`,
 `quantize_dynamic`), or, where only weights become codes, **layer by layer** (`layer_by_layer`),
 and what these weights are multiplied with is rounded if the recipe says so (`quantize_simulated`).
 The result is validated: what this function returns can be executed, written and proved not to
@@ -41,6 +41,7 @@ from refquant.model.quantize_simulated import calibrate_inputs, round_inputs, st
 from refquant.model.quantize_static import observed, quantize_static
 from refquant.model.quantize_weight_only import assemble
 from refquant.model.recipe import Recipe, Weights
+from refquant.model.rotate import rotated
 from refquant.model.rq import rq_bytes
 from refquant.model.validate import validate
 
@@ -80,7 +81,7 @@ def quantize(
     _need_float(graph)
     held = hold(graph, calibration) if recipe.walks else None
     work = _Work(recipe, held, _opened(graph, recipe, held, checkpoint, resume), report)
-    folded, scales = _transformed(graph, work)
+    folded, scales, rotations = _transformed(graph, work)
     meta = {**graph.meta, "scheme": recipe.scheme, "recipe": recipe.to_json(), "tools": _tools()}
     if recipe.scheme == "float32":
         result = replace(folded, meta=meta)
@@ -108,7 +109,8 @@ def quantize(
     if recipe.inputs is not None:
         made = round_inputs(made, recipe.inputs, contract=contract, scales=ranges)
     sums = recipe.sums if seen is not None else None
-    numerics = card(made, recipe, calibration=seen, layers=layers, scales=scales, sums=sums)
+    records = {"layers": layers, "scales": scales, "rotations": rotations}
+    numerics = card(made, recipe, calibration=seen, sums=sums, **records)
     return replace(made, meta={**meta, "numerics": numerics})
 
 
@@ -195,19 +197,23 @@ def _weight_only(
     return assemble(folded, coded, contract=contract), layers
 
 
-def _transformed(graph: Graph, work: _Work) -> tuple[Graph, list[dict[str, Any]]]:
-    """Return the folded graph, its weights transformed as the recipe says, and the scales."""
+def _transformed(
+    graph: Graph, work: _Work
+) -> tuple[Graph, list[dict[str, Any]], list[dict[str, Any]]]:
+    """Return the folded graph, transformed as the recipe says, the scales and the rotations."""
     rules = work.recipe.transforms
     if rules is not None and rules.equalize:
         assert rules.sweeps is not None, "Transforms sets it"
         graph = equalize(graph, sweeps=rules.sweeps, absorb_bias=rules.absorb_bias)
     else:
         graph = fold(graph)
+    graph, rotations = rotated(graph, work.recipe)
     if rules is None or rules.smooth is None:
-        return graph, []
+        return graph, [], rotations
     assert work.held is not None, "smoothing needs data"
     alpha, sums = float(rules.smooth), work.recipe.sums
-    return smooth_scales(graph, work.held, alpha=alpha, sums=sums, store=work.store)
+    graph, scales = smooth_scales(graph, work.held, alpha=alpha, sums=sums, store=work.store)
+    return graph, scales, rotations
 
 
 def _need_float(graph: Graph) -> None:

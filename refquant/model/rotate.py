@@ -30,6 +30,8 @@ arXiv:2405.16406 (the names).
 from collections.abc import Collection
 
 from refquant.model.graph import Graph
+from refquant.model.quantize_rules import rules_of
+from refquant.model.recipe import Recipe
 from refquant.model.recipe_checks import check_value
 from refquant.model.recipe_transforms import ROTATIONS
 from refquant.model.rotate_draft import Draft, Record
@@ -39,7 +41,7 @@ from refquant.model.rotate_online import rotate_online
 from refquant.model.rotate_stream import passing_norms, rotate_streams
 from refquant.model.validate import validate
 
-__all__ = ["rotate"]
+__all__ = ["rotate", "rotated"]
 
 
 def rotate(
@@ -81,3 +83,21 @@ def rotate(
     done = draft.done()
     validate(done)
     return done, draft.records
+
+
+def rotated(graph: Graph, recipe: Recipe) -> tuple[Graph, list[Record]]:
+    """Return the folded ``graph`` rotated as the ``recipe`` says, and the records; none by default.
+
+    >>> from refquant.model.build import Builder
+    >>> from refquant.model.recipe import recipe
+    >>> b = Builder("g")
+    >>> g = b.graph([b.node("Relu", [b.input("x", ("N", 4))])])
+    >>> rotated(g, recipe("int4_rtn"))[1]
+    []
+    """
+    rules = recipe.transforms
+    if rules is None or rules.rotate is None:
+        return graph, []
+    assert rules.seed is not None, "Transforms sets it"
+    leave = rules_of(graph, recipe)[0] if recipe.weights is not None else ()
+    return rotate(graph, how=rules.rotate, seed=rules.seed, leave=leave)
