@@ -59,7 +59,8 @@ def test_the_shipped_recipes() -> None:
         "w8_weight_only", "w4_group32_weight_only", "w8a8_tflite", "w8a8_full_integer",
         "w2_group16_weight_only", "int8_cle", "int4_rtn", "int4_gptq", "int3_gptq", "int4_awq",
         "int4_hqq", "w8a8_smoothquant", "nf4", "mxfp4", "nvfp4", "fp8_weight_only", "fp8_static",
-        "fp8_dynamic", "w8a8_per_token", "llm_int8", "mxfp4_w4a4", "nvfp4_w4a4", "mxfp8", *ALIASES,
+        "fp8_dynamic", "w8a8_per_token", "llm_int8", "mxfp4_w4a4", "nvfp4_w4a4", "mxfp8", "w4a4",
+        "w4a4_rotated", "w4a8_rotated", *ALIASES,
     }, sorted(shipped)  # fmt: skip
     assert {r.scheme for r in shipped.values()} == set(SCHEMES), "every scheme has a recipe"
     for name, r in shipped.items():
