@@ -143,7 +143,7 @@ class _Job:
         """Return the errors of the layers, where they are asked for and of another model."""
         if not self.arguments.layers or self.reference is None or self.data is None:
             return None
-        if model is self.reference:
+        if model is self.reference and len(self.arguments.models) > 1:
             return None
         return layers_of(self.reference, model, self.data, self.sums, self.bar)
 
@@ -228,9 +228,14 @@ def _metric(model: Model, arguments: argparse.Namespace) -> str:
         return "perplexity" if "logits" in model.graph.outputs else "cosine"
     if has_labels(arguments.data):
         return "top1"
+    if arguments.reference is None and len(arguments.models) == 1:
+        raise ValueError(
+            f"{arguments.data}: has no array 'labels', which top1 needs; add one, or name a "
+            "--reference to compare with"
+        )
     raise UsageError(
-        f"{arguments.data}: has no array 'labels' for top1; choose --metric cosine or sqnr, which "
-        "compare with a --reference; see refquant evaluate --help"
+        f"{arguments.data}: has no array 'labels', so it may be for --metric cosine or for "
+        "--metric sqnr; choose one; see refquant evaluate --help"
     )
 
 

@@ -101,7 +101,7 @@ def _made(
     graph: Graph, inputs: Arrays, names: Collection[str], sums: str
 ) -> Iterator[tuple[str, NDArray[Any]]]:
     """Execute ``graph`` node by node; yield those of ``names`` in reals when they are made."""
-    arrays = {**graph.constants, **inputs}
+    arrays = _arrays(graph, inputs)
     last = {name: i for i, node in enumerate(graph.nodes) for name in node.inputs}
     for i, node in enumerate(graph.nodes):
         operands = [arrays[name] if name else None for name in node.inputs]
@@ -113,6 +113,10 @@ def _made(
         for name in {*node.inputs, *node.outputs}:
             if name and name not in graph.constants and last.get(name, i) <= i:
                 arrays.pop(name, None)
+
+
+def _arrays(graph: Graph, inputs: Arrays) -> dict[str, NDArray[Any]]:
+    return {**graph.constants, **inputs}
 
 
 def _means_reals(graph: Graph, name: str) -> bool:

@@ -125,6 +125,8 @@ def pronounce(
 ) -> list[list[str]]:
     """Return the phonemes of words of equal length; letters are a to z, in any case.
 
+    `ValueError` where the model computes NaN.
+
     >>> pronounce((), ["ab", "c"])
     Traceback (most recent call last):
     ...
@@ -142,6 +144,8 @@ def pronounce(
     latest, alive = np.full((len(words), 1), _START, np.int32), np.ones(len(words), bool)
     for _ in range(_MOST):
         step = run(decoder, {"phonemes": latest, "state": state}, sums=sums)
+        if np.isnan(step["logits"]).any():  # else the first NaN would count as the largest
+            raise ValueError(f"the model computes NaN for {words!r:.60}; mend it first")
         state, latest = step["next_state"], step["logits"].argmax(-1).astype(np.int32)
         alive &= latest[:, 0] != _STOP
         if not alive.any():

@@ -191,7 +191,7 @@ def transcribe(
     """Return the likeliest token after token, from ``begin`` to ``end``, neither included.
 
     ``mel`` (1, 80, 3000); ``never`` and ``not_first`` are tokens not to say, at all or at first.
-    There is no cache: each step computes the whole text again.
+    There is no cache: each step computes the whole text again. `ValueError` where it computes NaN.
 
     >>> transcribe((), np.zeros((1, 80, 3000), np.float32), begin=[], end=0)
     Traceback (most recent call last):
@@ -207,6 +207,8 @@ def transcribe(
         places = np.arange(len(tokens), dtype=np.int32)[None]
         inputs = {"audio": audio, "tokens": np.array([tokens], np.int32), "position_ids": places}
         logits = run(decoder, inputs, sums=sums)["logits"][0, -1].copy()
+        if np.isnan(logits).any():  # else the first NaN would count as the largest
+            raise ValueError(f"the model computes NaN after {len(tokens)} tokens; mend it first")
         logits[list(never)] = -np.inf
         if len(tokens) == len(begin):
             logits[list(not_first)] = -np.inf

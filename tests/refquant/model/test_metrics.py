@@ -10,10 +10,13 @@ from hypothesis import strategies as st
 
 from refquant.model.graph import Graph, Quant, Value
 from refquant.model.metrics import (
+    Moments,
     accuracy,
     agreement,
     cosine,
     max_code_difference,
+    moments,
+    pooled,
     sqnr_db,
     tensor_bytes,
 )
@@ -91,6 +94,33 @@ def test_bytes_are_those_of_the_file(dtype: str, size: int) -> None:
     x, w = Value("float32", ("N",)), Value(dtype, (5,), Quant(0.5, 0))
     g = Graph("g", ("x",), ("x",), {"x": x, "w": w}, (), {"w": np.zeros(5)}, {}, {})
     assert tensor_bytes(g) == {"w": size}, dtype
+
+
+def test_an_array_has_no_angle_with_itself() -> None:
+    rng = np.random.default_rng(1)
+    for size in (1e-30, 1.0, 1e30):
+        for _ in range(100):
+            x = (rng.standard_normal(7) * size).astype(np.float32)
+            assert cosine(x, x) == 1.0, f"{x}: one root of a square is exact"
+    huge = np.array([1e100, 1e100])  # its sums' product is beyond float64
+    assert abs(cosine(huge, huge) - 1) <= 4 * 2.0**-53, "two roots and a product"
+
+
+def test_moments_of_pieces_add() -> None:
+    r, t = f32([3, 4, 0, 1]), f32([3, 4.5, 1, 1])
+    whole = moments(r, t)
+    assert whole == Moments(signal=26, other=31.25, product=28, noise=1.25, largest=1), f"{whole}"
+    assert pooled([moments(r[:1], t[:1]), moments(r[1:], t[1:])]) == whole, "exact sums"
+    assert pooled([]) == Moments(0, 0, 0, 0, 0), "of nothing"
+    tiny = [Moments(1e16, 0, 0, 0, 0), *[Moments(1, 0, 0, 0, 0)] * 4]
+    assert pooled(tiny).signal == 1e16 + 4, "rounded once, not five times"
+
+
+def test_the_largest_of_nan_is_nobody() -> None:
+    scores = f32([[1, 2], [np.nan, 1]])
+    with pytest.raises(ValueError, match="those of sample 1 hold NaN"):
+        accuracy(scores, np.array([0, 0]))
+    assert agreement(scores, scores) == 1.0, "compare says what both do, NaN or not"
 
 
 def test_cosine_never_passes_one() -> None:
