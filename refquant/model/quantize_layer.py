@@ -168,7 +168,8 @@ def _gptq_settings(k: int, rules: Weights, cut: Layout, seen: Seen) -> GptqSetti
     if count < k and not told.few_tokens:
         raise ValueError(
             f"calibration has {count} tokens for {k} inputs: fewer cannot tell GPTQ which of them "
-            "move together; pass more samples, or say few_tokens = true in [weights.gptq]"
+            "move together; pass more samples, or say few_tokens = true in [weights.gptq] "
+            "(--few-tokens)"
         )
     return GptqSettings(group_size=cut.group_size, groups=told.groups, act_order=told.act_order,
                         block_size=told.block_size, damp=float(told.damp),
