@@ -16,9 +16,8 @@ model has such a name already, ``_`` is appended to ours.
 
 import hashlib
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from importlib import metadata
 from typing import Any
 
 import numpy as np
@@ -26,8 +25,10 @@ import numpy as np
 from refquant.contracts import Contract, preset
 from refquant.model.build import Builder
 from refquant.model.calibrate import Batch, calibrate
-from refquant.model.card import card, job
+from refquant.model.card import card, job, versions
 from refquant.model.checkpoint import Checkpoint, open_checkpoint
+from refquant.model.coded import Coded, coded_reals
+from refquant.model.correct_bias import corrected, rounded_weights
 from refquant.model.equalize import equalize
 from refquant.model.fold import fold
 from refquant.model.frontier import Held, hold
@@ -82,7 +83,12 @@ def quantize(
     held = hold(graph, calibration) if recipe.walks else None
     work = _Work(recipe, held, _opened(graph, recipe, held, checkpoint, resume), report)
     folded, scales, rotations = _transformed(graph, work)
-    meta = {**graph.meta, "scheme": recipe.scheme, "recipe": recipe.to_json(), "tools": _tools()}
+    meta = {
+        **graph.meta,
+        "scheme": recipe.scheme,
+        "recipe": recipe.to_json(),
+        "tools": versions(numpy=False),
+    }
     if recipe.scheme == "float32":
         result = replace(folded, meta=meta)
         validate(result)
@@ -93,16 +99,24 @@ def quantize(
     seen = None if held is None else {"samples": held.samples, "sha256": dict(held.sha256)}
     data = calibration if held is None else held.batches
     ranges: dict[str, np.float32] = {}
+    fixed, notes = folded, dict[str, Any]()
+    if recipe.transforms is not None and not recipe.decodes:
+        reals = rounded_weights(folded, weights, contract=contract)
+        fixed, notes = corrected(graph, folded, reals, recipe, held)
     if recipe.activations is not None:
-        b, seen = _static(folded, recipe, data, excluded, weights, contract)
+        b, seen = _static(folded, fixed, recipe, data, excluded, weights, contract)
     elif recipe.scheme == "dynamic":
-        b = quantize_dynamic(folded, weights, contract=contract)
+        b = quantize_dynamic(fixed, weights, contract=contract)
     else:
         folded, found = _awq_scaled(folded, work, weights, contract)
         scales += found
         if recipe.inputs is not None and recipe.inputs.static:
             ranges, seen = _input_scales(folded, recipe, data, weights, contract)
-        b, layers = _weight_only(folded, work, weights, contract)
+        coded, layers = quantize_layers(folded, weights, contract=contract, held=held,
+                                        sums=recipe.sums, store=work.store, report=report)  # fmt: skip
+        reals = {name: coded_reals(own) for name, own in coded.items()}
+        fixed, notes = corrected(graph, folded, reals, recipe, held)
+        b = assemble(fixed, coded, contract=contract)
     if seen is not None:
         meta["calibration"] = seen
     made = b.graph(graph.outputs, meta=meta)
@@ -111,7 +125,7 @@ def quantize(
     sums = recipe.sums if seen is not None else None
     records = {"layers": layers, "scales": scales, "rotations": rotations}
     numerics = card(made, recipe, calibration=seen, sums=sums, **records)
-    return replace(made, meta={**meta, "numerics": numerics})
+    return replace(made, meta={**meta, "numerics": {**numerics, **notes}})
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +153,7 @@ def _opened(
 
 def _static(
     folded: Graph,
+    fixed: Graph,
     recipe: Recipe,
     data: Batch | Iterable[Batch] | None,
     excluded: set[str],
@@ -146,14 +161,15 @@ def _static(
     contract: Contract,
 ) -> tuple[Builder, dict[str, Any]]:
     assert recipe.activations is not None, "the caller has looked"
-    layers = plan(folded, contract=contract, excluded=excluded)
+    linear = recipe.activations.nodes == "linear"
+    layers = plan(fixed, contract=contract, excluded=excluded, linear=linear)
     full = recipe.scheme == "full_integer"
     if full:
         _need_integer(layers, excluded, contract)
-    names = observed(folded, layers, full_integer=full)
+    names = observed(fixed, layers, full_integer=full)
     seen = calibrate(folded, data, names=names, rules=recipe.activations, sums=recipe.sums)
     b = quantize_static(
-        folded,
+        fixed,
         layers,
         seen,
         activations=recipe.activations,
@@ -185,16 +201,6 @@ def _awq_scaled(
     assert work.held is not None, "AWQ needs data"
     sums, store = work.recipe.sums, work.store
     return awq_scales(folded, weights, work.held, contract=contract, sums=sums, store=store)
-
-
-def _weight_only(
-    folded: Graph, work: _Work, weights: dict[str, Weights], contract: Contract
-) -> tuple[Builder, list[dict[str, Any]]]:
-    held, store, sums = work.held, work.store, work.recipe.sums
-    coded, layers = quantize_layers(
-        folded, weights, contract=contract, held=held, sums=sums, store=store, report=work.report
-    )
-    return assemble(folded, coded, contract=contract), layers
 
 
 def _transformed(
@@ -237,10 +243,3 @@ def _need_integer(plan: Plan, excluded: set[str], contract: Contract) -> None:
                 f"scheme 'full_integer': node {node.name!r} ({node.op}) has no integer form in "
                 f"contract {contract.name!r}; exclude it by an override, or use scheme 'static'"
             )
-
-
-def _tools() -> Mapping[str, Any]:
-    try:
-        return {"refquant": metadata.version("refquant")}
-    except metadata.PackageNotFoundError:  # a clone that is not installed
-        return {"refquant": "unknown"}

@@ -134,7 +134,10 @@ class Recipe:
     @property
     def walks(self) -> bool:
         """Whether a transform or an algorithm looks at what the model makes of calibration data."""
-        if self.transforms is not None and self.transforms.smooth is not None:
+        changes = self.transforms
+        if changes is not None and (
+            changes.smooth is not None or changes.bias_correction == "empirical"
+        ):
             return True
         if self.weights is None:
             return False

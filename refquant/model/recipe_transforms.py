@@ -8,7 +8,10 @@ from dataclasses import dataclass
 
 from refquant.model.recipe_checks import check_value
 
-__all__ = ["ROTATIONS", "Transforms"]
+__all__ = ["CORRECTIONS", "ROTATIONS", "Transforms"]
+
+CORRECTIONS = ("empirical", "analytic")
+"""How `refquant.model.correct_bias` may know the means."""
 
 ROTATIONS = ("online", "fused")
 """How `refquant.model.rotate` may rotate."""
@@ -20,7 +23,8 @@ class Transforms:
 
     ``equalize`` (`refquant.model.equalize`), with ``sweeps`` and ``absorb_bias``; ``rotate``, one
     of `ROTATIONS`, with the ``seed`` of its signs (`refquant.model.rotate`); ``smooth``, the alpha
-    of SmoothQuant (`refquant.model.migrate`), which looks at calibration data.
+    of SmoothQuant (`refquant.model.migrate`), which looks at calibration data. When the codes are
+    chosen: ``bias_correction``, one of `CORRECTIONS` (`refquant.model.correct_bias`).
 
     >>> Transforms(sweeps=4)
     Traceback (most recent call last):
@@ -35,6 +39,7 @@ class Transforms:
     smooth: float | None = None
     rotate: str | None = None
     seed: int | None = None
+    bias_correction: str | None = None
 
     def __post_init__(self) -> None:
         """Refuse values that mean nothing; ask for 20 sweeps and seed 0 where no number is."""
@@ -48,9 +53,21 @@ class Transforms:
         if self.equalize and (type(self.sweeps) is not int or self.sweeps < 1):
             raise ValueError(f"transforms.sweeps: an integer >= 1, got {self.sweeps!r}")
         self._check_rotation()
+        self._check_bias_correction()
         alpha = self.smooth
         if alpha is not None and (type(alpha) not in (int, float) or not 0 <= alpha <= 1):
             raise ValueError(f"transforms.smooth: a number from 0 to 1, got {alpha!r}")
+
+    def _check_bias_correction(self) -> None:
+        if self.bias_correction is None:
+            return
+        check_value("transforms.bias_correction", self.bias_correction, CORRECTIONS)
+        changed = self.equalize or self.rotate is not None or self.smooth is not None
+        if self.bias_correction == "analytic" and changed:
+            raise ValueError(
+                "transforms.bias_correction: 'analytic' reads batch normalization as the model has "
+                "it, not with equalize, rotate or smooth; use 'empirical'"
+            )
 
     def _check_rotation(self) -> None:
         if self.rotate is None:

@@ -60,7 +60,8 @@ def test_the_shipped_recipes() -> None:
         "w2_group16_weight_only", "int8_cle", "int4_rtn", "int4_gptq", "int3_gptq", "int4_awq",
         "int4_hqq", "w8a8_smoothquant", "nf4", "mxfp4", "nvfp4", "fp8_weight_only", "fp8_static",
         "fp8_dynamic", "w8a8_per_token", "llm_int8", "mxfp4_w4a4", "nvfp4_w4a4", "mxfp8", "w4a4",
-        "w4a4_rotated", "w4a8_rotated", *ALIASES,
+        "w4a4_rotated", "w4a8_rotated", "int4_kquant", "int4_adaround", "nf4_gptq", "int8_cle_bias",
+        *ALIASES,
     }, sorted(shipped)  # fmt: skip
     assert {r.scheme for r in shipped.values()} == set(SCHEMES), "every scheme has a recipe"
     for name, r in shipped.items():
