@@ -12,6 +12,7 @@ from typing import Any
 from refquant.cli.common import Command, UsageError, need_tables, plain, print_json, print_table
 from refquant.cli.data import read_model
 from refquant.cli.inspect_gguf import describe_gguf, is_gguf, print_gguf
+from refquant.cli.inspect_inputs import describe_inputs, print_inputs
 from refquant.cli.inspect_numerics import is_card, print_card
 from refquant.cli.inspect_weights import describe_weights, print_weights
 from refquant.cli.models import MODEL, add_part
@@ -73,6 +74,7 @@ def describe(path: str, graph: Graph) -> dict[str, Any]:
         "constant_bytes": dict(sorted(sizes.items())),
         "elements": sum(array.size for array in graph.constants.values()),
         "weights": describe_weights(graph),
+        "rounded": describe_inputs(graph),
         **graph_to_json(graph),
         "constants": sorted(stored),
     }
@@ -92,6 +94,8 @@ def _print(graph: Graph, result: dict[str, Any]) -> None:
     _print_nodes(graph)
     if result["weights"]:
         print_weights(result["weights"])
+    if result["rounded"]:
+        print_inputs(result["rounded"])
     if graph.contracts:
         write("\n")
         axes = list(next(iter(graph.contracts.values())).to_json())

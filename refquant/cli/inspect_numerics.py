@@ -12,11 +12,12 @@ from refquant.cli.common import plain, print_table
 
 __all__ = ["is_card", "print_card"]
 
-_TABLES = ("contracts", "layers", "scales")  # the contracts' axes have a table of their own
+_TABLES = ("contracts", "layers", "scales", "rounded")  # contracts, rounded: not of the card alone
 _RUNS = {
     "codes": "compute on codes",
     "decoded": "decode their weights and compute in float32",
     "float32": "compute in float32",
+    "simulated": "round float32 to float32",
 }
 
 

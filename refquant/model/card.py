@@ -6,13 +6,17 @@ of them differ by more than two formats do. The card, ``meta.numerics``, is JSON
     scheme, recipe           the recipe's name; its content stands in meta.recipe
     contracts                name -> every axis of the arithmetic
     weights, activations,    the rules, with every default and the settings of the algorithm
-    transforms, overrides
+    inputs, transforms,
+    overrides
     calibration              samples, and the SHA-256 of each input's bytes; null without data
     sums                     in which order the layer-wise walk has added; null without one
     scales                   which channels were scaled before (AWQ, SmoothQuant)
     rotations                what was rotated, what was not and why (`refquant.model.rotate`)
     layers                   per layer: node, algorithm, dtype, block_shape, loss, ...
-    execution                how many nodes compute on codes, on decoded weights, in float32
+    rounded                  which values are rounded how (`FakeQuantize`), who reads them
+    execution                how many nodes compute on codes, on decoded weights, in float32, and
+                             round reals to reals
+    reference_only           operators because of which no runtime executes the file
     versions                 of refquant; of NumPy too, where its powers and sums have a say
 
 No time and no name of a machine: the same job makes the same card.
@@ -26,6 +30,8 @@ import numpy as np
 
 from refquant.model.frontier import Held
 from refquant.model.graph import Graph
+from refquant.model.operators import REFERENCE_ONLY
+from refquant.model.quantize_simulated import rounded_values
 from refquant.model.recipe import Recipe
 
 __all__ = ["card", "execution", "job", "versions"]
@@ -59,6 +65,7 @@ def card(
         "contracts": {name: dict(c.to_json()) for name, c in sorted(graph.contracts.items())},
         "weights": rules.get("weights"),
         "activations": rules.get("activations"),
+        "inputs": rules.get("inputs"),
         "transforms": rules.get("transforms"),
         "overrides": rules.get("override", []),
         "calibration": None if calibration is None else dict(calibration),
@@ -66,7 +73,9 @@ def card(
         "scales": [dict(record) for record in scales],
         "rotations": [dict(record) for record in rotations],
         "layers": [dict(record) for record in layers],
+        "rounded": rounded_values(graph),
         "execution": execution(graph),
+        "reference_only": sorted({node.op for node in graph.nodes} & REFERENCE_ONLY),
         "versions": versions(numpy=not _fixed(recipe)),
     }
 
@@ -74,19 +83,22 @@ def card(
 def execution(graph: Graph) -> dict[str, int]:
     """Count the nodes that compute on codes, on weights decoded to float32, and on float32.
 
-    Movement of codes counts as ``codes``; so do the nodes between reals and codes.
+    Movement of codes counts as ``codes``; so do the nodes between reals and codes. `FakeQuantize`,
+    reals to reals that codes could be, is ``simulated``.
 
     >>> execution(Graph("g", (), (), {}, (), {}, {}, {}))
-    {'codes': 0, 'decoded': 0, 'float32': 0}
+    {'codes': 0, 'decoded': 0, 'float32': 0, 'simulated': 0}
     """
-    counts = dict.fromkeys(("codes", "decoded", "float32"), 0)
+    counts = dict.fromkeys(("codes", "decoded", "float32", "simulated"), 0)
     for node in graph.nodes:
         coded = [
             name
             for name in (*node.inputs, *node.outputs)
             if name and graph.values[name].quant is not None
         ]
-        if not coded and node.op != "DynamicQuantizeLinear":
+        if node.op == "FakeQuantize":
+            counts["simulated"] += 1
+        elif not coded and node.op != "DynamicQuantizeLinear":
             counts["float32"] += 1
         elif (
             coded and all(name in graph.constants for name in coded) and _float_arithmetic(node.op)
@@ -133,7 +145,7 @@ def _fixed(recipe: Recipe) -> bool:
         return False
     base = [] if recipe.weights is None else [recipe.weights]
     rules = base + [o.applied_to(own) for own in base for o in recipe.overrides]
-    return {own.algorithm for own in rules} <= {"rtn", "gptq"}
+    return {own.algorithm for own in rules} <= {"rtn", "gptq", "kquant", "adaround"}
 
 
 def _float_arithmetic(op: str) -> bool:
