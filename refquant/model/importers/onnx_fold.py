@@ -113,6 +113,7 @@ def _bounded(count: float) -> None:
 
 
 def _made(array: Array) -> Array:
+    array = np.asarray(array)
     return as_known(array) if array.dtype == object else array
 
 

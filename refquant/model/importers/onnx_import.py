@@ -1,0 +1,309 @@
+"""A ``.onnx`` model as a `Graph`: one walk over its nodes.
+
+Each node, in order, is
+
+1. computed, if all it reads is known (`refquant.model.importers.onnx_fold`);
+2. replaced by its branch, if it is an ``If`` on a known condition;
+3. lowered to operators of docs/spec/operators.md (``onnx_lower_*``).
+
+What cannot be imported is collected, and comes as one error that lists every such node.
+
+Sizes of the inputs: a number stays a number. If every input begins with a size that has no number,
+that is the batch ``"N"``; another such size is a sequence's length ``"T"`` where all inputs have
+at most three axes and one name for it. Everything else needs ``shapes``.
+
+References: ONNX IR specification; docs/how-to/import-an-onnx-model.md.
+"""
+
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from refquant.contracts import preset
+from refquant.model.build import Builder
+from refquant.model.graph import Graph
+from refquant.model.importers.onnx_fold import fold
+from refquant.model.importers.onnx_inputs import input_shapes
+from refquant.model.importers.onnx_known import as_known, has_letters
+from refquant.model.importers.onnx_lower import LOWER
+from refquant.model.importers.onnx_model import (
+    OnnxGraph,
+    OnnxModel,
+    OnnxNode,
+    Opaque,
+    Tensor,
+    captured,
+    used_by,
+)
+from refquant.model.importers.onnx_read import read_onnx
+from refquant.model.importers.onnx_scope import Filled, Item, Known, Scope, Seen, Unsupported
+from refquant.model.importers.onnx_wire import OnnxFormatError
+
+__all__ = ["OnnxUnsupportedError", "import_onnx"]
+
+Shapes = Mapping[str, Sequence[int | str]]
+
+
+class OnnxUnsupportedError(ValueError):
+    """Nodes that cannot be imported, all of them: ``nodes`` has (name, operator, reason)."""
+
+    def __init__(self, nodes: Sequence[tuple[str, str, str]]) -> None:
+        """Write the message from the ``nodes``."""
+        self.nodes = tuple(nodes)
+        lines = [f"  {name} ({op}): {reason}" for name, op, reason in self.nodes]
+        super().__init__("\n".join([f"{len(lines)} nodes cannot be imported:", *lines]))
+
+
+def import_onnx(
+    source: str | Path | bytes,
+    *,
+    shapes: Shapes | None = None,
+    fixed: Mapping[str, NDArray[Any]] | None = None,
+) -> Graph:
+    """Return the model in the file ``source``, or in its bytes, as a valid graph.
+
+    ``shapes`` gives inputs their sizes, letters ``"N"`` and ``"T"`` included; ``fixed`` makes
+    inputs constants (the rate of a recording, the k of a TopK). Raises `OnnxFormatError` for what
+    is no model, `OnnxUnsupportedError` for what our operators cannot say.
+
+    >>> import_onnx(b"")
+    Traceback (most recent call last):
+    ...
+    refquant.model.importers.onnx_wire.OnnxFormatError: the model has no graph; export it again
+    """
+    model = read_onnx(source)
+    walk = _Walk(model, shapes or {}, fixed or {})
+    walk.run()
+    return walk.finish()
+
+
+class _Walk:
+    """The state of one import."""
+
+    def __init__(self, model: OnnxModel, shapes: Shapes, fixed: Mapping[str, NDArray[Any]]) -> None:
+        graph = model.graph
+        self.model, self.failures = model, list[tuple[str, str, str]]()
+        self.lost: set[str] = set()
+        self.inlined = 0
+        outputs = frozenset(graph.outputs)
+        self.scope = Scope(Builder(graph.name or "onnx"), model.opset, outputs)
+        self.scope.contract = preset("ort")
+        self.pending = deque(graph.nodes)
+        self._read(graph.nodes)
+        self._add_constants(graph.constants)
+        strange = sorted((shapes.keys() | fixed.keys()) - {i.name for i in graph.inputs})
+        if strange:
+            raise ValueError(
+                f"shapes and fixed name inputs {[i.name for i in graph.inputs]}, got {strange}"
+            )
+        for name, array in fixed.items():
+            array = np.asarray(array)
+            self.scope.items[name] = Known(array, array.dtype.name)
+        free = [i for i in graph.inputs if i.name not in fixed]
+        for name, (shape, dtype) in input_shapes(free, shapes).items():
+            ours = {"int64": "int32", "bool": "uint8"}.get(dtype, dtype)
+            if ours not in ("float32", "int32", "uint8", "int8"):
+                raise OnnxFormatError(f"input {name!r} is {dtype}; cast it to float32 before")
+            self.scope.items[name] = Seen(self.scope.b.input(name, shape, dtype=ours), dtype)
+
+    def _read(self, nodes: Sequence[OnnxNode]) -> None:
+        for node in nodes:
+            for name in used_by(node):
+                self.scope.readers.setdefault(name, []).append(node)
+
+    def _add_constants(self, constants: Mapping[str, Tensor | Opaque]) -> None:
+        for name, tensor in constants.items():
+            if isinstance(tensor, Tensor):
+                self.scope.items[name] = Known(tensor.array, tensor.dtype)
+            else:
+                self.lost.add(name)
+                self.failures.append((name, "constant", tensor.what))
+
+    def run(self) -> None:
+        """Walk over all nodes, branches that are taken included."""
+        while self.pending:
+            node = self.pending.popleft()
+            if all(name in self.scope.items for name in node.outputs if name):
+                continue  # taken by a fusion
+            missing = [name for name in used_by(node) if name not in self.scope.items]
+            unknown = [name for name in missing if name not in self.lost]
+            if unknown:
+                raise OnnxFormatError(
+                    f"node {node.label!r} reads {unknown[0]!r}, which nothing makes; export again"
+                )
+            try:
+                if missing:
+                    self._lose(node)
+                else:
+                    self._step(node)
+            except (Unsupported, ValueError, IndexError, KeyError, TypeError) as error:
+                reason = str(error) if isinstance(error, ValueError) else f"malformed: {error!r}"
+                self.failures.append((node.label, node.op, reason))
+                self.lost.update(node.outputs)
+
+    def _lose(self, node: OnnxNode) -> None:
+        """What reads a lost value is lost, and an error of its own only if nobody knows it."""
+        self.lost.update(node.outputs)
+        if node.op not in LOWER and node.op not in ("If", "Constant"):
+            raise Unsupported("this operator is not known")
+
+    def _step(self, node: OnnxNode) -> None:
+        for value in node.attributes.values():
+            if isinstance(value, Opaque):
+                raise Unsupported(value.what)
+        if node.op == "If":
+            self._branch(node)
+        elif not self._fold(node):
+            if node.op not in LOWER:
+                raise Unsupported("this operator is not known")
+            LOWER[node.op](self.scope, node)
+
+    def _fold(self, node: OnnxNode) -> bool:
+        """Compute a node of known inputs; say whether it was."""
+        items: list[Item | None] = [self.scope.items[n] if n else None for n in node.inputs]
+        if node.domain or not all(item is None or isinstance(item, Known) for item in items):
+            return False
+        arrays = [item.array if isinstance(item, Known) else None for item in items]
+        if node.op == "ConstantOfShape" and arrays[0] is not None and has_letters(arrays[0]):
+            value = node.attributes.get("value")
+            number = float(value.array.ravel()[0]) if isinstance(value, Tensor) else 0.0
+            dtype = value.dtype if isinstance(value, Tensor) else "float32"
+            shape = tuple(arrays[0].ravel())
+            self.scope.items[node.outputs[0]] = Filled(number, dtype, shape)
+            return True
+        made = fold(
+            node.op, arrays, node.attributes, opset=self.scope.opset, outputs=len(node.outputs)
+        )
+        if made is None:
+            return False
+        for name, array in zip(node.outputs, made, strict=False):
+            if name:
+                known = as_known(array) if array.dtype == object else array
+                self.scope.items[name] = Known(known, _dtype_name(known))
+        return True
+
+    def _branch(self, node: OnnxNode) -> None:
+        condition = self.scope.items[node.inputs[0]]
+        if not isinstance(condition, Known) or has_letters(condition.array):
+            raise Unsupported("its condition is known in a run only; fix the input it comes from")
+        taken = "then_branch" if condition.array.any() else "else_branch"
+        branch = node.attributes.get(taken)
+        if not isinstance(branch, OnnxGraph):
+            raise Unsupported(f"it has no {taken}")
+        self.inlined += 1
+        inner = _renamed(branch, f"{node.label}/{taken}/{self.inlined}/")
+        self._add_constants(inner.constants)
+        ends = [
+            OnnxNode(f"{node.label}/{i}", "Identity", (source,), (output,))
+            for i, (source, output) in enumerate(zip(inner.outputs, node.outputs, strict=True))
+            if output
+        ]
+        self._read([*inner.nodes, *ends])
+        self.pending.extendleft(reversed([*inner.nodes, *ends]))
+
+    def finish(self) -> Graph:
+        """Return the graph, or raise what was collected."""
+        if self.failures:
+            raise OnnxUnsupportedError(self.failures)
+        s, outputs = self.scope, list(self.model.graph.outputs)
+        for name in outputs:
+            if name not in s.items:
+                raise OnnxFormatError(f"output {name!r} is made by nothing; export the model again")
+        for name in outputs:
+            value = s.value_of(name)
+            if value != name or name in s.b.constants:
+                if name in s.b.values:
+                    raise OnnxUnsupportedError([(name, "output", "its name is a constant's")])
+                s.b.node("Identity", [value], name=name)
+        told: dict[str, Any] = {
+            "format": "onnx",
+            "opset": self.model.opset,
+            "producer": self.model.producer,
+            "sha256": self.model.digest,
+        }
+        if s.unfused:
+            told["unfused"] = list(s.unfused)
+        return _without_unused(s.b, outputs, {"import": told})
+
+
+def _dtype_name(array: NDArray[Any]) -> str:
+    return "int64" if array.dtype == object else array.dtype.name
+
+
+def _renamed(graph: OnnxGraph, prefix: str) -> OnnxGraph:
+    """Return the branch with its own names prefixed: those it takes from around it stay."""
+    outside = captured(graph)
+
+    def new(name: str) -> str:
+        return name if not name or name in outside else prefix + name
+
+    def rename(node: OnnxNode) -> OnnxNode:
+        inner = {
+            k: _outer(v, new) if isinstance(v, OnnxGraph) else v for k, v in node.attributes.items()
+        }
+        return replace(
+            node,
+            name=prefix + node.name,
+            inputs=tuple(map(new, node.inputs)),
+            outputs=tuple(map(new, node.outputs)),
+            attributes=inner,
+        )
+
+    return OnnxGraph(
+        graph.name,
+        (),
+        tuple(map(new, graph.outputs)),
+        tuple(map(rename, graph.nodes)),
+        {new(name): tensor for name, tensor in graph.constants.items()},
+    )
+
+
+def _outer(graph: OnnxGraph, new: Any) -> OnnxGraph:
+    """Return a graph in a graph, where the names it takes from around it have changed."""
+    outside = captured(graph)
+
+    def renamed(name: str) -> str:
+        return str(new(name)) if name in outside else name
+
+    nodes = tuple(
+        replace(
+            node,
+            inputs=tuple(map(renamed, node.inputs)),
+            attributes={
+                k: _outer(v, renamed) if isinstance(v, OnnxGraph) else v
+                for k, v in node.attributes.items()
+            },
+        )
+        for node in graph.nodes
+    )
+    outputs = tuple(map(renamed, graph.outputs))
+    return OnnxGraph(graph.name, graph.inputs, outputs, nodes, graph.constants)
+
+
+def _without_unused(b: Builder, outputs: list[str], meta: Mapping[str, Any]) -> Graph:
+    """Return the graph without nodes and constants that lead to no output."""
+    needed, kept = set(outputs), []
+    for node in reversed(b.nodes):
+        if needed.intersection(node.outputs):
+            kept.append(node)
+            needed.update(name for name in node.inputs if name)
+    b.nodes[:] = kept[::-1]
+    made = {name for node in b.nodes for name in node.outputs}
+    for name in list(b.values):
+        quant = b.values[name].quant
+        if name in needed and quant is not None:
+            needed.update(quant.names)
+    for name in list(b.values):
+        if name not in needed and name not in made and name not in b.inputs:
+            del b.values[name]
+            b.constants.pop(name, None)
+    used = {node.contract for node in b.nodes}
+    for contract in list(b.contracts):
+        if contract not in used:
+            del b.contracts[contract]
+    return b.graph(outputs, meta=meta)

@@ -1,0 +1,71 @@
+"""The sizes of a model's inputs: what the file says, what the user says, what is a batch.
+
+1. The user's ``shapes`` win over the file's, where the file has a number too.
+2. A number is a number.
+3. If the first size of every input has no number, it is the batch ``"N"``.
+4. One more size without a number, of one name, in inputs of two or three axes (tokens, vectors), is
+   the length ``"T"`` of a sequence.
+5. Anything else needs ``shapes``: the height of an image is no sequence.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from refquant.model.graph import Shape
+from refquant.model.importers.onnx_model import OnnxInput
+from refquant.model.importers.onnx_wire import OnnxFormatError
+
+__all__ = ["input_shapes"]
+
+
+def input_shapes(
+    inputs: Sequence[OnnxInput], shapes: Mapping[str, Sequence[int | str]]
+) -> dict[str, tuple[Shape, str]]:
+    """Return (shape, dtype) of each input.
+
+    >>> ids = OnnxInput("ids", "int64", ("batch", "sequence"))
+    >>> input_shapes([ids], {})
+    {'ids': (('N', 'T'), 'int64')}
+    >>> input_shapes([ids], {"ids": [1, 7]})
+    {'ids': ((1, 7), 'int64')}
+    """
+    dims = {i.name: _dims(i, shapes) for i in inputs}
+    batched = all(d and not isinstance(d[0], int) and d[0] != "T" for d in dims.values())
+    names = {
+        d for sizes in dims.values() for d in sizes[1 if batched else 0 :] if not isinstance(d, int)
+    }
+    lengths = names - {"T"}
+    small = all(len(sizes) in (2, 3) for sizes in dims.values())
+    sequence = batched and small and len(lengths) == 1 and None not in lengths and "T" not in names
+    result = {}
+    for i in inputs:
+        sizes = dims[i.name]
+        shape = tuple(
+            "N" if batched and axis == 0 else "T" if d == "T" or sequence else None
+            if not isinstance(d, int) else d
+            for axis, d in enumerate(sizes)
+        )  # fmt: skip
+        shape = tuple(d if isinstance(d, int) else s for d, s in zip(sizes, shape, strict=True))
+        if None in shape or "N" in shape[1:] or "T" in shape[:1]:
+            told = ", ".join(f"{n!r}: {[d if d is not None else '?' for d in s]}"
+                             for n, s in dims.items())  # fmt: skip
+            raise OnnxFormatError(
+                f"input {i.name!r} has sizes without a number ({told}); give them, for example "
+                f"shapes={{{i.name!r}: {[d if isinstance(d, int) else 1 for d in sizes]}}}"
+            )
+        result[i.name] = (tuple(d for d in shape if d is not None), i.dtype)
+    return result
+
+
+def _dims(i: OnnxInput, shapes: Mapping[str, Sequence[int | str]]) -> tuple[int | str | None, ...]:
+    if i.name not in shapes:
+        if i.dims is None:
+            raise OnnxFormatError(f"input {i.name!r} has no sizes; give them as shapes")
+        return i.dims
+    given = tuple(shapes[i.name])
+    good = all((type(d) is int and d > 0) or d in ("N", "T") for d in given)
+    if not good or (i.dims is not None and len(given) != len(i.dims)):
+        count = "as many as the input has axes" if i.dims is None else f"{len(i.dims)} sizes"
+        raise ValueError(
+            f"shapes[{i.name!r}] is {count}, numbers > 0, 'N' first or 'T', got {list(given)}"
+        )
+    return given

@@ -1,0 +1,243 @@
+"""Elementwise operators: what ONNX has of them, as those that docs/spec/operators.md has.
+
+What there is not, is written with what there is; the equation stands beside each.
+"""
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from refquant.model.graph import Attribute
+from refquant.model.importers.onnx_model import OnnxNode
+from refquant.model.importers.onnx_scope import Known, Scope, Unsupported
+from refquant.model.importers.onnx_tensor import dtype_of
+
+__all__ = ["ELEMENTWISE"]
+
+Lower = Callable[[Scope, OnnxNode], None]
+
+# ONNX's defaults where ours are others, or the attribute is absent in the file.
+_UNARY: Mapping[str, Mapping[str, float]] = {
+    **{op: {} for op in ("Abs", "Erf", "Exp", "HardSwish", "Log", "Neg", "Relu", "Sigmoid")},
+    **{op: {} for op in ("Softplus", "Sqrt", "Tanh", "Floor", "Ceil", "Round", "Sign")},
+    "Elu": {"alpha": 1.0},
+    "HardSigmoid": {"alpha": 0.2, "beta": 0.5},
+    "LeakyRelu": {"alpha": 0.01},
+}
+
+
+def _unary(s: Scope, node: OnnxNode) -> None:
+    given = {k: node.attributes.get(k, v) for k, v in _UNARY[node.op].items()}
+    s.emit(node, node.op, [s.real(node, 0)], given)
+
+
+def _gelu(s: Scope, node: OnnxNode) -> None:
+    tanh = node.attributes.get("approximate", "none") == "tanh"
+    given: dict[str, Attribute] = {"approximate": "tanh"} if tanh else {}
+    s.emit(node, "Gelu", [s.real(node, 0)], given)
+
+
+def _swish(s: Scope, node: OnnxNode) -> None:
+    """X * Sigmoid(alpha x)."""
+    x, alpha = s.real(node, 0), node.attributes.get("alpha", 1.0)
+    if alpha == 1.0:
+        s.emit(node, "Swish", [x])
+        return
+    inner = s.step(node, "Mul", [x, s.scalar(node, alpha)])
+    s.emit(node, "Mul", [x, s.step(node, "Sigmoid", [inner])])
+
+
+def _binary(s: Scope, node: OnnxNode) -> None:
+    s.emit(node, node.op, [s.real(node, 0), s.real(node, 1)])
+
+
+def _chain(op: str) -> Lower:
+    """Any number of operands: two at a time, from the first."""
+
+    def lower(s: Scope, node: OnnxNode) -> None:
+        operands = s.reals(node)
+        total = operands[0]
+        for operand in operands[1:-1]:
+            total = s.step(node, op, [total, operand])
+        if len(operands) == 1:
+            s.emit(node, "Identity", [total])
+        else:
+            s.emit(node, op, [total, operands[-1]])
+
+    return lower
+
+
+def _mean(s: Scope, node: OnnxNode) -> None:
+    operands = s.reals(node)
+    total = operands[0]
+    for operand in operands[1:]:
+        total = s.step(node, "Add", [total, operand])
+    s.emit(node, "Div", [total, s.scalar(node, len(operands))])
+
+
+def _reciprocal(s: Scope, node: OnnxNode) -> None:
+    s.emit(node, "Div", [s.scalar(node, 1.0), s.real(node, 0)])
+
+
+def _bound(s: Scope, node: OnnxNode, index: int, key: str) -> float | str | None:
+    """Return the bound as a number, as a value that only a run knows, or None."""
+    if key in node.attributes:
+        return float(node.attributes[key])
+    if not s.has(node, index):
+        return None
+    item = s.item(node.inputs[index])
+    return float(item.array.ravel()[0]) if isinstance(item, Known) else s.real(node, index)
+
+
+def _clip(s: Scope, node: OnnxNode) -> None:
+    low, high = _bound(s, node, 1, "min"), _bound(s, node, 2, "max")
+    x = s.real(node, 0)
+    if isinstance(low, str) or isinstance(high, str):  # ONNX: Min(max, Max(x, min))
+        below, above = (
+            b if isinstance(b, str) or b is None else s.scalar(node, b) for b in (low, high)
+        )
+        x = x if below is None else s.step(node, "Max", [x, below])
+        s.emit(node, "Identity" if above is None else "Min", [x] if above is None else [x, above])
+        return
+    bounds = {"min": low, "max": high}
+    largest = float(np.finfo(np.float32).max)
+    given: dict[str, Attribute] = {}
+    for key, bound in bounds.items():
+        if bound is None or abs(bound) == float("inf") or abs(bound) >= largest:
+            continue  # no bound for what is finite
+        given[key] = bound
+    if low is not None and high is not None and low > high:
+        given = {"min": high, "max": high}
+    s.emit(node, "Clip", [x], given)
+
+
+def _pow(s: Scope, node: OnnxNode) -> None:
+    """x^2 = x x, and so on; only for exponents that products, roots and quotients make."""
+    item = s.item(node.inputs[1])
+    x = s.real(node, 0)
+    exponent = item.array.ravel() if isinstance(item, Known) and item.array.size == 1 else None
+    if exponent is None:
+        raise Unsupported("the exponent (input 1) must be one constant")
+    y = float(exponent[0])
+    if y in (1.0, 2.0, 3.0, 4.0):
+        if y == 1.0:
+            s.emit(node, "Identity", [x])
+        elif y == 2.0:
+            s.emit(node, "Mul", [x, x])
+        else:
+            square = s.step(node, "Mul", [x, x])
+            s.emit(node, "Mul", [square, x if y == 3.0 else square])
+    elif y == 0.5:
+        s.emit(node, "Sqrt", [x])
+    elif y in (-0.5, -1.0):
+        root = x if y == -1.0 else s.step(node, "Sqrt", [x])
+        s.emit(node, "Div", [s.scalar(node, 1.0), root])
+    else:
+        raise Unsupported(f"the exponent is one of -1, -0.5, 0.5, 1, 2, 3, 4, got {y}")
+
+
+def _prelu(s: Scope, node: OnnxNode) -> None:
+    """Where(x < 0, slope x, x)."""
+    x, slope = s.real(node, 0), s.real(node, 1)
+    negative = s.step(node, "Less", [x, s.scalar(node, 0.0)])
+    s.emit(node, "Where", [negative, s.step(node, "Mul", [x, slope]), x])
+
+
+def _typed(s: Scope, node: OnnxNode, first: int) -> tuple[list[str], str]:
+    """Return the operands from ``first`` on, of one dtype of float32, int32, uint8."""
+    names = node.inputs[first:]
+    seen = [n for n in names if not isinstance(s.item(n), Known)] or list(names)
+    dtype = s.dtype(seen[0])
+    return [s.value_of(name, like=dtype) for name in names], dtype
+
+
+def _compare(s: Scope, node: OnnxNode) -> None:
+    operands, _ = _typed(s, node, 0)
+    s.emit(node, node.op, operands, dtype="bool")
+
+
+def _xor(s: Scope, node: OnnxNode) -> None:
+    """Not(Equal(a, b)): truths that were computed are 0 or 1."""
+    operands, _ = _typed(s, node, 0)
+    s.emit(node, "Not", [s.step(node, "Equal", operands)], dtype="bool")
+
+
+def _is_nan(s: Scope, node: OnnxNode) -> None:
+    """Not(Equal(x, x))."""
+    x = s.real(node, 0)
+    s.emit(node, "Not", [s.step(node, "Equal", [x, x])], dtype="bool")
+
+
+def _where(s: Scope, node: OnnxNode) -> None:
+    condition = s.value(node, 0)
+    operands, dtype = _typed(s, node, 1)
+    s.emit(node, "Where", [condition, *operands], dtype=dtype)
+
+
+def _cast(s: Scope, node: OnnxNode) -> None:
+    to, source = dtype_of(node.attributes["to"]), s.dtype(node.inputs[0])
+    if to == source or {to, source} == {"int32", "int64"}:
+        s.alias(node, node.inputs[0])
+        return
+    codes = {"float32": 1, "int32": 6, "int64": 6, "bool": 9}
+    if to not in codes or source not in codes:
+        raise Unsupported(f"Cast from {source} to {to}")
+    s.emit(node, "Cast", [s.value(node, 0)], {"to": codes[to]}, dtype=to)
+
+
+def _identity(s: Scope, node: OnnxNode) -> None:
+    if node.op == "Dropout":
+        training = s.known(node, 2, "training_mode")
+        if training is not None and training.any():
+            raise Unsupported("Dropout in training mode")
+        if any(name and s.readers.get(name) for name in node.outputs[1:]):
+            raise Unsupported("the mask of Dropout")
+    s.alias(node, node.inputs[0])
+
+
+def _softsign(s: Scope, node: OnnxNode) -> None:
+    """X / (1 + |x|)."""
+    x = s.real(node, 0)
+    s.emit(node, "Div", [x, s.step(node, "Add", [s.step(node, "Abs", [x]), s.scalar(node, 1.0)])])
+
+
+def _mish(s: Scope, node: OnnxNode) -> None:
+    """X Tanh(Softplus(x))."""
+    x = s.real(node, 0)
+    s.emit(node, "Mul", [x, s.step(node, "Tanh", [s.step(node, "Softplus", [x])])])
+
+
+def _thresholded(s: Scope, node: OnnxNode) -> None:
+    """Where(x > alpha, x, 0)."""
+    x, alpha = s.real(node, 0), node.attributes.get("alpha", 1.0)
+    above = s.step(node, "Greater", [x, s.scalar(node, alpha)])
+    s.emit(node, "Where", [above, x, s.scalar(node, 0.0)])
+
+
+ELEMENTWISE: Mapping[str, Lower] = {
+    **dict.fromkeys(_UNARY, _unary),
+    **dict.fromkeys(("Add", "Sub", "Mul", "Div"), _binary),
+    **dict.fromkeys(
+        ("Equal", "Less", "Greater", "LessOrEqual", "GreaterOrEqual", "And", "Or"), _compare
+    ),
+    "Gelu": _gelu,
+    "Swish": _swish,
+    "Max": _chain("Max"),
+    "Min": _chain("Min"),
+    "Sum": _chain("Add"),
+    "Mean": _mean,
+    "Reciprocal": _reciprocal,
+    "Clip": _clip,
+    "Pow": _pow,
+    "PRelu": _prelu,
+    "Xor": _xor,
+    "Not": lambda s, node: s.emit(node, "Not", [s.value(node, 0)], dtype="bool"),
+    "IsNaN": _is_nan,
+    "Where": _where,
+    "Cast": _cast,
+    "Identity": _identity,
+    "Dropout": _identity,
+    "Softsign": _softsign,
+    "Mish": _mish,
+    "ThresholdedRelu": _thresholded,
+}

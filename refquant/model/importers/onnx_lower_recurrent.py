@@ -1,0 +1,116 @@
+"""LSTM and GRU: ONNX's layout 0 has time first, ours has the batch first.
+
+    x [T, N, I] -> [N, T, I]      Y [T, D, N, H] <- [N, T, D, H]      states [D, N, H] <-> [N, D, H]
+
+The transpositions are `Turned` items, so that two of them cancel before they are nodes.
+
+Left out: peepholes, clipping, lengths of sequences, other activations than the default ones.
+"""
+
+from collections.abc import Callable, Mapping
+
+from refquant.model.graph import Attribute
+from refquant.model.importers.onnx_lower_windows import weight
+from refquant.model.importers.onnx_model import OnnxNode
+from refquant.model.importers.onnx_scope import (
+    Filled,
+    Item,
+    Known,
+    Scope,
+    Seen,
+    Turned,
+    Unsupported,
+)
+
+__all__ = ["RECURRENT"]
+
+Lower = Callable[[Scope, OnnxNode], None]
+
+_STATE, _OUTPUT = (1, 0, 2), (1, 2, 0, 3)
+_ACTIVATIONS = {"GRU": ("Sigmoid", "Tanh"), "LSTM": ("Sigmoid", "Tanh", "Tanh")}
+
+
+def _check(s: Scope, node: OnnxNode) -> None:
+    a = node.attributes
+    plain = _ACTIVATIONS[node.op]
+    activations = tuple(a.get("activations", plain))
+    if activations not in (plain, plain * 2):
+        raise Unsupported(f"activations {list(activations)}; they are {list(plain)}")
+    for name in ("clip", "input_forget", "activation_alpha", "activation_beta"):
+        if a.get(name):
+            raise Unsupported(f"attribute {name}")
+    if s.has(node, 4):
+        lengths, steps = s.item(node.inputs[4]), s.shape(node.inputs[0])
+        time = steps[0 if not a.get("layout", 0) else 1]
+        if not isinstance(lengths, Known) or (lengths.array != time).any():
+            raise Unsupported("sequence_lens (input 4)")
+    if s.has(node, 7):
+        raise Unsupported("peepholes (input 7)")
+
+
+def _turned(s: Scope, name: str, perm: tuple[int, ...]) -> str:
+    """Return the value of ``name`` with its axes in the order ``perm``."""
+    item = s.item(name)
+    if isinstance(item, Known):
+        return s.constant(f"{name}/turned", item.array.transpose(perm))
+    if isinstance(item, Turned):
+        combined = tuple(item.perm[axis] for axis in perm)
+        if combined == tuple(range(len(perm))):
+            return item.value
+        return s.node("Transpose", [item.value], f"{name}/turned", {"perm": combined})
+    return s.node("Transpose", [s.value_of(name)], f"{name}/turned", {"perm": perm})
+
+
+def _state(s: Scope, node: OnnxNode, index: int, first: bool) -> str:
+    """Return an initial state; zeros are what an absent one is."""
+    if not s.has(node, index):
+        return ""
+    name = node.inputs[index]
+    item: Item = s.item(name)
+    if isinstance(item, Filled):
+        if item.number != 0:
+            raise Unsupported(f"input {index} is {item.number} everywhere; it is 0, or a value")
+        return ""
+    if isinstance(item, Known) and not item.array.any():
+        return ""
+    if s.dtype(name) != "float32":
+        raise Unsupported(f"input {index} is {s.dtype(name)}")
+    return s.value_of(name) if first else _turned(s, name, _STATE)
+
+
+def _recurrent(s: Scope, node: OnnxNode) -> None:
+    _check(s, node)
+    a = node.attributes
+    first = bool(a.get("layout", 0))  # the batch
+    count = 2 if node.op == "GRU" else 3
+    if s.dtype(node.inputs[0]) != "float32":
+        raise Unsupported(f"input 0 is {s.dtype(node.inputs[0])}")
+    x = s.value(node, 0) if first else _turned(s, node.inputs[0], _STATE)
+    w, r = weight(s, node, 1), weight(s, node, 2)
+    bias = s.real(node, 3) if s.has(node, 3) else ""
+    states = [_state(s, node, i, first) for i in range(5, 4 + count)]
+    inputs = [x, w, r, bias, "", *states]
+    while not inputs[-1]:
+        inputs.pop()
+    given: dict[str, Attribute] = {
+        "hidden_size": int(a.get("hidden_size", s.shape(node.inputs[2])[-1])),
+        "layout": 1,
+        "direction": a.get("direction", "forward"),
+    }
+    if node.op == "GRU" and a.get("linear_before_reset", 0):
+        given["linear_before_reset"] = 1
+    coded = any(s.b.values[v].quant is not None for v in (w, r))
+    names = [*node.outputs, *[""] * count][:count]
+    label = next(name for name in names if name)
+    ours = [f"{name or label + '/' + str(i)}/batch_first" for i, name in enumerate(names)]
+    ours = [f"{name}" if first and name else made for name, made in zip(names, ours, strict=True)]
+    made = s.nodes(node.op, inputs, ours, given, contract=s.contract if coded else None)
+    for i, (name, value) in enumerate(zip(names, made, strict=True)):
+        if name and first:
+            s.items[name] = Seen(value, "float32")
+        elif name:
+            perm = _OUTPUT if i == 0 else _STATE
+            s.items[name] = Turned(value, "float32", perm)
+
+
+RECURRENT: Mapping[str, Lower] = {"GRU": _recurrent, "LSTM": _recurrent}
