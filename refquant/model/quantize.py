@@ -27,7 +27,7 @@ from refquant.model.build import Builder
 from refquant.model.calibrate import Batch, calibrate
 from refquant.model.card import card, job, versions
 from refquant.model.checkpoint import Checkpoint, open_checkpoint
-from refquant.model.coded import Coded, coded_reals
+from refquant.model.coded import coded_reals
 from refquant.model.correct_bias import corrected, rounded_weights
 from refquant.model.equalize import equalize
 from refquant.model.fold import fold
@@ -100,7 +100,7 @@ def quantize(
     data = calibration if held is None else held.batches
     ranges: dict[str, np.float32] = {}
     fixed, notes = folded, dict[str, Any]()
-    if recipe.transforms is not None and not recipe.decodes:
+    if recipe.corrects and not recipe.decodes:
         reals = rounded_weights(folded, weights, contract=contract)
         fixed, notes = corrected(graph, folded, reals, recipe, held)
     if recipe.activations is not None:
@@ -113,9 +113,11 @@ def quantize(
         if recipe.inputs is not None and recipe.inputs.static:
             ranges, seen = _input_scales(folded, recipe, data, weights, contract)
         coded, layers = quantize_layers(folded, weights, contract=contract, held=held,
-                                        sums=recipe.sums, store=work.store, report=report)  # fmt: skip
-        reals = {name: coded_reals(own) for name, own in coded.items()}
-        fixed, notes = corrected(graph, folded, reals, recipe, held)
+                                        sums=recipe.sums, store=work.store,
+                                        report=report)  # fmt: skip
+        if recipe.corrects:
+            reals = {name: coded_reals(own) for name, own in coded.items()}
+            fixed, notes = corrected(graph, folded, reals, recipe, held)
         b = assemble(fixed, coded, contract=contract)
     if seen is not None:
         meta["calibration"] = seen

@@ -74,7 +74,8 @@ def rules_of(graph: Graph, recipe: Recipe) -> tuple[set[str], dict[str, Weights]
 def _rules(
     graph: Graph, node: Node, index: int, rules: Weights, matching: Sequence[Override]
 ) -> Weights:
-    if is_depthwise(node, graph.constants[node.inputs[index]].shape) and rules.bits < 8:
+    depthwise = is_depthwise(node, graph.constants[node.inputs[index]].shape)
+    if depthwise and (rules.bits < 8 or rules.algorithm != "rtn"):
         # A group's size may be all that an override says: then there are groups.
         sized = any("group_size" in override.weights for override in matching)
         kept = (rules.granularity, rules.group_size) if sized else ("per_channel", None)

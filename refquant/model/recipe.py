@@ -132,12 +132,15 @@ class Recipe:
         return self.scheme in _DECODED
 
     @property
+    def corrects(self) -> bool:
+        """Whether biases make up for what the codes of weights do to means."""
+        return self.transforms is not None and self.transforms.bias_correction is not None
+
+    @property
     def walks(self) -> bool:
         """Whether a transform or an algorithm looks at what the model makes of calibration data."""
         changes = self.transforms
-        if changes is not None and (
-            changes.smooth is not None or changes.bias_correction == "empirical"
-        ):
+        if changes is not None and changes.needs_data:
             return True
         if self.weights is None:
             return False

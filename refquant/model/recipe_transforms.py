@@ -58,6 +58,11 @@ class Transforms:
         if alpha is not None and (type(alpha) not in (int, float) or not 0 <= alpha <= 1):
             raise ValueError(f"transforms.smooth: a number from 0 to 1, got {alpha!r}")
 
+    @property
+    def needs_data(self) -> bool:
+        """Whether one of them looks at calibration data."""
+        return self.smooth is not None or self.bias_correction == "empirical"
+
     def _check_bias_correction(self) -> None:
         if self.bias_correction is None:
             return
