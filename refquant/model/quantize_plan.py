@@ -8,6 +8,9 @@ A node has an **integer form** if docs/spec/operators.md, section 4 or 6, define
 * movement, and `Relu` and `Clip` that nothing absorbed, if their input is codes already: they
   follow what stands before them, so that a float32 part of a model stays in one piece.
 
+With ``linear`` only the first line counts, and of it only constant weights: a transformer's norms,
+softmax and gates stay float32, where one scale a tensor is not enough for them.
+
 A `Relu` or `Clip` that alone reads a `Conv`, `Gemm`, `MatMul`, `Add` or `Mul` disappears into it:
 the layer gives the `Relu`'s output, by the `Relu`'s range. An `Add` of a constant vector that alone
 reads a `MatMul` becomes its bias. Nodes that the recipe excludes fuse with nothing, stay float32.
@@ -60,8 +63,12 @@ class Plan:
     source: Mapping[str, str]
 
 
-def plan(graph: Graph, *, contract: Contract, excluded: Collection[str]) -> Plan:
+def plan(
+    graph: Graph, *, contract: Contract, excluded: Collection[str], linear: bool = False
+) -> Plan:
     """Return what becomes of the nodes of the folded ``graph``; ``excluded`` are names of nodes.
+
+    ``linear``: of the others, only those with a constant weight compute on codes.
 
     >>> from refquant.contracts import preset
     >>> from refquant.model.build import Builder
@@ -78,7 +85,8 @@ def plan(graph: Graph, *, contract: Contract, excluded: Collection[str]) -> Plan
         if node.name in absorbed:
             continue
         layer = Layer(node, codes=False)
-        if node.name not in excluded and _integer_form(graph, node, contract, codes):
+        wanted = node.name not in excluded and (not linear or has_constant_weight(graph, node))
+        if wanted and _integer_form(graph, node, contract, codes):
             layer = _fused(graph, node, excluded, absorbed)
             codes.add(layer.output)
         layers.append(layer)
