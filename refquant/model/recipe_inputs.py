@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from refquant.calibration import OBSERVERS, observer
-from refquant.model.recipe_checks import check_value
+from refquant.model.recipe_checks import check_value, listed
 from refquant.ops.fake_quantize_rules import (
     FORMATS,
     GRANULARITIES,
@@ -39,7 +39,7 @@ class Inputs:
     ValueError: inputs.threshold: a positive number, got -6; leave it out for none
     """
 
-    format: str
+    format: str = ""
     granularity: str = ""
     range: str = "dynamic"
     observer: str = ""
@@ -49,6 +49,8 @@ class Inputs:
 
     def __post_init__(self) -> None:
         """Refuse values that mean nothing, and fill in what the format says."""
+        if self.format == "":
+            raise ValueError(f"inputs.format is missing; allowed: {listed(FORMATS)}")
         check_value("inputs.format", self.format, FORMATS)
         check_value("inputs.range", self.range, ("static", "dynamic"))
         for key in ("clip_ratio", "threshold"):
