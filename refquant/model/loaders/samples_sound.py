@@ -94,7 +94,18 @@ def _lines(text: str) -> dict[str, str]:
 
 
 def encoder_samples(encoder: Graph, recordings: Sequence[Path]) -> list[Sample]:
-    """Return the inputs of ``encoder`` for each recording, one a batch: ``mel`` (1, 80, 3000)."""
+    """Return the inputs of ``encoder`` for each recording, one a batch: ``mel`` (1, 80, 3000).
+
+    `ValueError` for what is no such sound, and for an encoder that hears something else.
+
+    >>> from refquant.model.build import Builder
+    >>> b = Builder("ear")
+    >>> ear = b.graph([b.node("Relu", [b.input("mel", ("N", 80, 3000))], name="audio")])
+    >>> encoder_samples(ear, [Path("no such.wav")])
+    Traceback (most recent call last):
+    ...
+    ValueError: no such.wav: cannot be read: no such file or directory; give a .wav file
+    """
     return [{"mel": _mel(encoder, read_wav(path))} for path in recordings]
 
 
@@ -105,6 +116,14 @@ def decoder_samples(
 
     ``encoder``, the float one, makes ``audio``. `ValueError` for a recording without text, or one
     that is longer than what the encoder hears.
+
+    >>> from refquant.model.build import Builder
+    >>> b = Builder("ear")
+    >>> ear = b.graph([b.node("Relu", [b.input("mel", ("N", 80, 3000))], name="audio")])
+    >>> decoder_samples(ear, ear, None, [])
+    Traceback (most recent call last):
+    ...
+    ValueError: the model's inputs are ['mel']; it is no decoder
     """
     if list(decoder.inputs) != ["audio", "tokens", "position_ids"]:
         raise ValueError(f"the model's inputs are {list(decoder.inputs)}; it is no decoder")

@@ -94,7 +94,13 @@ name the tokenizer (--tokenizer)
 
 
 def encoded(tokenizer: Tokenizer, text: str) -> Framed:
-    """Return the tokens of ``text``, its frame apart."""
+    """Return the tokens of ``text``, its frame apart.
+
+    >>> from types import SimpleNamespace
+    >>> found = SimpleNamespace(ids=[101, 7, 8, 102], special_tokens_mask=[1, 0, 0, 1])
+    >>> encoded(SimpleNamespace(encode=lambda text: found), "hello there")
+    Framed(ids=(7, 8), before=(101,), after=(102,))
+    """
     found = tokenizer.encode(text)
     ids, special = tuple(found.ids), found.special_tokens_mask
     begin = next((i for i, s in enumerate(special) if not s), len(ids))
@@ -128,6 +134,14 @@ def text_samples(
     """Return inputs of ``graph`` for pieces of ``text``: `Framed.windows`, `token_inputs`.
 
     `ValueError` where the graph needs more than tokens, or has no row for one.
+
+    >>> from refquant.model.build import Builder
+    >>> b = Builder("g")
+    >>> table = b.constant("table", np.ones((9, 2), np.float32))
+    >>> x = b.node("Gather", [table, b.input("tokens", ("N", "T"), dtype="int32")], name="x")
+    >>> made = text_samples(b.graph([x]), Framed((4, 5, 6)), context=1, samples=2)
+    >>> made["tokens"].tolist()
+    [[4], [5]]
     """
     ids = text.windows(context=context, samples=samples)
     made = token_inputs(graph, ids)
@@ -139,7 +153,17 @@ def text_samples(
 
 
 def check_rows(graph: Graph, inputs: Mapping[str, I32]) -> None:
-    """Refuse indices outside the tables that they are looked up in: another model's tokens."""
+    """Refuse indices outside the tables that they are looked up in: another model's tokens.
+
+    >>> from refquant.model.build import Builder
+    >>> b = Builder("g")
+    >>> table = b.constant("table", np.ones((9, 2), np.float32))
+    >>> x = b.node("Gather", [table, b.input("tokens", ("N", "T"), dtype="int32")], name="x")
+    >>> check_rows(b.graph([x]), {"tokens": np.array([[9]], np.int32)})
+    Traceback (most recent call last):
+    ...
+    ValueError: tokens goes up to 9, but 'table' has 9 rows; give the model's own tokenizer
+    """
     for node in graph.nodes:
         table, index = _LOOKUPS.get(node.op, (0, 0))
         if table == index or node.inputs[index] not in inputs:
