@@ -6,11 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from refquant.cli.common import decimals
 from refquant.cli.data import in_reals, load
 from refquant.cli.evaluate_data import CONTEXT, tokenizer_of
 from refquant.cli.evaluate_models import Model
-from refquant.cli.evaluate_result import Bar, Measured
+from refquant.cli.evaluate_result import Bar, Measured, real, shown
 from refquant.cli.reference import execute
 from refquant.evaluation.perplexity import perplexity, windows
 from refquant.formats.gguf import read_gguf
@@ -76,14 +75,14 @@ def measure_perplexity(
         raise ValueError(f"{model.path}, {arguments.text}: {error}") from error
     details = {
         "tokenizer": str(path), "bos": bos, "stride": found.stride, "tokens_scored": found.scored,
-        "nll": found.nll, "text": arguments.text,
+        "nll": real(found.nll), "text": arguments.text,
     }  # fmt: skip
     said = (
         f"context {context}, stride {found.stride}, "
         f"{'no BOS' if bos is None else f'BOS {bos}'}, tokenizer {path}",
         f"the first {found.windows:,} windows, {found.scored:,} tokens scored",
     )
-    columns = {"nats a token": decimals(found.nll, 4)}
+    columns = {"nats a token": shown(found.nll, 4)}
     return Measured(found.value, None, found.windows, "windows", context, details, columns, said, 2)
 
 

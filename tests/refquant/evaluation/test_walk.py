@@ -59,7 +59,8 @@ def test_an_order_of_its_own_is_no_trouble() -> None:
         ops = {"a": "Relu", "b": "Neg", "c": "Abs"}
         made = [b.node(ops[name], [x], name=name) for name in order]
         graphs.append(b.graph(made))
-    got = list(pairs(*graphs, {"x": f32([[1, -2]])}, ["a", "b", "c"], sums="ordered"))
+    one, other = graphs
+    got = list(pairs(one, other, {"x": f32([[1, -2]])}, ["a", "b", "c"], sums="ordered"))
     assert [name for name, _, _ in got] == ["a", "b", "c"], "the reference's order"
     for name, r, t in got:
         assert r.tolist() == t.tolist(), f"{name}: {r} {t}"
