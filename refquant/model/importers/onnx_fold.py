@@ -161,7 +161,9 @@ def _gather_nd(inputs: Inputs, a: Attributes, opset: int) -> Array:
 
 
 def _concat(inputs: Inputs, a: Attributes, opset: int) -> Array:
-    return _made(np.concatenate([x for x in inputs if x is not None], a["axis"]))
+    parts = [x for x in inputs if x is not None]
+    _bounded(sum(x.size for x in parts) if len(parts) > 1 else 0)
+    return _made(np.concatenate(parts, a["axis"]))
 
 
 def _unsqueeze(inputs: Inputs, a: Attributes, opset: int) -> Array:
@@ -252,7 +254,8 @@ _TABLE: Mapping[str, Callable[[Inputs, Attributes, int], Array]] = {
     "Squeeze": _squeeze,
     "Reshape": _reshape,
     "Flatten": lambda i, a, o: _need(i, 0).reshape(
-        math.prod(_need(i, 0).shape[: a.get("axis", 1)]), -1
+        math.prod(_need(i, 0).shape[: a.get("axis", 1)]),
+        -1,  # a slice counts from the end, too
     ),
     "Transpose": lambda i, a, o: np.transpose(_need(i, 0), a.get("perm")),
     "Slice": _slice,

@@ -48,6 +48,10 @@ __all__ = ["OnnxUnsupportedError", "import_onnx"]
 
 Shapes = Mapping[str, Sequence[int | str]]
 
+# What a node can do wrong that its operator's rules forbid: attributes of another kind, and so on.
+_FAULTS = (ValueError, ArithmeticError, AttributeError, LookupError, TypeError, AssertionError)
+_SPARE = 64 << 20
+
 
 class OnnxUnsupportedError(ValueError):
     """Nodes that cannot be imported, all of them: ``nodes`` has (name, operator, reason)."""
@@ -89,7 +93,7 @@ class _Walk:
         graph = model.graph
         self.model, self.failures = model, list[tuple[str, str, str]]()
         self.lost: set[str] = set()
-        self.inlined = 0
+        self.inlined, self.spent = 0, 0
         outputs = frozenset(graph.outputs)
         self.scope = Scope(Builder(graph.name or "onnx"), model.opset, outputs)
         self.scope.contract = preset("ort")
@@ -141,7 +145,9 @@ class _Walk:
                     self._lose(node)
                 else:
                     self._step(node)
-            except (Unsupported, ValueError, IndexError, KeyError, TypeError) as error:
+            except OnnxFormatError:
+                raise
+            except _FAULTS as error:
                 reason = str(error) if isinstance(error, ValueError) else f"malformed: {error!r}"
                 self.failures.append((node.label, node.op, reason))
                 self.lost.update(node.outputs)
@@ -184,6 +190,9 @@ class _Walk:
         for name, array in zip(node.outputs, made, strict=False):
             if name:
                 known = as_known(array) if array.dtype == object else array
+                self.spent += known.nbytes
+                if self.spent > 2 * self.model.size + _SPARE:
+                    raise OnnxFormatError("constants grow beyond the file; export the model again")
                 self.scope.items[name] = Known(known, _dtype_name(known))
         return True
 
@@ -216,9 +225,7 @@ class _Walk:
                 raise OnnxFormatError(f"output {name!r} is made by nothing; export the model again")
         for name in outputs:
             value = s.value_of(name)
-            if value != name or name in s.b.constants:
-                if name in s.b.values:
-                    raise OnnxUnsupportedError([(name, "output", "its name is a constant's")])
+            if value != name:
                 s.b.node("Identity", [value], name=name)
         told: dict[str, Any] = {
             "format": "onnx",
@@ -306,4 +313,7 @@ def _without_unused(b: Builder, outputs: list[str], meta: Mapping[str, Any]) -> 
     for contract in list(b.contracts):
         if contract not in used:
             del b.contracts[contract]
-    return b.graph(outputs, meta=meta)
+    try:
+        return b.graph(outputs, meta=meta)
+    except ValueError as error:
+        raise OnnxUnsupportedError([(b.name, "graph", str(error))]) from error

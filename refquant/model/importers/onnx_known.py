@@ -33,8 +33,8 @@ from refquant.ops.unary import UNARY
 __all__ = ["ELEMENTWISE", "MOST_FOLDED", "as_known", "broadcast_size", "elementwise", "has_letters"]
 
 Array = NDArray[Any]
-MOST_FOLDED = 1 << 24
-"""Elements of an array that folding may make: a shape is short, a mask is not."""
+MOST_FOLDED = 1 << 21
+"""Elements of an array that folding may make of smaller ones: a shape is short, a mask is not."""
 
 
 def has_letters(array: Array) -> bool:
@@ -77,7 +77,7 @@ def elementwise(op: str, arrays: Sequence[Array], attributes: Mapping[str, Any])
     """
     if op not in ELEMENTWISE and op not in UNARY:
         raise KeyError(op)
-    if broadcast_size(*arrays) > MOST_FOLDED:
+    if broadcast_size(*arrays) > max(MOST_FOLDED, *(array.size for array in arrays)):
         raise ValueError(f"{op} of constants has more than {MOST_FOLDED} elements")
     if any(has_letters(array) for array in arrays):
         if op not in _LETTERS:

@@ -148,6 +148,8 @@ def _typed(s: Scope, node: OnnxNode, first: int) -> tuple[list[str], str]:
     names = node.inputs[first:]
     seen = [n for n in names if not isinstance(s.item(n), Known)] or list(names)
     dtype = s.dtype(seen[0])
+    if dtype not in ("float32", "int32", "int64", "bool", "uint8"):
+        raise Unsupported(f"inputs are {dtype}; there are float32, int32, int64, bool and uint8")
     return [s.value_of(name, like=dtype) for name in names], dtype
 
 
@@ -190,7 +192,7 @@ def _identity(s: Scope, node: OnnxNode) -> None:
         training = s.known(node, 2, "training_mode")
         if training is not None and training.any():
             raise Unsupported("Dropout in training mode")
-        if any(name and s.readers.get(name) for name in node.outputs[1:]):
+        if any(name in s.outputs or s.readers.get(name) for name in node.outputs[1:]):
             raise Unsupported("the mask of Dropout")
     s.alias(node, node.inputs[0])
 

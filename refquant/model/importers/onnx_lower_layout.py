@@ -97,7 +97,8 @@ def _with_batch(x: Shape, sizes: list[object]) -> list[object]:
 
 def _flatten(s: Scope, node: OnnxNode) -> None:
     x = s.shape(node.inputs[0])
-    axis = node.attributes.get("axis", 1) % (len(x) + 1) if x else 0
+    axis = int(node.attributes.get("axis", 1))
+    axis = axis + len(x) if axis < 0 else axis
     if axis == 1 and "T" not in x:
         move(s, node, "Flatten", {})
         return
@@ -167,7 +168,9 @@ def _space(s: Scope, node: OnnxNode) -> None:
     c, h, w = int(c), int(h), int(w)
     batch = 0 if n == "N" else int(n)
     if node.op == "SpaceToDepth":
-        split, perm = (batch, c, h // b, b, w // b, b), (0, 3, 5, 1, 2, 4)
+        depth_first = node.attributes.get("mode", "DCR") == "DCR"
+        split = (batch, c, h // b, b, w // b, b)
+        perm = (0, 3, 5, 1, 2, 4) if depth_first else (0, 1, 3, 5, 2, 4)
         result = (batch, c * b * b, h // b, w // b)
     elif node.attributes.get("mode", "DCR") == "DCR":
         split, perm = (batch, b, b, c // (b * b), h, w), (0, 3, 4, 1, 5, 2)

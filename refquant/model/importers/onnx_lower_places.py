@@ -23,9 +23,21 @@ from refquant.model.importers.onnx_scope import (
     Unsupported,
 )
 
-__all__ = ["PLACES", "take"]
+__all__ = ["PLACES", "bounded", "take"]
 
 Lower = Callable[[Scope, OnnxNode], None]
+_MOST_PLACES = 1 << 20
+
+
+def bounded(count: int | float) -> int:
+    """Return ``count``, how many places an axis will have, if they can be listed.
+
+    >>> bounded(3)
+    3
+    """
+    if not 0 <= count <= _MOST_PLACES:
+        raise Unsupported(f"an axis of {count} elements; there are at most {_MOST_PLACES}")
+    return int(count)
 
 
 def take(s: Scope, name: str, output: str, axis: int, places: Sequence[int]) -> str:
@@ -130,7 +142,7 @@ def _expand(s: Scope, node: OnnxNode) -> None:
             continue
         if size != 1 or isinstance(wanted, str | None):
             raise Unsupported(f"Expand of {list(x)} to {target}; give the inputs sizes")
-        steps.append((axis, [0] * int(wanted)))
+        steps.append((axis, [0] * bounded(int(wanted))))
     _moved_by(s, node, steps)
 
 
@@ -141,6 +153,7 @@ def _tile(s: Scope, node: OnnxNode) -> None:
         if count != 1:
             if isinstance(size, str):
                 raise Unsupported(f"Tile along {size}, which only a run knows; give it a number")
+            bounded(size * count)
             steps.append((axis, list(range(size)) * count))
     _moved_by(s, node, steps)
 

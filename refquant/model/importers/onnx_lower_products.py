@@ -181,18 +181,31 @@ def _top_k(s: Scope, node: OnnxNode) -> None:
 
 
 def _layer_norm(s: Scope, node: OnnxNode) -> None:
+    """Over the last axis; over several, as if they were one."""
     shape, a = s.shape(node.inputs[0]), node.attributes
-    if any(node.outputs[1:]):
+    if any(name in s.outputs or s.readers.get(name) for name in node.outputs[1:]):
         raise Unsupported("outputs 1 and 2, mean and deviation")
-    if int(a.get("axis", -1)) % len(shape) != len(shape) - 1:
-        raise Unsupported(f"axis {a.get('axis')}; it is the last one")
     given: dict[str, Attribute] = {"axis": -1, "epsilon": float(a.get("epsilon", 1e-5))}
-    s.emit(node, node.op, [name for name in s.reals(node) if name], given)
+    operands = [name for name in s.reals(node) if name]
+    axis = int(a.get("axis", -1)) % len(shape)
+    if axis == len(shape) - 1:
+        s.emit(node, node.op, operands, given)
+        return
+    if "T" in shape or (axis == 0 and shape[0] == "N"):
+        raise Unsupported(f"axes {list(shape[axis:])} as one, which only a run knows")
+    whole = tuple(0 if d == "N" else int(d) for d in shape)
+    rows = (*whole[:axis], math.prod(whole[axis:]))
+    flat = s.step(node, "Reshape", operands[:1], {"shape": rows})
+    given_rows = [s.step(node, "Reshape", [v], {"shape": (-1,)}) for v in operands[1:]]
+    normal = s.step(node, node.op, [flat, *given_rows], given)
+    s.emit(node, "Reshape", [normal], {"shape": whole})
 
 
 def _batch_norm(s: Scope, node: OnnxNode) -> None:
     a = node.attributes
-    if a.get("training_mode", 0) or any(n and s.readers.get(n) for n in node.outputs[1:]):
+    if a.get("training_mode", 0) or any(
+        n in s.outputs or s.readers.get(n) for n in node.outputs[1:]
+    ):
         raise Unsupported("BatchNormalization in training mode")
     given: dict[str, Attribute] = {"epsilon": float(a.get("epsilon", 1e-5))}
     s.emit(node, "BatchNormalization", s.reals(node), given)

@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from refquant.model.importers.onnx_lower_layout import move
-from refquant.model.importers.onnx_lower_places import take
+from refquant.model.importers.onnx_lower_places import bounded, take
 from refquant.model.importers.onnx_model import OnnxNode
 from refquant.model.importers.onnx_scope import Reals, Scope, Seen, Unsupported
 
@@ -86,7 +86,7 @@ def _targets(s: Scope, node: OnnxNode, x: Sequence[Any]) -> list[tuple[int, int,
             if not unchanged and not (sizes and length == "N" and sizes[index] == 1):
                 raise Unsupported(f"Resize along {length}, which only a run knows")
             continue
-        size = sizes[index] if sizes else int(np.floor(length * np.float64(scales[index])))
+        size = bounded(sizes[index] if sizes else np.floor(length * np.float64(scales[index])))
         scale = size / length if sizes else float(scales[index])
         if scale != 1 or size != length:
             result.append((axis, size, scale))
@@ -184,6 +184,7 @@ def _border(s: Scope, node: OnnxNode, mode: str, pads: tuple[int, ...]) -> None:
             continue
         if isinstance(size, str):
             raise Unsupported(f"Pad along {size}, which only a run knows")
+        bounded(size + max(begin, 0) + max(end, 0))
         cut = np.arange(max(-begin, 0), size - max(-end, 0))
         added = (max(begin, 0), max(end, 0))
         places = np.pad(cut, added, mode=mode)  # type: ignore[call-overload]  # one of three words

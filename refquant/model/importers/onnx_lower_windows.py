@@ -176,7 +176,7 @@ def _max_pool(s: Scope, node: OnnxNode) -> None:
         made = s.node("MaxPool", [item.value], f"{node.outputs[0]}/codes", window)
         s.items[node.outputs[0]] = Reals(made, item.maker)
         return
-    s.emit(node, "MaxPool", [s.real(node, 0)], window)
+    s.emit(node, "MaxPool", [s.value(node, 0)], window, dtype=s.dtype(node.inputs[0]))
 
 
 def _average_pool(s: Scope, node: OnnxNode) -> None:

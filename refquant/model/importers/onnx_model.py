@@ -93,12 +93,16 @@ class OnnxGraph:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class OnnxModel:
-    """A whole file: the graph, opsets by domain, who made it, the SHA-256 of its bytes."""
+    """A whole file: the graph, opsets by domain, who made it, the SHA-256 of its bytes.
+
+    ``size`` is how many bytes it has, files beside it included.
+    """
 
     graph: OnnxGraph
     opsets: Mapping[str, int]
     producer: str
     digest: str
+    size: int
 
     @property
     def opset(self) -> int:

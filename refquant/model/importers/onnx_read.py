@@ -47,7 +47,8 @@ def read_onnx(source: str | Path | bytes) -> OnnxModel:
     proto = _parse(data)
     if not proto.HasField("graph"):
         raise OnnxFormatError("the model has no graph; export it again")
-    graph = _graph(proto.graph, TensorReader(folder, len(data)))
+    reader = TensorReader(folder, len(data))
+    graph = _graph(proto.graph, reader)
     opsets: dict[str, int] = {}
     for entry in proto.opset_import:
         domain = "" if entry.domain == "ai.onnx" else entry.domain
@@ -55,7 +56,8 @@ def read_onnx(source: str | Path | bytes) -> OnnxModel:
             raise OnnxFormatError(f"two versions of the domain {domain!r}; export the model again")
     check_opsets(opsets, list(_all_nodes(graph)))
     producer = f"{proto.producer_name} {proto.producer_version}".strip()
-    return OnnxModel(graph, opsets, producer, hashlib.sha256(data).hexdigest())
+    digest = hashlib.sha256(data).hexdigest()
+    return OnnxModel(graph, opsets, producer, digest, reader.size)
 
 
 def _parse(data: bytes) -> Any:

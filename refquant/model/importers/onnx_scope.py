@@ -184,7 +184,8 @@ class Scope:
             limits = np.iinfo(np.int32)
             if not limits.min <= array.min() <= array.max() <= limits.max:
                 raise Unsupported(f"{name!r} has integers beyond int32")
-        return self.constant(name, array.astype(ours, copy=False))
+        label = f"{name}/constant" if name in self.outputs else name
+        return self.constant(label, array.astype(ours, copy=False))
 
     def constant(self, name: str, array: Array) -> str:
         """Return a constant with these bits, called ``name`` or like it."""
