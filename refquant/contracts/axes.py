@@ -52,9 +52,10 @@ AXES: Mapping[str, tuple[str | bool, ...]] = MappingProxyType(
         "zero_point_dtype": ("parameter_dtype", "float64_of_stored_scale"),
         "accumulator": ("int32_exact", "int32_wrap", "float32"),
         "requantize": (
-            *("float_rne", "gemmlowp_double", "neon_double", "single", "tosa_double"),
-            *("tosa_single", "scale16", "tflite_int64", "rndnu", "rndnu16", "emulate_float"),
-            *("dyadic", "pow2", "float_zp_before_round", "float64_half_away", "unspecified"),
+            *("float_rne", "gemmlowp_double", "gemmlowp_double_f32", "neon_double", "single"),
+            *("tosa_double", "tosa_single", "scale16", "tflite_int64", "rndnu", "rndnu16"),
+            *("emulate_float", "dyadic", "pow2"),
+            *("float_zp_before_round", "float64_half_away", "unspecified"),
         ),
         "add": ("dequantize", "tflite_shift20", "xnnpack_shift20", "unspecified"),
         "average_pool": ("float_multiplier", "half_away", "tosa_reciprocal", "unspecified"),

@@ -86,6 +86,11 @@ _TFLITE_REFERENCE_FC = replace(
     TFLITE_REFERENCE, name="tflite_reference_fc", requantize="float64_half_away"
 )
 
+# MUL, reference and optimized, forms its multiplier in float32 (kernels/mul.cc: a product and a
+# quotient of floats, then a double). Measured: -137 * 158 with scales 0.13583167, 0.4941183 and
+# 2905.714 is -1; with the multiplier in float64 it would be 0.
+_TFLITE_MUL = replace(TFLITE_REFERENCE, name="tflite_mul", requantize="gemmlowp_double_f32")
+
 # LiteRT 2.3.0 optimized kernels on x86 without the XNNPACK delegate, as measured. FULLY_CONNECTED:
 # high product, then a shift with ties up, as NEON's VRSHL. QUANTIZE: this contract in its vector
 # loop, eight values a step; the last n mod 8 values are half_away and divide_f64 (both parts agree
@@ -152,6 +157,16 @@ TFLITE: tuple[Provenance, ...] = (
             Source(_LITERT, f"{_KERNELS}/quantization_util.h", "2026-08-21"),
         ),
         measured="codes of FULLY_CONNECTED, LiteRT 2.3.0, reference kernels, x86",
+        differs="A range of zeros has scale 0 there.",
+    ),
+    Provenance(
+        _TFLITE_MUL,
+        "TFLite's MUL of int8, reference and optimized; else as `tflite_reference`.",
+        (
+            Source(_LITERT, "tflite/kernels/mul.cc", "2026-08-21"),
+            Source(_LITERT, f"{_KERNELS}/quantization_util.h", "2026-08-21"),
+        ),
+        measured="codes of MUL, LiteRT 2.3.0, reference and builtin kernels, x86",
         differs="A range of zeros has scale 0 there.",
     ),
     Provenance(

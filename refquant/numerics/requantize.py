@@ -1,4 +1,4 @@
-r"""Requantization: from the accumulator's scale to the output's, in fifteen arithmetics.
+r"""Requantization: from the accumulator's scale to the output's, in sixteen arithmetics.
 
 An int32 accumulator a counts in steps of :math:`s_x s_w`, the output in steps of :math:`s_y`, so
 
@@ -61,8 +61,9 @@ def requantize(
     """Return ``acc * multiplier``, eq. (1), rounded as ``mode`` says, before zero point and clamp.
 
     ``acc`` holds int32 values (int48 for ``scale16`` and ``tflite_int64``). Multipliers are reals,
-    finite and not negative, and broadcast (one a channel); ``float_rne``, ``rndnu``, ``rndnu16``
-    and ``float_zp_before_round`` round them to float32 first. Only the last needs ``zero_point``.
+    finite and not negative, and broadcast (one a channel); ``float_rne``, ``gemmlowp_double_f32``,
+    ``rndnu``, ``rndnu16`` and ``float_zp_before_round`` round them to float32 first. Only the last
+    needs ``zero_point``.
 
     >>> [int(requantize(-6, 0.25, mode=m)) for m in ("gemmlowp_double", "neon_double", "float_rne")]
     [-2, -1, -2]
@@ -111,6 +112,11 @@ def gemmlowp_double(acc: Int64, real: Float64) -> Int64:
     """Eq. (4): gemmlowp, TensorFlow Lite's reference default, CMSIS-NN's default. Ties away."""
     m, shift = quantize_multiplier(real)
     return _double(acc, m, shift, rounding_divide_by_pot)
+
+
+def gemmlowp_double_f32(acc: Int64, real: Float64) -> Int64:
+    """Eq. (4) of a multiplier that is a float32: TensorFlow Lite's MUL."""
+    return gemmlowp_double(acc, real.astype(np.float32).astype(np.float64))
 
 
 def neon_double(acc: Int64, real: Float64) -> Int64:
@@ -195,6 +201,7 @@ _FUNCTIONS: tuple[Callable[[Int64, Float64], Int64], ...] = (
     float_rne,
     float64_half_away,
     gemmlowp_double,
+    gemmlowp_double_f32,
     neon_double,
     single,
     tosa_double,

@@ -38,7 +38,7 @@ __all__ = ["prove_add", "prove_mul", "prove_rescale"]
 
 _INT32_MAX = 2**31 - 1
 _LARGEST_FLOAT32 = (2.0 - 2.0**-23) * 2.0**127
-_SHIFTED_FIRST = ("gemmlowp_double", "neon_double", "emulate_float")
+_SHIFTED_FIRST = ("gemmlowp_double", "gemmlowp_double_f32", "neon_double", "emulate_float")
 
 
 def prove_rescale(

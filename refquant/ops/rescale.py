@@ -3,7 +3,7 @@
 An accumulator counts in steps of sx * sw[c]; the output counts in steps of sy.  The ratio is the
 multiplier, and the contract's axis ``requantize`` says in which arithmetic it is formed and used:
 
-    m[c] = f32(f32(sx * sw[c]) / sy)                        the float modes                    (1)
+    m[c] = f32(f32(sx * sw[c]) / sy)                        the float32 modes                  (1)
     m[c] = float64(sx) * float64(sw[c]) / float64(sy)       all others                         (2)
     q_y  = clamp(requantize(acc, m[c]) + zy)                                                   (3)
 
@@ -39,7 +39,7 @@ __all__ = [
 Array = NDArray[Any]
 
 FLOAT_MODES = ("float_rne", "float_zp_before_round")
-"""The requantization modes whose multiplier is eq. (1)."""
+"""Modes of a float32 product: their multiplier is eq. (1), and what leaves int32 saturates."""
 
 
 def need_float32(op: str, **arrays: Array) -> None:
@@ -136,7 +136,7 @@ def output_multiplier(
     # float32 scales first: float32(0.1) is the scale, 0.1 is not.
     sx, sw, sy = (np.asarray(scale, np.float32) for scale in (x_scale, w_scale, y_scale))
     multiplier: Array
-    if contract.requantize in FLOAT_MODES:
+    if contract.requantize in (*FLOAT_MODES, "gemmlowp_double_f32"):
         with np.errstate(over="ignore", under="ignore"):
             multiplier = np.asarray((sx * sw) / sy)
     else:
