@@ -1,0 +1,141 @@
+"""A ``.tflite`` file as a `Graph` that computes what LiteRT computes, code for code.
+
+An int8 model keeps its own quantization: nothing is calibrated or rounded again. What its codes
+become on the way depends on who runs it, so the importer asks for a tool, ``xnnpack`` (what LiteRT
+does by default) or ``tflite_reference``, and each node names the contract in which that tool
+computes it; `refquant.model.importers.tflite_kernels` has the table.
+
+Inputs and outputs keep TFLite's order, N H W C; inside, images are N C H W. A first dimension of 1
+is the batch: the graph is a function of one sample. float16 weights become float32.
+
+::
+
+    bytes -> tflite_read -> TfliteModel -> one function an operator -> Builder -> Graph
+
+Left out, and refused by name: dynamic-range models (float32 activations, int8 weights), int16
+activations, uint8, int4, sparse weights, control flow, variables, custom operators.
+"""
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from refquant.model.build import Builder
+from refquant.model.graph import Graph
+from refquant.model.importers import (
+    tflite_fold,
+    tflite_layers,
+    tflite_moves,
+    tflite_pointwise,
+    tflite_pools,
+)
+from refquant.model.importers.tflite_kernels import TOOLS
+from refquant.model.importers.tflite_model import TfliteModel, TfliteOperator, UnsupportedError
+from refquant.model.importers.tflite_prune import prune
+from refquant.model.importers.tflite_read import read_tflite
+from refquant.model.importers.tflite_scope import AS_IS, Scope
+from refquant.model.importers.tflite_tables import OPERATORS
+from refquant.model.loaders.tensors import ModelFileError
+
+__all__ = ["import_tflite", "tflite_graph"]
+
+_LOWER: Mapping[str, Callable[[Scope, TfliteOperator], None]] = {
+    "CONV_2D": tflite_layers.conv,
+    "DEPTHWISE_CONV_2D": tflite_layers.depthwise_conv,
+    "FULLY_CONNECTED": tflite_layers.fully_connected,
+    **dict.fromkeys(("ADD", "SUB", "MUL", "DIV"), tflite_pointwise.binary),
+    **dict.fromkeys(OPERATORS, tflite_pointwise.unary),
+    "QUANTIZE": tflite_pointwise.quantize,
+    "DEQUANTIZE": tflite_pointwise.dequantize,
+    "SOFTMAX": tflite_pointwise.softmax,
+    "AVERAGE_POOL_2D": tflite_pools.average_pool,
+    "MAX_POOL_2D": tflite_pools.max_pool,
+    "MEAN": tflite_pools.mean,
+    "RESHAPE": tflite_moves.reshape,
+    "SQUEEZE": tflite_moves.squeeze,
+    "EXPAND_DIMS": tflite_moves.expand_dims,
+    "TRANSPOSE": tflite_moves.transpose,
+    "PAD": tflite_moves.pad,
+    "CONCATENATION": tflite_moves.concatenation,
+    "SHAPE": tflite_fold.shape,
+    "STRIDED_SLICE": tflite_fold.strided_slice,
+    "PACK": tflite_fold.pack,
+}
+
+
+def import_tflite(path: str | os.PathLike[str], *, contract: str = "xnnpack") -> Graph:
+    """Return the graph of the file ``path``, computing as the tool ``contract`` does.
+
+    `ModelFileError` says what is wrong with the file, or lists every operator that is not known.
+    """
+    try:
+        data = Path(path).read_bytes()
+    except (OSError, ValueError) as error:  # ValueError: a path with a NUL
+        reason = getattr(error, "strerror", None) or error
+        raise ModelFileError(f"{path}: cannot read: {reason}; give the path of a file") from error
+    return tflite_graph(data, path=str(path), contract=contract)
+
+
+def tflite_graph(data: bytes, *, path: str, contract: str = "xnnpack") -> Graph:
+    """Return the graph whose file is ``data``; ``path`` is what errors and the graph call it.
+
+    As `import_tflite`. `ValueError` names a ``contract`` that is not one of `TOOLS`.
+    """
+    if contract not in TOOLS:
+        raise ValueError(f"contract must be one of {', '.join(TOOLS)}, got {contract!r}")
+    model = read_tflite(data, path=path)
+    if all(model.tensors[i].shape[:1] == (1,) for i in model.inputs):
+        try:
+            return _graph(model, contract, batched=True)
+        except ModelFileError as error:
+            if "not known" in str(error):  # nor is it with another batch
+                raise
+    return _graph(model, contract, batched=False)
+
+
+def _graph(model: TfliteModel, tool: str, *, batched: bool) -> Graph:
+    scope = Scope(model, tool, batched, Builder(Path(model.path).stem or "tflite"))
+    try:
+        for i in model.inputs:
+            tensor = model.tensors[i]
+            scope.names[i, AS_IS] = scope.builder.input(
+                scope.free(tensor.name), scope.shape(i), dtype=tensor.dtype, quant=scope.quant(i)
+            )
+    except UnsupportedError as error:
+        raise ModelFileError(f"{model.path}: an input {error}; it is not known here") from error
+    except ValueError as error:
+        raise ModelFileError(f"{model.path}: {error}") from error
+    _lower_all(scope)
+    try:
+        outputs = [scope.read(i) for i in model.outputs]
+        meta = {"imported_as": "tflite", "tool": tool, "description": model.description}
+        return prune(scope.builder, outputs, meta)
+    except ValueError as error:
+        raise ModelFileError(f"{model.path}: {error}") from error
+
+
+def _lower_all(scope: Scope) -> None:
+    """Lower every operator; those that cannot be, and what hangs on them, are collected."""
+    model, lost, reasons = scope.model, set[int](), []
+    for operator in model.operators:
+        lower = _LOWER.get(operator.op)
+        if lower is not None and lost.intersection(operator.inputs):
+            lost.update(operator.outputs)
+            continue
+        try:
+            if lower is None:
+                raise UnsupportedError("is not known")
+            lower(scope, operator)
+        except UnsupportedError as error:
+            reasons.append(f"{model.label(operator)}: {error}")
+            lost.update(operator.outputs)
+        except ModelFileError:
+            raise
+        except ValueError as error:
+            if not lost:  # else shapes may be missing that nobody could know
+                raise ModelFileError(f"{model.path}: {model.label(operator)}: {error}") from error
+    if reasons:
+        raise ModelFileError(
+            f"{model.path}: {len(reasons)} operators are not known here: {'; '.join(reasons)}; "
+            "convert the model without them"
+        )

@@ -1,0 +1,80 @@
+"""What a TFLite model is, as data: tensors, operators, inputs and outputs.
+
+`refquant.model.importers.tflite_read` makes these from a file; nothing after it sees a flatbuffer.
+Tensors and operators are numbered, as in the file, and have no other identity: a tensor's name is
+for people, an operator has none.
+
+Left out: subgraphs but the first (control flow), signatures, metadata.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Option", "TfliteModel", "TfliteOperator", "TfliteTensor", "UnsupportedError"]
+
+Option = int | float | bool | tuple[int, ...]
+
+
+class UnsupportedError(ValueError):
+    """An operator, or a form of one, that this importer does not know; the message is the reason.
+
+    Never seen by a user: `refquant.model.importers.tflite` collects them into one error.
+    """
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TfliteTensor:
+    """One tensor. ``data`` is its constant, None where it is computed.
+
+    ``scale`` and ``zero_point`` have one entry, or one for each index of ``axis``; both are empty
+    where there is no quantization. A dimension of ``signature`` that is -1 may change.
+    """
+
+    index: int
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    signature: tuple[int, ...]
+    data: NDArray[Any] | None
+    scale: NDArray[np.float32]
+    zero_point: NDArray[np.int64]
+    axis: int
+    special: str
+
+    @property
+    def quantized(self) -> bool:
+        """Say whether it is of codes."""
+        return self.scale.size > 0 and self.dtype.startswith(("int", "uint"))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TfliteOperator:
+    """One operator: ``op`` is TFLite's name (``CUSTOM name`` for others'), -1 an absent input."""
+
+    index: int
+    op: str
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    options: Mapping[str, Option]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TfliteModel:
+    """A whole file, called ``path`` in errors, of ``size`` bytes."""
+
+    path: str
+    size: int
+    description: str
+    tensors: tuple[TfliteTensor, ...]
+    operators: tuple[TfliteOperator, ...]
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+
+    def label(self, operator: TfliteOperator) -> str:
+        """Return how an error calls ``operator``: number, kind, the name of what it makes."""
+        made = ", ".join(repr(self.tensors[i].name) for i in operator.outputs)
+        return f"operator {operator.index} {operator.op} ({made})"
