@@ -26,12 +26,14 @@ from pathlib import Path
 from typing import Any
 
 from refquant.contracts import PRESETS
+from refquant.formats.parameters import refusal
 from refquant.model.recipe_checks import check_value, known_keys, listed
 from refquant.model.recipe_inputs import Inputs
 from refquant.model.recipe_rules import Activations, Override, Weights
 from refquant.model.recipe_tables import as_table, overrides_of, table_of
 from refquant.model.recipe_transforms import Transforms
 from refquant.numerics.dot import SUMS
+from refquant.ops.fake_quantize_rules import INTEGERS
 
 __all__ = [
     "ALIASES",
@@ -94,6 +96,8 @@ class Recipe:
             )
         if self.contract is not None:
             check_value("contract", self.contract, tuple(PRESETS))
+        if self.inputs is not None and self.inputs.format in INTEGERS:
+            self._check_integers(self.inputs.format)
         if self.weights is not None:
             for rules in (self.weights, *(o.applied_to(self.weights) for o in self.overrides)):
                 self._check_weights(rules)
@@ -104,6 +108,11 @@ class Recipe:
             raise ValueError(
                 f"scheme {self.scheme!r} {verb} {name}; {'add' if needed else 'remove'} it"
             )
+
+    def _check_integers(self, dtype: str) -> None:
+        contract = PRESETS[self.contract or ""]
+        if reason := refusal(dtype=dtype, symmetric=True, contract=contract):
+            raise ValueError(f"inputs.format {dtype!r} is symmetric: {reason}")
 
     def _check_weights(self, weights: Weights) -> None:
         """Refuse weights that no operator of the scheme computes with."""

@@ -35,6 +35,23 @@ def test_everything_of_the_network_computes_on_codes() -> None:
     assert fc.output == "fc.relu", "a layer gives what it absorbed"
 
 
+def test_linear_leaves_all_but_layers_with_weights_in_float() -> None:
+    graph = fold(small_cnn())
+    layers = plan(graph, contract=preset("ort"), excluded=("pw",), linear=True).layers
+    coded = {layer.node.name for layer in layers if layer.codes}
+    assert coded == {"stem", "dw", "side", "fc", "head"}, coded
+    (dw,) = (layer for layer in layers if layer.node.name == "dw")
+    assert dw.bound is not None, "what a layer absorbs is part of it"
+    b = Builder("g")
+    x = b.input("x", ("N", 2, 2))
+    scores = b.node("MatMul", [x, x], name="scores")
+    g = b.graph([b.node("Relu", [b.node("MatMul", [scores, _matrix("w", b)], name="y")])])
+    layers = plan(g, contract=preset("ort"), excluded=(), linear=True).layers
+    assert [(layer.node.name, layer.codes) for layer in layers] == [
+        ("scores", False), ("y", True),
+    ], "two computed matrices are no linear layer"  # fmt: skip
+
+
 @pytest.mark.parametrize("contract", ["xnnpack", "tflite_reference"])
 def test_softmax_is_float_where_the_contract_says_nothing(contract: str) -> None:
     assert _float(_plan(fold(small_cnn()), contract=contract)) == ["y"]

@@ -72,6 +72,8 @@ def test_what_means_nothing_is_refused(text: str, message: str) -> None:
         ('scheme = "weight_only"\ncontract = "ort"\n[weights]\n[inputs]\nformat = "int8"',
          "scheme 'weight_only' has no inputs; remove it"),
         ('scheme = "simulated"\ncontract = "ort"\n[inputs]\nformat = "int8"', "needs weights"),
+        ('scheme = "simulated"\ncontract = "hqq"\n[weights]\n[inputs]\nformat = "int8"',
+         "inputs.format 'int8' is symmetric: symmetric must be False: contract 'hqq'"),
         ('scheme = "full_integer"\ncontract = "ort"\n[weights]\n[activations]\nnodes = "linear"',
          "activations.nodes: 'full_integer' has 'all', got 'linear'; use scheme 'static'"),
         ('scheme = "static"\ncontract = "ort"\n[weights]\n[activations]\nnodes = "some"',
