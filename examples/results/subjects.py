@@ -1,0 +1,258 @@
+"""What docs/concepts/results.md measures: which model, on which data, by which recipes.
+
+A subject is what a user would type: the source of a model (a file or folder, and its part), the
+options of ``refquant quantize`` that give it calibration data, those of ``refquant evaluate`` that
+ask how good it is. A recipe is one of refquant's by name, or a name of our own with the TOML that
+makes it; the paper's comparison that needs it says why.
+
+Data to calibrate with and data to measure on are different texts, sounds and images.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+ASSETS = ROOT / "assets"
+
+NOVEL = str(ASSETS / "text/moby-dick/data/data.txt")
+SPEECH = str(ASSETS / "text/sotu/data/1981_jimmy_carter_d.txt")
+WORDS = str(ASSETS / "text/cmudict/data/dict.txt")
+DATA = Path(tempfile.gettempdir()) / "refquant-results-data"
+"""Made by `prepare`: the demo's images as arrays; recordings with their texts, in halves."""
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """A question to ``refquant evaluate``: the name of the answer, and the options that ask it.
+
+    ``{folder}`` in an option is the folder of the cell, where the quantized parts are.
+    """
+
+    name: str
+    options: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A model: its parts are quantized one by one, its metrics asked of the ``asked`` part."""
+
+    name: str
+    title: str
+    source: str
+    calibration: tuple[str, ...]
+    metrics: tuple[Metric, ...]
+    recipes: tuple[str, ...]
+    about: str
+    parts: tuple[str, ...] = ("",)
+    asked: str = ""
+
+
+def grouped(bits: int, algorithm: str, more: str = "") -> str:
+    """Return a weight-only recipe: asymmetric, in groups of 64, but for the algorithm alike."""
+    return (
+        'scheme = "weight_only"\ncontract = "ort"\n\n[weights]\n'
+        f'bits = {bits}\nsymmetric = false\ngranularity = "group"\ngroup_size = 64\n'
+        f'algorithm = "{algorithm}"\n{more}'
+    )
+
+
+PLAIN = "gptq = { act_order = false }\n"
+ORDERED = 'gptq = { act_order = true, groups = "static" }\n'
+OWN = {
+    "int4_gptq_in_order": grouped(4, "gptq", PLAIN),
+    "int3_rtn": grouped(3, "rtn"),
+    "int3_awq": grouped(3, "awq"),
+    "int3_gptq_in_order": grouped(3, "gptq", PLAIN),
+    "int3_gptq_act_order": grouped(3, "gptq", ORDERED),
+    "int4_rtn_64": grouped(4, "rtn"),
+    "int4_awq_64": grouped(4, "awq"),
+    "int4_gptq_64": grouped(4, "gptq", ORDERED),
+}
+"""Recipes that differ in one thing, for the papers' claims: group 64 everywhere."""
+
+
+SHAPES = tuple(OWN)
+
+WEIGHTS = (
+    "float32", "int8_weight_only", "int4_rtn", "int4_hqq", "int4_kquant", "int4_awq", "int4_gptq",
+    "int3_gptq", "nf4", "nf4_gptq", "mxfp4", "nvfp4", "fp8_weight_only",
+)  # fmt: skip
+ACTIVATIONS = (
+    "int8_dynamic", "int8_static", "w8a8_static_linear", "w8a8_smoothquant",
+    "w8a8_smoothquant_static", "w8a8_per_token", "llm_int8", "fp8_static", "fp8_dynamic", "mxfp8",
+    "mxfp4_w4a4", "nvfp4_w4a4", "w4a4", "w4a4_rotated", "w4a8_rotated",
+)  # fmt: skip
+CNN = ("int8_full_integer", "int8_cle", "int4_adaround", "w8a8_tflite")
+
+SUBJECTS = (
+    Subject(
+        "fashion_cnn",
+        "The demo's CNN on Fashion-MNIST",
+        str(ROOT / "refquant/cli/assets/fashion_cnn.rq"),
+        ("--calibration", str(DATA / "calibration.npz")),
+        (
+            Metric("top-1, %", ("--metric", "top1", "--data", str(DATA / "test.npz"))),
+            Metric(
+                "SQNR, dB",
+                (
+                    "--metric",
+                    "sqnr",
+                    "--data",
+                    str(DATA / "test.npz"),
+                    "--reference",
+                    str(ROOT / "refquant/cli/assets/fashion_cnn.rq"),
+                ),
+            ),
+        ),
+        (*WEIGHTS, *ACTIVATIONS, *CNN),
+        "0.1 million weights; 256 images to calibrate, 500 others to measure: a difference of "
+        "0.2 points is one image.",
+    ),
+    Subject(
+        "minilm",
+        "MiniLM, a sentence encoder",
+        str(ASSETS / "minilm"),
+        ("--calibration", NOVEL, "--samples", "48", "--context", "128"),
+        tuple(
+            Metric(
+                name,
+                (
+                    "--metric",
+                    metric,
+                    "--text",
+                    SPEECH,
+                    "--context",
+                    "128",
+                    "--samples",
+                    "16",
+                    "--reference",
+                    str(ASSETS / "minilm"),
+                    "--scores",
+                    "sentence_embedding",
+                ),
+            )
+            for name, metric in (("cosine", "cosine"), ("SQNR, dB", "sqnr"))
+        ),
+        (*WEIGHTS, *ACTIVATIONS, *SHAPES),
+        "22.6 million weights. Calibrated on 48 pieces of 128 tokens of a novel, measured on 16 "
+        "such pieces of a speech: the sentence embedding beside the float model's.",
+    ),
+    Subject(
+        "whisper",
+        "Whisper tiny.en, speech to text",
+        str(ASSETS / "whisper_tiny_en"),
+        ("--calibration", str(DATA / "heard_before"), "--few-tokens"),
+        (
+            Metric(
+                "NLL",
+                (
+                    "--metric",
+                    "nll",
+                    "--audio",
+                    str(DATA / "heard"),
+                    "--encoder",
+                    "{folder}/encoder.rq",
+                    "--tokenizer",
+                    str(ASSETS / "whisper_tiny_en/tokenizer.json"),
+                ),
+            ),
+            Metric(
+                "WER, %",
+                (
+                    "--metric",
+                    "wer",
+                    "--audio",
+                    str(DATA / "heard"),
+                    "--encoder",
+                    "{folder}/encoder.rq",
+                    "--tokenizer",
+                    str(ASSETS / "whisper_tiny_en/tokenizer.json"),
+                ),
+            ),
+        ),
+        (
+            *WEIGHTS,
+            "int8_dynamic",
+            "w8a8_smoothquant",
+            "w8a8_per_token",
+            "llm_int8",
+            "fp8_dynamic",
+            "w4a8_rotated",
+            *SHAPES,
+        ),
+        "37.8 million weights; both halves quantized. Two recordings to calibrate, three others to "
+        "measure: NLL is of the written texts, in nats a token; WER moves in steps of 2 points.",
+        parts=("encoder", "decoder"),
+        asked="decoder",
+    ),
+    Subject(
+        "smollm2",
+        "SmolLM2, a language model",
+        str(ASSETS / "smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"),
+        ("--calibration", NOVEL, "--samples", "128", "--context", "128"),
+        (
+            Metric(
+                "perplexity",
+                (
+                    "--metric",
+                    "perplexity",
+                    "--text",
+                    SPEECH,
+                    "--context",
+                    "512",
+                    "--samples",
+                    "8",
+                    "--tokenizer",
+                    str(ASSETS / "smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"),
+                ),
+            ),
+        ),
+        (
+            "float32",
+            "int8_weight_only",
+            "w8a8_per_token",
+            "fp8_dynamic",
+            "int4_rtn",
+            "int4_gptq",
+            "int3_gptq",
+            "int3_rtn",
+            "w4a8_rotated",
+            "w4a4_rotated",
+            "w4a4",
+        ),
+        "134.5 million weights. **Not a float model**: these are the weights of a Q4_1 file, read "
+        "as float32. They lie on a grid of 4 bits in blocks of 32, which flatters every 4-bit "
+        "recipe that finds that grid again and is fair to 8 and 3 bits. Eight windows of 512 "
+        "tokens of a speech, no BOS; calibrated on 128 pieces of 128 tokens of a novel.",
+    ),
+    Subject(
+        "g2p",
+        "g2p-en, letters to phonemes, GRU",
+        str(ASSETS / "g2p/checkpoint20.npz"),
+        (),
+        (
+            Metric(
+                "words right, %",
+                ("--metric", "phonemes", "--words", WORDS, "--encoder", "{folder}/encoder.rq"),
+            ),
+        ),
+        (
+            "float32",
+            "int8_weight_only",
+            "int4_rtn",
+            "int4_hqq",
+            "nf4",
+            "mxfp4",
+            "nvfp4",
+            "fp8_weight_only",
+            "w2_group16_weight_only",
+        ),
+        "0.8 million weights; 1,000 words of a dictionary, so 1 point is ten words.",
+        parts=("encoder", "decoder"),
+        asked="decoder",
+    ),
+)
+"""All subjects, in the order of the page."""
