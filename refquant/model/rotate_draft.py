@@ -107,7 +107,7 @@ class Draft:
         self.change(replace(self.node(node_name), outputs=(new,)))
 
     def done(self) -> Graph:
-        """Return the graph with all changes. `ValueError` for a constant that leaves float32."""
+        """Return the graph with all changes, once. `ValueError` for a constant beyond float32."""
         constants = {**self.graph.constants, **self._constants}
         values = {**self.graph.values, **self._values}
         counts: dict[str, int] = {}
