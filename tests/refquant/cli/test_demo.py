@@ -41,6 +41,13 @@ def test_the_schemes_are_the_promised_ones_and_have_recipes() -> None:
     assert set(SCHEMES) <= set(recipe_names()), "a scheme without a recipe"
 
 
+@pytest.mark.parametrize("name", ["w8a9", "fp8_static"])
+def test_schemes_that_the_runtime_cannot_run_are_wrong_usage(name: str, refquant: Refquant) -> None:
+    done = refquant("demo", "--schemes", name)
+    assert done.code == 2, f"wrong usage, before any work: {done}"
+    assert f"scheme {name!r} is unknown, or the runtime does not execute it" in done.err, done.err
+
+
 def test_json_is_what_scripts_read(refquant: Refquant) -> None:
     done = refquant("demo", *FEW, "--json")
     assert (done.code, done.err) == (0, ""), done.err
