@@ -22,6 +22,7 @@ from refquant.cli.common import UsageError
 from refquant.cli.data import load, sample_count
 from refquant.model.calibrate import STEP
 from refquant.model.graph import Graph, has_batch
+from refquant.model.loaders.samples import token_input
 from refquant.model.loaders.samples_sound import decoder_samples, encoder_samples, find_recordings
 from refquant.model.loaders.samples_text import encoded, open_tokenizer, read_text, text_samples
 from refquant.model.loaders.sources import Source, open_source
@@ -84,8 +85,9 @@ _ALSO = {"context": "", "samples": " or recordings", "tokenizer": " or recording
 
 
 def _written(path: str, arguments: argparse.Namespace, source: Source, graph: Graph) -> Samples:
-    text = encoded(open_tokenizer(source, arguments.tokenizer), read_text(path))
     context, samples = arguments.context or CONTEXT, arguments.samples
+    _check_reader(path, graph)
+    text = encoded(open_tokenizer(source, arguments.tokenizer), read_text(path))
     try:
         if samples is None:
             samples = min(SAMPLES, len(text.windows(context=context, samples=None)))
@@ -93,6 +95,16 @@ def _written(path: str, arguments: argparse.Namespace, source: Source, graph: Gr
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
     return Samples(_cut(graph, arrays, max(1, min(STEP, _TOKENS // context))), samples)
+
+
+def _check_reader(path: str, graph: Graph) -> None:
+    """Refuse a text for a model that reads none, before a tokenizer is looked for."""
+    try:
+        name = token_input(graph)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+    if name not in ("input_ids", "tokens"):
+        raise ValueError(f"{path}: the model reads {name}, not the tokens of a text; give an .npz")
 
 
 def _recorded(path: str, arguments: argparse.Namespace, source: Source, graph: Graph) -> Samples:

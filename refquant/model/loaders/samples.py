@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from refquant.model.graph import Graph
 from refquant.model.loaders.log_mel import RATE
 
-__all__ = ["TOKENS", "read_wav", "text_windows", "token_inputs"]
+__all__ = ["TOKENS", "read_wav", "text_windows", "token_input", "token_inputs"]
 
 I32 = NDArray[np.int32]
 
@@ -58,6 +58,24 @@ def text_windows(ids: Sequence[int], *, context: int, samples: int | None) -> I3
     return pieces if samples is None else pieces[np.arange(samples) * whole // samples]
 
 
+def token_input(graph: Graph) -> str:
+    """Return the name of the graph's input of tokens; `ValueError` for a graph without.
+
+    >>> from refquant.model.build import Builder
+    >>> b = Builder("g")
+    >>> ids = b.input("tokens", ("N", "T"), dtype="int32")
+    >>> token_input(b.graph([b.node("Cast", [ids], attributes={"to": 1}, name="y")]))
+    'tokens'
+    """
+    found = [name for name in TOKENS if name in graph.inputs]
+    if len(found) != 1:
+        raise ValueError(
+            f"the model's inputs are {list(graph.inputs)}; text is for a model with one of "
+            f"{', '.join(TOKENS)}"
+        )
+    return found[0]
+
+
 def token_inputs(graph: Graph, ids: I32) -> dict[str, I32]:
     """Return the graph's inputs that follow from the tokens ``ids``, (n, t), none of them padding.
 
@@ -73,18 +91,13 @@ def token_inputs(graph: Graph, ids: I32) -> dict[str, I32]:
     >>> {n: a.tolist() for n, a in token_inputs(g, np.array([[5, 7]], np.int32)).items()}
     {'tokens': [[5, 7]], 'position_ids': [[0, 1]]}
     """
-    tokens = [name for name in TOKENS if name in graph.inputs]
-    if len(tokens) != 1:
-        raise ValueError(
-            f"the model's inputs are {list(graph.inputs)}; text is for a model with one of "
-            f"{', '.join(TOKENS)}"
-        )
+    tokens = token_input(graph)
     ids = np.asarray(ids, np.int32)
     if ids.ndim != 2 or not ids.size:
         raise ValueError(f"ids must be (samples, tokens), not empty, got {list(ids.shape)}")
     places = np.broadcast_to(np.arange(ids.shape[1], dtype=np.int32), ids.shape)
     made = {
-        tokens[0]: ids,
+        tokens: ids,
         "attention_mask": np.ones_like(ids),
         "token_type_ids": np.zeros_like(ids),
         "position_ids": places.copy(),

@@ -132,10 +132,14 @@ def test_a_model_without_tokens_takes_no_text(
     refquant: Refquant, model: Path, bert: Path, tmp_path: Path
 ) -> None:
     rules = ("--scheme", "int8_static", "--calibration", tmp_path / "text.txt")
-    tokenizer = ("--tokenizer", bert / "tokenizer.json", "--context", 3)
-    done = refquant("quantize", model, *rules, *tokenizer, "-o", tmp_path / "q.rq")
+    for tokenizer in ((), ("--tokenizer", bert / "tokenizer.json", "--context", 3)):
+        done = refquant("quantize", model, *rules, *tokenizer, "-o", tmp_path / "q.rq")
+        assert done.code == 1, f"exit code {done.code}"
+        assert "the model's inputs are ['x']; text is for a model with one of input_i" in done.err
+    letters = (on_disk.g2p(tmp_path / "g.npz"), "--part", "encoder")
+    done = refquant("quantize", *letters, *rules, "-o", tmp_path / "q.rq")
     assert done.code == 1, f"exit code {done.code}"
-    assert "the model's inputs are ['x']; text is for a model with one of input_ids" in done.err
+    assert "the model reads letters, not the tokens of a text; give an .npz" in done.err, done.err
 
 
 def test_recordings_are_for_whisper(refquant: Refquant, bert: Path, tmp_path: Path) -> None:
