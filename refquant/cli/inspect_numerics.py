@@ -12,7 +12,8 @@ from refquant.cli.common import plain, print_table
 
 __all__ = ["is_card", "print_card"]
 
-_TABLES = ("contracts", "layers", "scales", "rounded")  # contracts, rounded: not of the card alone
+_TABLES = ("contracts", "layers", "scales", "rotations", "rounded")
+# contracts, rounded: not of the card alone
 _RUNS = {
     "codes": "compute on codes",
     "decoded": "decode their weights and compute in float32",
@@ -33,7 +34,7 @@ def is_card(card: object) -> bool:
 
 
 def print_card(card: Mapping[str, Any]) -> None:
-    """Print the card: settings, then a table of the layers and one of the scales."""
+    """Print the card: settings, then tables of the layers, the scales and the rotations."""
     write = sys.stdout.write
     write("\nnumerics\n")
     rest = {key: value for key, value in card.items() if key not in (*_TABLES, "execution")}
@@ -56,6 +57,25 @@ def print_card(card: Mapping[str, Any]) -> None:
             dict.fromkeys(names, "left"),
             [[_cell(name, row.get(name)) for name in names] for row in card["scales"]],
         )
+    rotations = card.get("rotations")
+    if isinstance(rotations, list) and rotations:
+        write("\n")
+        print_table(
+            dict.fromkeys(
+                ("rotation", "layers", "size", "block", "while running", "why not"), "left"
+            ),
+            [_rotation(row) for row in rotations if isinstance(row, Mapping)],
+        )
+
+
+def _rotation(row: Mapping[str, Any]) -> list[str]:
+    """Return a line of the table of rotations: two layers by name, the others by their number."""
+    nodes = row.get("nodes")
+    names = [str(name) for name in nodes] if isinstance(nodes, list) else []
+    more = f" and {len(names) - 2} more" if len(names) > 2 else ""
+    keys = ("size", "block_size", "while_running", "reason")
+    rest = ["" if key not in row else _text(row[key]) for key in keys]
+    return [_text(row.get("kind")), " ".join(names[:2]) + more, *rest]
 
 
 def _flat(tree: Any, name: str) -> Iterator[tuple[str, str]]:

@@ -39,6 +39,20 @@ def test_scales_have_a_table(capsys: pytest.CaptureFixture[str]) -> None:
         assert said in text, f"{said!r} is not in\n{text}"
 
 
+def test_rotations_have_a_table(capsys: pytest.CaptureFixture[str]) -> None:
+    done = {"kind": "R1", "name": "stream n", "size": 24, "block_size": 8, "while_running": 2}
+    left = {"kind": "skipped", "nodes": ["conv"], "reason": "a convolution in groups"}
+    records = [{**done, "nodes": ["a", "b", "c", "d"]}, left, 3]
+    print_card({"scheme": "simulated", "layers": [], "scales": [], "rotations": records})
+    text = capsys.readouterr().out
+    lines = [" ".join(line.split()) for line in text.splitlines()]
+    assert "R1 a b and 2 more 24 8 2" in lines, text
+    assert "skipped conv a convolution in groups" in lines, text
+    assert "rotations" not in text, "not among the settings, too"
+    print_card({"scheme": "x", "layers": [], "scales": [], "rotations": 3})
+    assert "rotation" not in capsys.readouterr().out, "what is no table is not printed as one"
+
+
 @pytest.mark.parametrize(
     "other", [None, 3, [], {}, {"layers": [], "scales": 3}, {"layers": [1], "scales": []}]
 )
