@@ -89,6 +89,20 @@ def test_the_demo_takes_the_options_that_the_page_shows(capsys: pytest.CaptureFi
     assert options <= known, f"unknown: {options - known}"
 
 
+def test_the_evaluation_page_runs(demo_files: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with np.load(demo_files / "test.npz") as test:
+        assert len(test["labels"]) == IMAGES, "few"
+    for name, *arguments in lines("evaluate-a-model.md"):
+        if any(word.startswith(("assets/", "smollm2_", "minilm", "decoder")) for word in arguments):
+            assert arguments[0] in ("evaluate", "quantize"), "tests/models runs these"
+            assert refquant([arguments[0], "--help"]) == 0, "help is no failure"
+            known = set(re.findall(r"-[a-z-]+", capsys.readouterr().out))
+            shown = {word for word in arguments if word.startswith("-")}
+            assert shown <= known, f"{arguments}: unknown {shown - known}"
+            continue
+        assert MAIN[name](arguments) == 0, f"{name} {arguments}: {capsys.readouterr().err}"
+
+
 def test_the_device_page_runs(demo_files: Path) -> None:
     shutil.copy(demo_files / "float32.rq", "model.rq")
     shutil.copy(demo_files / "calibration.npz", "x.npz")

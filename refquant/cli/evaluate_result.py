@@ -68,9 +68,10 @@ def print_measured(metric: str, rows: Sequence[tuple[str, int, Measured]], sums:
     path, _, first = rows[0]
     of = f"of {first.samples:,} {first.things}"
     if len(rows) == 1:
-        name = title.removesuffix(" %")
-        percent = " %" if title.endswith(" %") else ""
-        sys.stdout.write(f"{plain(path)}: {name} {shown(first.value, places)}{percent} {of}\n")
+        name, _, unit = title.rpartition(" ")
+        number = shown(first.value, places)
+        number, name = (f"{number} {unit}", name) if unit in ("%", "dB") else (number, title)
+        sys.stdout.write(f"{plain(path)}: {name} {number} {of}\n")
     else:
         columns = {"model": "left", "bytes": "right", title: "right", "difference": "right"}
         columns |= dict.fromkeys(first.columns, "right")

@@ -17,6 +17,16 @@ def test_one_model_is_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == wanted
 
 
+def test_units_stand_behind_the_number(capsys: pytest.CaptureFixture[str]) -> None:
+    for metric, said in (
+        ("sqnr", "m: SQNR 6.02 dB of"), ("wer", "m: WER 6.02 % of"), ("cosine", "m: cosine 6.020000"),
+        ("phonemes", "m: phoneme errors 6.02 % of"), ("nll", "m: nats a token 6.0200 of"),
+        ("perplexity", "m: perplexity 6.020 of"),
+    ):  # fmt: skip
+        print_measured(metric, [("m", 1, measured(6.02))], "ordered")
+        assert capsys.readouterr().out.startswith(said), metric
+
+
 def test_several_models_are_a_table(capsys: pytest.CaptureFixture[str]) -> None:
     rows = [
         (name, size, measured(value, columns={"more": name}, said=("for all", "for one"), shared=1))
