@@ -41,6 +41,8 @@ def test_pieces_are_of_the_text_whole_in_order_and_apart(
     starts = got[:, 0]
     assert (got == starts[:, None] + np.arange(context)).all(), "each piece is a piece of the text"
     assert (np.diff(starts) >= context).all(), "none twice"
+    left = whole - int(starts[-1]) // context
+    assert left * samples < whole + samples, f"the end is not shown: {starts.tolist()} of {whole}"
     gaps = np.diff(starts // context)
     assert gaps.size == 0 or gaps.max() - gaps.min() <= 1, f"not even: {starts.tolist()}"
 
