@@ -66,7 +66,7 @@ from refquant.algorithms.weight import QuantizedWeight
 from refquant.numerics.elementary import exp, log, sigmoid
 from refquant.numerics.sliced_matmul import matmul_sliced
 
-__all__ = ["AdaRound", "adaround", "output_error"]
+__all__ = ["AdaRound", "adaround", "check_layer", "output_error"]
 
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
@@ -126,7 +126,7 @@ def adaround(w: F32, h: F64, grid: QuantizedWeight, settings: AdaRound) -> Quant
     >>> adaround(w, np.array([[1.0, 0.9], [0.9, 1.0]]), grid, fast).codes.tolist()
     [[0, 1]]
     """
-    _check(w, h, grid)
+    check_layer(w, h, grid)
     scale = grid.scale[:, grid.g_idx].astype(np.float64)
     floor = np.floor(w / scale)
     zero = grid.zero_point[:, grid.g_idx].astype(np.float64)
@@ -226,7 +226,14 @@ def _code_range(grid: QuantizedWeight) -> tuple[float, float]:
     return (-half, half - 1) if grid.signed else (0, 2 * half - 1)
 
 
-def _check(w: F32, h: F64, grid: QuantizedWeight) -> None:
+def check_layer(w: F32, h: F64, grid: QuantizedWeight) -> None:
+    """Refuse what `adaround` refuses: shapes that do not fit, NaN, infinity, scales of 0 and below.
+
+    >>> from refquant.algorithms.weight import QuantizedWeight
+    >>> one, zero = np.ones((1, 1), np.float32), np.zeros((1, 1), np.int32)
+    >>> q = QuantizedWeight(zero, one, zero, np.zeros(1, np.int32), num_bits=4, signed=True)
+    >>> check_layer(one, np.eye(1), q)
+    """
     k = w.shape[-1]
     if w.ndim != 2 or w.shape != grid.codes.shape or h.shape != (k, k) or not w.size:
         raise ValueError(

@@ -33,7 +33,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from refquant.algorithms.adaround import AdaRound, adaround, output_error
+from refquant.algorithms.adaround import AdaRound, adaround, check_layer, output_error
 from refquant.algorithms.weight import QuantizedWeight
 
 __all__ = ["adaround_weight"]
@@ -62,10 +62,10 @@ def adaround_weight(
     >>> q.codes.tolist(), changed
     ([[0, 1]], 0.5)
     """
+    check_layer(w, h, nearest)
     before = output_error(w, nearest.dequantize(), h)
     unit = float(before.sum()) / w.size
-    if not unit > 0:  # nothing to gain; NaN is refused below
-        adaround(w, h, nearest, replace(settings, iterations=1))
+    if not unit > 0:  # nothing to gain
         return nearest, 0.0
     found = adaround(w, h / unit, nearest, settings)
     better = output_error(w, found.dequantize(), h) < before

@@ -11,8 +11,8 @@ block of the *original* weights, dead columns as zeros:
 
 NVFP4's tensor scale is the whole matrix's. ``nearest`` has the format's own ties, so that inputs
 that know nothing of each other (a diagonal Hessian) give the codes of rounding, byte for byte. A
-weight that the walk has pushed beyond the last mark becomes the last mark; a block of zeros, whose
-scale NVFP4 makes 0, stays zeros.
+weight that the walk has pushed beyond the last mark becomes the last mark; a block of zeros stays
+zeros where its scale is 0, as NF4's.
 
 `refquant.algorithms.gptq_target.LevelTarget` is the same idea for a table by itself: one tie rule,
 a scale from its largest level.

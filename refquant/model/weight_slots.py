@@ -14,7 +14,7 @@ A **slot** is such an input. Rules, codes and checkpoints call it by the node's 
 of a recurrent layer by ``name[2]``, so that what had one weight keeps its name.
 
 Only beside float32 activations: integer forms exist of `Conv`, `Gemm` and `MatMul`. A table of one
-axis, whose every element would need a scale, stays float32.
+axis, whose every element would need a scale, stays float32; so does one that is not read by rows.
 
 References
 ----------
@@ -22,6 +22,8 @@ docs/spec/operators.md, sections 1 and 7 (weights of codes); `refquant.model.ope
 """
 
 from collections.abc import Iterator
+
+import numpy as np
 
 from refquant.model.graph import Graph, Node
 from refquant.model.operators import WEIGHTS
@@ -33,7 +35,6 @@ __all__ = ["check_slot_names", "slot_name", "slots", "weight_slots"]
 def slots(graph: Graph, node: Node) -> tuple[int, ...]:
     """Return the inputs of ``node`` that are float32 constants and may become codes.
 
-    >>> import numpy as np
     >>> from refquant.model.build import Builder
     >>> b = Builder("g")
     >>> table = b.constant("t", np.ones((5, 2), np.float32))
@@ -44,6 +45,8 @@ def slots(graph: Graph, node: Node) -> tuple[int, ...]:
     """
     if node.op in WEIGHTED:
         return (1,) if has_constant_weight(graph, node) else ()
+    if node.attributes.get("axis", 0) != 0:
+        return ()  # a table that is read along another axis: its rows are no rows of memory
     return tuple(i for i in WEIGHTS.get(node.op, ()) if _is_matrix(graph, node.inputs[i]))
 
 
@@ -85,4 +88,5 @@ def check_slot_names(graph: Graph) -> None:
 
 
 def _is_matrix(graph: Graph, name: str) -> bool:
-    return name in graph.constants and graph.constants[name].ndim > 1
+    table = graph.constants.get(name)
+    return table is not None and table.dtype == np.float32 and table.ndim > 1

@@ -22,6 +22,7 @@ from refquant.formats.ggml.k_grids import Grids, fit_scale_min, rms_plus_magnitu
 from refquant.formats.ggml.q4_k import KIND
 from tests.refquant.formats.ggml.k_scalar import scale_min
 from tests.refquant.formats.ggml.test_k_grids import hostile_columns
+from tests.refquant.model.literals import f32
 
 F32 = NDArray[np.float32]
 RULERS = {"q2_k": (2, -0.5, 0.1, 15), "q4_k": (4, -1.0, 0.1, 20),
@@ -92,21 +93,23 @@ def test_weights_are_q4_ks_with_and_without_importance() -> None:
 
 def test_the_line_is_the_least_squares_of_its_codes() -> None:
     """Eq. (2) in fractions: no other scale and minimum of these codes has less error."""
-    x = np.float32([[0], [1], [3], [4.5]])
-    v = np.float32([[1], [2], [1], [4]])
+    x = f32([[0], [1], [3], [4.5]])
+    v = f32([[1], [2], [1], [4]])
     only = Search(start=0.0, delta=0.0, steps=0)  # one ruler: min-max's own
     scale, minimum, codes = search(x, v, num_bits=2, settings=only)
-    q = [Fraction(int(c)) for c in codes[:, 0]]
-    ws = [Fraction(float(a)) for a in v[:, 0]]
-    xs = [Fraction(float(a)) for a in x[:, 0]]
-    one, sq, sqq = sum(ws), sum(w * c for w, c in zip(ws, q, strict=True)), sum(
-        w * c * c for w, c in zip(ws, q, strict=True)
-    )  # fmt: skip
-    sx, sxq = sum(w * a for w, a in zip(ws, xs, strict=True)), sum(
-        w * a * c for w, a, c in zip(ws, xs, q, strict=True)
-    )  # fmt: skip
-    d = one * sqq - sq * sq
-    exact = ((one * sxq - sx * sq) / d, (sqq * sx - sq * sxq) / d)
+    points = [
+        (Fraction(float(a)), Fraction(float(b)), Fraction(int(c)))
+        for a, b, c in zip(v[:, 0], x[:, 0], codes[:, 0], strict=True)
+    ]
+
+    def total(p: int, q: int) -> Fraction:
+        return sum((a * b**p * c**q for a, b, c in points), Fraction(0))
+
+    d = total(0, 0) * total(0, 2) - total(0, 1) ** 2
+    exact = (
+        (total(0, 0) * total(1, 1) - total(1, 0) * total(0, 1)) / d,
+        (total(0, 2) * total(1, 0) - total(0, 1) * total(1, 1)) / d,
+    )
     assert codes[:, 0].tolist() == [0, 1, 2, 3], "the codes of min-max"
     for got, want in zip((scale[0], minimum[0]), exact, strict=True):
         # sums of small integers and halves are exact in float32: one division is left
@@ -117,7 +120,7 @@ def test_the_line_is_the_least_squares_of_its_codes() -> None:
 @pytest.mark.parametrize("size", [16, 32, 96])
 def test_it_is_never_worse_than_min_max_by_its_own_measure(bits: int, size: int) -> None:
     w = heavy(bits, (24, 96))
-    h = np.random.default_rng(size).random(96).astype(np.float32) ** 4
+    h = np.asarray(np.random.default_rng(size).random(96) ** 4, np.float32)
     found = kquant(w, num_bits=bits, group_size=size, importance=h, settings=WEIGHTED)
     before, after = weighted_error(w, min_max(w, bits, size), h), weighted_error(w, found, h)
     # Both sums were compared in float32: size additions and three operations a term, each 2^-24.
@@ -138,7 +141,7 @@ def test_importance_helps_the_error_that_it_weighs() -> None:
 
 
 def test_minima_may_be_positive_here() -> None:
-    w = np.float32([[10, 10.5, 11, 11.5]])
+    w = f32([[10, 10.5, 11, 11.5]])
     free = kquant(w, num_bits=2, group_size=4, importance=None, settings=PLAIN)
     assert free.dequantize().tolist() == w.tolist(), "four marks, four weights"
     bound = replace(PLAIN, minimum="not_positive")
@@ -152,10 +155,17 @@ def test_scales_of_two_change_nothing_but_scales() -> None:
     base = kquant(w, num_bits=4, group_size=32, importance=h, settings=WEIGHTED)
     for power in (-60, -3, 5, 100):
         factor = np.float32(2.0**power)
-        got = kquant(w * factor, num_bits=4, group_size=32, importance=h, settings=WEIGHTED)
+        scaled = np.asarray(w * factor, np.float32)
+        got = kquant(scaled, num_bits=4, group_size=32, importance=h, settings=WEIGHTED)
         assert np.array_equal(got.codes, base.codes), f"2^{power}: other codes"
         assert np.array_equal(got.scale, base.scale * factor), f"2^{power}: other scales"
-        again = kquant(w, num_bits=4, group_size=32, importance=h * factor, settings=WEIGHTED)
+        again = kquant(
+            w,
+            num_bits=4,
+            group_size=32,
+            importance=np.asarray(h * factor, np.float32),
+            settings=WEIGHTED,
+        )
         assert np.array_equal(again.codes, base.codes), f"importance times 2^{power}"
 
 
@@ -170,7 +180,7 @@ def test_groups_without_a_range(value: float) -> None:
 
 def test_sizes_at_the_ends_of_float32_stay_finite() -> None:
     for size in (1e-30, 1e-25, 1e30, 1.7e38):
-        w = (heavy(9, (4, 32)) * 5).clip(-1, 1) * np.float32(size)
+        w = np.asarray((heavy(9, (4, 32)) * 5).clip(-1, 1) * np.float32(size), np.float32)
         q = kquant(w, num_bits=4, group_size=32, importance=None, settings=PLAIN)
         off = np.abs(q.dequantize().astype(float) - w).max() / size
         assert np.isfinite(q.scale).all(), f"{size}: a scale is infinite"
@@ -209,8 +219,8 @@ W, H = np.ones((2, 4), np.float32), np.ones(4, np.float32)
     ("changed", "message"),
     [
         ({"importance": -H}, r"importance must be finite and >= 0, got -1\.0 at column 0"),
-        ({"importance": np.float32([1, np.nan, 1, 1])}, "got nan at column 1"),
-        ({"importance": np.float32([1, 1, np.inf, 1])}, "got inf at column 2"),
+        ({"importance": f32([1, np.nan, 1, 1])}, "got nan at column 1"),
+        ({"importance": f32([1, 1, np.inf, 1])}, "got inf at column 2"),
         ({"importance": H[:3]}, r"importance must be float32 \(4,\), got float32 \(3,\)"),
         ({"importance": H.astype(float)}, r"importance must be float32 \(4,\), got float64"),
         ({"importance": 0 * H}, "importance is 0 everywhere: no input was ever nonzero"),
