@@ -86,10 +86,11 @@ def _read(place: Path, offset: int, length: int, name: str) -> bytes:
         handle = os.open(place, flags | getattr(os, "O_BINARY", 0))
     except OSError as error:
         raise _bad(name, f"external data {place.name!r}: {error.strerror}") from None
+    found = os.fstat(handle)
+    if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:
+        os.close(handle)
+        raise _bad(name, f"external data {place.name!r} is no file of its own; copy it")
     with os.fdopen(handle, "rb") as file:
-        found = os.fstat(handle)
-        if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:
-            raise _bad(name, f"external data {place.name!r} is no file of its own; copy it")
         if offset + length > found.st_size:
             raise _bad(
                 name,

@@ -224,9 +224,12 @@ class _Walk:
             if name not in s.items:
                 raise OnnxFormatError(f"output {name!r} is made by nothing; export the model again")
         for name in outputs:
-            value = s.value_of(name)
-            if value != name:
-                s.b.node("Identity", [value], name=name)
+            try:
+                value = s.value_of(name)
+                if value != name:
+                    s.b.node("Identity", [value], name=name)
+            except ValueError as error:
+                raise OnnxUnsupportedError([(name, "output", str(error))]) from error
         told: dict[str, Any] = {
             "format": "onnx",
             "opset": self.model.opset,

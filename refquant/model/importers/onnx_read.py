@@ -51,11 +51,11 @@ def read_onnx(source: str | Path | bytes) -> OnnxModel:
     graph = _graph(proto.graph, reader)
     opsets: dict[str, int] = {}
     for entry in proto.opset_import:
-        domain = "" if entry.domain == "ai.onnx" else entry.domain
+        domain = "" if entry.domain == "ai.onnx" else _text(entry.domain)
         if opsets.setdefault(domain, entry.version) != entry.version:
             raise OnnxFormatError(f"two versions of the domain {domain!r}; export the model again")
     check_opsets(opsets, list(_all_nodes(graph)))
-    producer = f"{proto.producer_name} {proto.producer_version}".strip()
+    producer = f"{_text(proto.producer_name)} {_text(proto.producer_version)}".strip()
     digest = hashlib.sha256(data).hexdigest()
     return OnnxModel(graph, opsets, producer, digest, reader.size)
 
@@ -85,21 +85,22 @@ def _graph(proto: Any, reader: TensorReader) -> OnnxGraph:
         raise OnnxFormatError("the graph has sparse constants; export them as dense ones")
     constants: dict[str, Tensor | Opaque] = {}
     for tensor in proto.initializer:
-        if tensor.name in constants:
-            raise OnnxFormatError(f"the constant {tensor.name!r} is there twice; rename one")
-        constants[tensor.name] = reader.read(tensor)
+        name = _text(tensor.name)
+        if name in constants:
+            raise OnnxFormatError(f"the constant {name!r} is there twice; rename one")
+        constants[name] = reader.read(tensor)
     # Before IR version 4 every constant was listed as an input, too.
     inputs = tuple(_input(v) for v in proto.input if v.name not in constants)
     nodes = tuple(_node(n, reader) for n in proto.node)
-    outputs = tuple(v.name for v in proto.output)
-    return check_graph(OnnxGraph(proto.name, inputs, outputs, nodes, constants))
+    outputs = tuple(_text(v.name) for v in proto.output)
+    return check_graph(OnnxGraph(_text(proto.name), inputs, outputs, nodes, constants))
 
 
 def _node(proto: Any, reader: TensorReader) -> OnnxNode:
-    attributes = {a.name: _attribute(a, reader) for a in proto.attribute}
-    domain = "" if proto.domain == "ai.onnx" else proto.domain
-    names = tuple(proto.input), tuple(proto.output)
-    return OnnxNode(proto.name, proto.op_type, *names, attributes, domain)
+    attributes = {_text(a.name): _attribute(a, reader) for a in proto.attribute}
+    domain = "" if proto.domain == "ai.onnx" else _text(proto.domain)
+    names = tuple(map(_text, proto.input)), tuple(map(_text, proto.output))
+    return OnnxNode(_text(proto.name), _text(proto.op_type), *names, attributes, domain)
 
 
 def _attribute(proto: Any, reader: TensorReader) -> Any:
@@ -117,17 +118,24 @@ def _attribute(proto: Any, reader: TensorReader) -> Any:
     return make() if make is not None else Opaque(f"an attribute of type {proto.type}")
 
 
+def _text(text: Any) -> str:
+    """Return a name; the parser hands out bytes where they are no UTF-8."""
+    if not isinstance(text, str):
+        raise OnnxFormatError(f"a name is no UTF-8: {text!r}; export the model again")
+    return text
+
+
 def _input(proto: Any) -> OnnxInput:
     if not proto.type.HasField("tensor_type"):
         raise OnnxFormatError(f"input {proto.name!r} is no tensor; give the model tensors")
     tensor = proto.type.tensor_type
     dims = tuple(_dim(d) for d in tensor.shape.dim) if tensor.HasField("shape") else None
-    return OnnxInput(proto.name, dtype_of(tensor.elem_type), dims)
+    return OnnxInput(_text(proto.name), dtype_of(tensor.elem_type), dims)
 
 
 def _dim(proto: Any) -> int | str | None:
     """Return a number, a letter, or None: exporters write 0 and -1 for what they do not know."""
     if proto.HasField("dim_value") and proto.dim_value > 0:
         return int(proto.dim_value)
-    text = proto.dim_param
+    text = _text(proto.dim_param)
     return text if text and text != "?" else None

@@ -51,7 +51,7 @@ _NARROW: Mapping[int, str] = {21: "uint4", 22: "int4", 25: "uint2", 26: "int2"}
 _OTHERS: Mapping[int, str] = {
     **{0: "undefined", 8: "string", 14: "complex64", 15: "complex128", 16: "bfloat16"},
     **{17: "float8e4m3fn", 18: "float8e4m3fnuz", 19: "float8e5m2", 20: "float8e5m2fnuz"},
-    **{23: "float4e2m1", 24: "float8e8m0"},
+    **{23: "float4e2m1", 24: "float8e8m0", 27: "float6e2m3", 28: "float6e3m2"},
 }
 DTYPE_NAMES: Mapping[int, str] = {
     **{kind: dtype for kind, (dtype, _) in _PLAIN.items()}, **_NARROW, **_OTHERS,
@@ -104,7 +104,7 @@ class TensorReader:
 
     def _count_file(self, proto: Any) -> None:
         """Let the first tensor of a file beside the model add that file to the budget."""
-        where = {entry.key: entry.value for entry in proto.external_data}
+        where = {str(entry.key): str(entry.value) for entry in proto.external_data}
         location = where.get("location", "")
         if proto.data_location == 1 and location not in self._files:
             self.size += external_size(self.folder, where, proto.name)
@@ -117,7 +117,7 @@ class TensorReader:
 
     def _bytes(self, proto: Any, expected: int) -> bytes:
         if proto.data_location == 1:
-            where = {entry.key: entry.value for entry in proto.external_data}
+            where = {str(entry.key): str(entry.value) for entry in proto.external_data}
             return read_external(self.folder, where, expected, proto.name)
         if len(proto.raw_data) != expected:
             raise _bad(

@@ -25,26 +25,31 @@ from collections.abc import Mapping
 
 __all__ = ["MOST_FIELDS", "OnnxFormatError", "check_wire", "memory_need"]
 
-MOST_FIELDS = 1 << 22
+MOST_FIELDS = 1 << 21
 _DEEPEST = 64
 _MESSAGE, _STRING = 320, 48
 _SPARE = 128 << 20
 
 # Fields that are messages: message -> number of the field -> message. Others are bytes or numbers.
 _SCHEMA: Mapping[str, Mapping[int, str]] = {
-    "Model": {7: "Graph", 8: "OperatorSet", 14: "Entry", 20: "Training", 25: "Function"},
+    "Model": {
+        **{7: "Graph", 8: "OperatorSet", 14: "Entry", 20: "Training", 25: "Function"},
+        26: "Entry",
+    },
     "Graph": {
         **{1: "Node", 5: "Tensor", 11: "ValueInfo", 12: "ValueInfo", 13: "ValueInfo"},
         **{14: "Annotation", 15: "SparseTensor", 16: "Entry"},
     },
-    "Node": {5: "Attribute", 9: "Entry", 10: "Entry"},
+    "Node": {5: "Attribute", 9: "Entry", 10: "Device"},
     "Attribute": {
         **{5: "Tensor", 6: "Graph", 10: "Tensor", 11: "Graph", 14: "Type", 15: "Type"},
         **{22: "SparseTensor", 23: "SparseTensor"},
     },
     "Tensor": {3: "Entry", 13: "Entry", 16: "Entry"},
     "ValueInfo": {2: "Type", 4: "Entry"},
-    "Type": {1: "TypeTensor", 4: "TypeOf", 5: "TypeOf", 8: "TypeTensor", 9: "TypeOf"},
+    "Type": {
+        **{1: "TypeTensor", 4: "TypeOf", 5: "TypeOf", 7: "Entry", 8: "TypeTensor", 9: "TypeOf"},
+    },
     "TypeTensor": {2: "Shape"},
     "TypeOf": {1: "Type", 2: "Type"},
     "Shape": {1: "Entry"},
@@ -52,6 +57,9 @@ _SCHEMA: Mapping[str, Mapping[int, str]] = {
     "SparseTensor": {1: "Tensor", 2: "Tensor"},
     "Training": {1: "Graph", 2: "Graph", 3: "Entry", 4: "Entry"},
     "Function": {7: "Node", 9: "OperatorSet", 11: "Attribute", 12: "ValueInfo", 14: "Entry"},
+    "Device": {2: "Sharding"},
+    "Sharding": {3: "Entry", 4: "Sharded"},
+    "Sharded": {2: "Entry"},
     "OperatorSet": {},
     "Entry": {},
 }
@@ -60,6 +68,8 @@ _PACKED: Mapping[str, frozenset[int]] = {
     "Tensor": frozenset({1, 5, 7, 11}),
     "Attribute": frozenset({8}),
     "SparseTensor": frozenset({3}),
+    "Device": frozenset({3}),
+    "Sharding": frozenset({2}),
 }
 
 
