@@ -4,10 +4,17 @@ import re
 
 import pytest
 
-from refquant.algorithms import hqq
+from refquant.algorithms import hqq, kquant
 from refquant.algorithms.gptq import GptqSettings
 from refquant.model.recipe import parse_recipe
-from refquant.model.recipe_algorithms import Awq, Gptq, Hqq, settings_table
+from refquant.model.recipe_algorithms import (
+    AdaRound,
+    Awq,
+    Gptq,
+    Hqq,
+    KQuant,
+    settings_table,
+)
 
 HEAD = 'scheme = "weight_only"\ncontract = "ort"\n[weights]\nbits = 4\nsymmetric = false\n'
 
@@ -32,6 +39,25 @@ WRONG = [
     ('algorithm = "hqq"\nhqq = { beta = "x" }', "weights.hqq.beta: a number, got 'x'"),
     ("gptq = { damp = 0.1 }", "weights.gptq: only with algorithm 'gptq', got 'rtn'"),
     ('algorithm = "hqq"\nobserver = "mse_grid"', "'hqq' finds its own zero points"),
+    ('algorithm = "kquant"\nobserver = "mse_grid"', "'kquant' finds its own zero points"),
+    ('algorithm = "kquant"\nkquant = { importance = 1 }', "weights.kquant.importance: true or"),
+    (
+        'algorithm = "kquant"\nkquant = { importance = false, magnitude = true }',
+        "weights.kquant.magnitude: only with importance = true",
+    ),
+    ('algorithm = "kquant"\nkquant = { start = nan }', "weights.kquant.start: a number of size"),
+    ('algorithm = "kquant"\nkquant = { delta = "x" }', "weights.kquant.delta: a number of size"),
+    ('algorithm = "kquant"\nkquant = { steps = 0 }', "weights.kquant.steps: an integer >= 1, got"),
+    ('algorithm = "adaround"\nadaround = { iterations = 1.5 }', "weights.adaround.iterations: an"),
+    ('algorithm = "adaround"\nadaround = { seed = 1 }', "weights.adaround: unknown key 'seed'"),
+    (
+        'algorithm = "adaround"\nadaround = { warm_start = 1 }',
+        "weights.adaround: warm_start must be in [0, 1), got 1.0",
+    ),
+    (
+        'algorithm = "adaround"\nadaround = { learning_rate = nan }',
+        "weights.adaround.learning_rate: a number, got nan",
+    ),
 ]
 
 
@@ -55,6 +81,12 @@ def test_the_defaults_are_the_authors() -> None:
         theirs.damp, theirs.block_size, theirs.act_order,
     ), "but for groups, which the docstring says"  # fmt: skip
     assert Hqq().settings() == hqq.AUTHORS, "HQQ's own"
+    assert (KQuant().settings(), KQuant(importance=False).settings()) == (
+        kquant.WEIGHTED, kquant.PLAIN,
+    ), "Q4_K's with importance, and without"  # fmt: skip
+    told, theirs_too = AdaRound(), (20.0, 2.0, 0.2)
+    assert (told.beta_start, told.beta_end, told.warm_start) == theirs_too, "the paper's"
+    assert told.iterations * told.learning_rate == 10_000 * 0.001, "as far, in fewer steps"
     assert settings_table(Awq()) == {
         "scale": True, "clip": True, "flavour": "llm_awq", "samples": 512,
     }, "llm-awq's own"  # fmt: skip

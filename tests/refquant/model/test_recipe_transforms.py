@@ -28,3 +28,12 @@ def test_rotation_has_a_seed_and_nothing_else_has() -> None:
     ):
         with pytest.raises(ValueError, match=re.escape(message)):
             Transforms(**keys)
+
+
+def test_bias_correction_knows_means_in_one_of_two_ways() -> None:
+    assert Transforms(bias_correction="empirical").needs_data, "its means are of data"
+    assert not Transforms(bias_correction="analytic").needs_data, "its means are of statistics"
+    assert Transforms(equalize=True, bias_correction="empirical").sweeps == 20, "both may be"
+    for value in ("both", True, 1):
+        with pytest.raises(ValueError, match=r"transforms\.bias_correction: unknown value"):
+            Transforms(bias_correction=value)  # type: ignore[arg-type]  # that is the test
