@@ -4,8 +4,8 @@ For each model, with no rotation, ``online`` and ``fused``::
 
     kurtosis    E x^4 / (E x^2)^2 of the input of every linear layer (3 for a normal distribution)
     w4a4        weights of int4, a scale for each output, inputs of int4, a scale for each token,
-                clipped at 0.9 of the largest: the recipes w4a4 and w4a4_rotated, with their GPTQ and
-                clipped weights, or with rounding to nearest and no clipping of weights (rtn)
+                clipped at 0.9 of the largest: the recipes w4a4 and w4a4_rotated, with their GPTQ
+                and clipped weights, or with rounding to nearest and weights not clipped (rtn)
     w4a8        the same weights, inputs of int8, not clipped
 
 ``python examples/results/rotation.py`` prints JSON; ``python examples/results/rotation.py minilm``
