@@ -19,9 +19,14 @@ values that a later node still reads, for all samples: ::
 Nodes that no further layer depends on are never executed: the scores of a language model, the
 largest of its values, are not even computed.
 
-Batches are cut in one way (`refquant.model.calibrate.steps`) and nodes run in the graph's order, in
-float32 sums of one order (``sums="ordered"``): the same bits every time, so a walk that was killed
-and walked again is the same walk. ``sums="blas"`` is faster and gives the same bits on one machine.
+From stop to stop each batch goes by itself, and two or more at a time where there are cores: no
+number of one meets a number of another. What a batch needs on the way is forgotten with it, so that
+between stops there is memory for a few batches, and at a stop for the cut.
+
+Batches are cut in one way (`refquant.model.calibrate.steps`, and a few sequences at a time) and
+nodes run in the graph's order, in float32 sums of one order (``sums="ordered"``): the same bits
+every time, so a walk that was killed and walked again is the same walk. ``sums="blas"`` is faster
+and gives the same bits on one machine.
 
 References
 ----------
@@ -30,7 +35,10 @@ quantized blocks before make); docs/decisions/003-order-of-float-sums.md.
 """
 
 import hashlib
+import os
+import sys
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -38,12 +46,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from refquant.model.calibrate import Batch, steps
+from refquant.model.execute import SEQUENCES
 from refquant.model.execute_node import execute_node
-from refquant.model.graph import Graph, Node, has_batch
+from refquant.model.graph import Graph, Node, has_batch, has_length
 
 __all__ = ["Frontier", "Held", "hold"]
 
 F32 = NDArray[np.float32]
+
+_AT_ONCE = 4  # batches on their way: each has its own values between two stops
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +109,7 @@ class Frontier:
 
     def __post_init__(self) -> None:
         """Find out which nodes a stop depends on, and who reads each value last."""
-        self._arrays = [dict(batch) for batch in self.held.batches]
+        self._arrays = [part for batch in self.held.batches for part in _parts(self.graph, batch)]
         self._needed, self._last = _plan(self.graph, self.stops)
 
     def inputs(self, node: Node) -> Iterator[F32]:
@@ -106,9 +117,8 @@ class Frontier:
         index = next(i for i, n in enumerate(self.graph.nodes) if n.name == node.name)
         if node.name not in self.stops or index < self._done:
             raise ValueError(f"node {node.name!r} is no stop, or behind the frontier")
-        while self._done < index:
-            self._step(self._done)
-            self._done += 1
+        if self._done < index:
+            self._advance(index)
         name = node.inputs[0]
         for arrays in self._arrays:
             yield arrays[name] if name in arrays else self.graph.constants[name]
@@ -129,19 +139,35 @@ class Frontier:
         """Return the names of the values that are kept now."""
         return frozenset(self._arrays[0])
 
-    def _step(self, index: int) -> None:
-        """Execute one node on all batches; forget what nobody reads any more."""
+    def _advance(self, stop: int) -> None:
+        """Execute the nodes in front of ``stop`` on all batches, several batches at a time."""
+        nodes = range(self._done, stop)
+
+        def walk(arrays: dict[str, NDArray[Any]]) -> None:
+            for index in nodes:
+                self._step(index, arrays)
+
+        pool = ThreadPoolExecutor(_threads(self.sums))
+        try:
+            for _ in pool.map(walk, self._arrays):
+                pass  # what a batch raises is raised here, the first batch's first
+        finally:
+            pool.shutdown(cancel_futures=True)
+        for node in (self.graph.nodes[index] for index in nodes):
+            for i in range(len(node.inputs)):
+                self._weights.pop((node.name, i), None)
+        self._done = stop
+
+    def _step(self, index: int, arrays: dict[str, NDArray[Any]]) -> None:
+        """Execute one node on one batch; forget what nobody reads any more."""
         node = self.graph.nodes[index]
-        gone = {n for n in (*node.inputs, *node.outputs) if self._last.get(n, -1) <= index}
-        for arrays in self._arrays:
-            if self._needed[index]:
-                operands = [self._operand(arrays, node, i) for i in range(len(node.inputs))]
-                results = execute_node(self.graph, node, operands, sums=self.sums)
-                arrays.update(zip(node.outputs, results, strict=True))
-            for name in gone:
+        if self._needed[index]:
+            operands = [self._operand(arrays, node, i) for i in range(len(node.inputs))]
+            results = execute_node(self.graph, node, operands, sums=self.sums)
+            arrays.update(zip(node.outputs, results, strict=True))
+        for name in {*node.inputs, *node.outputs}:
+            if self._last.get(name, -1) <= index:
                 arrays.pop(name, None)
-        for i in range(len(node.inputs)):
-            self._weights.pop((node.name, i), None)
 
     def _operand(self, arrays: dict[str, Any], node: Node, i: int) -> NDArray[Any] | None:
         if (node.name, i) in self._weights:
@@ -150,6 +176,21 @@ class Frontier:
         if not name:
             return None
         return arrays[name] if name in arrays else self.graph.constants[name]
+
+
+def _parts(graph: Graph, batch: Batch) -> Iterator[dict[str, NDArray[Any]]]:
+    """Yield ``batch`` in parts of `SEQUENCES`, if there are sequences, as the executor does."""
+    if not (has_batch(graph) and has_length(graph)):
+        yield dict(batch)
+        return
+    for i in range(0, len(batch[graph.inputs[0]]), SEQUENCES):
+        yield {name: array[i : i + SEQUENCES] for name, array in batch.items()}
+
+
+def _threads(sums: str) -> int:
+    """Return how many batches go at a time: one, where BLAS has the cores for itself."""
+    cpus = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+    return 1 if sums == "blas" else min(_AT_ONCE, cpus)
 
 
 def _plan(graph: Graph, stops: Collection[str]) -> tuple[list[bool], dict[str, int]]:

@@ -14,7 +14,6 @@ stand ``v/codes`` or ``v/float``, beside a constant ``v/scale`` and ``v/zero_poi
 model has such a name already, ``_`` is appended to ours.
 """
 
-import hashlib
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -43,7 +42,7 @@ from refquant.model.quantize_static import observed, quantize_static
 from refquant.model.quantize_weight_only import assemble
 from refquant.model.recipe import Recipe, Weights
 from refquant.model.rotate import rotated
-from refquant.model.rq import rq_bytes
+from refquant.model.rq import rq_digest
 from refquant.model.validate import validate
 
 __all__ = ["quantize"]
@@ -149,8 +148,7 @@ def _opened(
 ) -> Checkpoint | None:
     if checkpoint is None:
         return None
-    digest = hashlib.sha256(rq_bytes(graph)).hexdigest()
-    return open_checkpoint(checkpoint, job(digest, recipe, held), resume=resume)
+    return open_checkpoint(checkpoint, job(rq_digest(graph), recipe, held), resume=resume)
 
 
 def _static(

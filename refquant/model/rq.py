@@ -31,7 +31,8 @@ from refquant.model.validate import constant_shape, validate
 from refquant.model.validate_tables import needs_version_2
 from refquant.numerics.packing import pack, unpack
 
-__all__ = ["FORMATS", "RqFormatError", "parse_rq", "read_rq", "rq_bytes", "write_rq"]
+__all__ = ["FORMATS", "RqFormatError", "parse_rq", "read_rq", "rq_bytes", "rq_digest",
+           "write_rq"]  # fmt: skip
 
 FORMATS = ("refquant/1", "refquant/2")
 """The versions: a file says the first that has all it needs (docs/spec/rq-format.md, section 5)."""
@@ -65,6 +66,14 @@ def write_rq(path: str | os.PathLike[str], graph: Graph) -> None:
 def rq_bytes(graph: Graph) -> bytes:
     """Return what `write_rq` writes."""
     return b"".join(_chunks(graph))
+
+
+def rq_digest(graph: Graph) -> str:
+    """Return the SHA-256, as hex digits, of what `write_rq` writes; memory is the model's alone."""
+    digest = hashlib.sha256()
+    for chunk in _chunks(graph):
+        digest.update(chunk)
+    return digest.hexdigest()
 
 
 def read_rq(path: str | os.PathLike[str]) -> Graph:

@@ -1,13 +1,19 @@
 """The walk hands out what the golden executor computes, with the weights that were put in."""
 
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
+from refquant.model import frontier
 from refquant.model.build import Builder
 from refquant.model.calibrate import STEP, calibrate
 from refquant.model.execute import run
 from refquant.model.fold import fold
 from refquant.model.frontier import Frontier, hold
+from refquant.model.graph import Graph
 from refquant.model.quantize_weights import has_constant_weight
 from refquant.model.recipe import Activations
 from tests.refquant.model.small_cnn import samples, small_cnn
@@ -51,6 +57,52 @@ def test_it_keeps_what_a_later_node_reads_and_computes_what_a_stop_needs() -> No
     walk = Frontier(graph, hold(graph, {"x": np.zeros((1, 2), np.float32)}), ["y"], "ordered")
     list(walk.inputs(graph.nodes[2]))
     assert walk.live() == {"h"}, "x and a are forgotten, nothing behind y is computed"
+
+
+def _sequences() -> tuple[Graph, dict[str, NDArray[np.float32]]]:
+    """Two products with what a sequence has between them, and 11 sequences of 5 steps."""
+    rng = np.random.default_rng(3)
+    b = Builder("g")
+    x = b.input("x", ("N", "T", 4))
+    w = b.constant("w", rng.standard_normal((4, 4)).astype(np.float32))
+    h = b.node("MatMul", [x, w], name="m1")
+    counts = {"q_num_heads": 2, "kv_num_heads": 2, "is_causal": 1}
+    h = b.node("Attention", [h, h, h], attributes=counts, name="attention")
+    graph = b.graph([b.node("MatMul", [b.node("Tanh", [h], name="t"), w], name="m2")])
+    return graph, {"x": rng.standard_normal((11, 5, 4)).astype(np.float32)}
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_no_number_of_threads_changes_a_bit(threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    graph, data = _sequences()
+    monkeypatch.setattr(frontier, "_threads", lambda sums: threads)
+    walk = Frontier(graph, hold(graph, data), {"m1", "m2"}, "ordered")
+    first, second = (node for node in graph.nodes if node.op == "MatMul")
+    list(walk.inputs(first))
+    walk.replace(first, np.eye(4, dtype=np.float32))
+    got = list(walk.inputs(second))
+    assert [len(part) for part in got] == [4, 4, 3], "a few sequences at a time"
+    changed = replace(graph, constants={"w": np.eye(4, dtype=np.float32)})
+    expected = run(changed, data, keep=["t"])["t"]
+    assert np.concatenate(got).tobytes() == expected.tobytes(), "other bits, or another order"
+    assert walk.live() == {"t"}, "what was needed on the way is forgotten"
+
+
+def test_blas_has_the_cores_for_itself() -> None:
+    assert frontier._threads("blas") == 1, "threads of ours would wait for threads of BLAS's"
+    assert frontier._threads("ordered") >= 1, "at least one"
+
+
+def test_what_a_batch_raises_is_the_caller_s(monkeypatch: pytest.MonkeyPatch) -> None:
+    graph, data = _sequences()
+
+    def fails(*args: Any, **options: Any) -> None:
+        raise MemoryError("no room")
+
+    monkeypatch.setattr(frontier, "execute_node", fails)
+    walk = Frontier(graph, hold(graph, data), {"m2"}, "ordered")
+    with pytest.raises(MemoryError, match="no room"):
+        list(walk.inputs(graph.nodes[-1]))
 
 
 def test_stops_come_in_order() -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from refquant.algorithms.hessian import Hessian
 from refquant.contracts import preset
+from refquant.model import layer_by_layer
 from refquant.model.build import Builder
 from refquant.model.checkpoint import open_checkpoint
 from refquant.model.coded import coded_reals
@@ -91,6 +92,34 @@ def test_layers_that_read_one_value_share_its_hessian(monkeypatch: pytest.Monkey
     monkeypatch.setattr(Hessian, "update", counted)
     walk(graph, {name: Weights(4, algorithm="gptq") for name in parts}, held)
     assert len(calls) == len(held.batches), "one pass over the data for the three of them"
+
+
+@pytest.mark.parametrize("at_least", [1, 5, 100])
+def test_how_many_tokens_go_at_a_time_changes_no_bit(
+    at_least: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(4)
+    b = Builder("g")
+    w = b.constant("w", rng.standard_normal((8, 8)).astype(np.float32))
+    graph = b.graph([b.node("MatMul", [b.input("x", ("N", "T", 8)), w], name="m")])
+    data = {"x": rng.standard_normal((13, 3, 8)).astype(np.float32)}
+    seen = []
+    update = Hessian.update
+    monkeypatch.setattr(layer_by_layer, "_TOKENS", at_least)
+
+    def counted(self: Hessian, batch: Any) -> Hessian:
+        seen.append(len(batch))
+        return update(self, batch)
+
+    monkeypatch.setattr(Hessian, "update", counted)
+    coded, records = walk(graph, {"m": Weights(3, algorithm="gptq")}, hold(graph, data))
+    assert seen == {1: [12, 12, 12, 3], 5: [12, 12, 12, 3], 100: [39]}[at_least], "gathered"
+    monkeypatch.undo()
+    once = Seen(Hessian(8).update(data["x"].reshape(-1, 8)), lambda: iter([]))
+    expected, cost = quantize_layer(graph.nodes[0], graph.constants["w"],
+        Weights(3, algorithm="gptq"), contract=ORT, seen=once, name="w")  # fmt: skip
+    assert coded["m"].codes.tobytes() == expected.codes.tobytes(), "other codes"
+    assert records[0]["loss"] == cost["loss"], "another loss"
 
 
 def test_a_weight_of_two_layers_may_become_two_constants() -> None:

@@ -12,7 +12,7 @@ import pytest
 from safetensors import safe_open
 
 from refquant.model.graph import DTYPES, Graph
-from refquant.model.rq import RqFormatError, parse_rq, read_rq, rq_bytes, write_rq
+from refquant.model.rq import RqFormatError, parse_rq, read_rq, rq_bytes, rq_digest, write_rq
 from refquant.model.rq_container import decode, encode
 from refquant.model.validate import GraphError
 
@@ -29,6 +29,7 @@ def test_reading_gives_back_what_was_written(graph: Graph, tmp_path: Path) -> No
     again = read_rq(path)
     assert again == graph, "read(write(g)) == g"
     assert rq_bytes(again) == rq_bytes(graph) == path.read_bytes(), "the same bytes every time"
+    assert rq_digest(graph) == hashlib.sha256(path.read_bytes()).hexdigest(), "of these bytes"
     assert read_rq(str(path)) == graph, "a path is a str, too"
     assert os.listdir(tmp_path) == ["m.rq"], "no temporary file is left"
 
