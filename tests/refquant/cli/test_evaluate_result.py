@@ -19,7 +19,8 @@ def test_one_model_is_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_units_stand_behind_the_number(capsys: pytest.CaptureFixture[str]) -> None:
     for metric, said in (
-        ("sqnr", "m: SQNR 6.02 dB of"), ("wer", "m: WER 6.02 % of"), ("cosine", "m: cosine 6.020000"),
+        ("sqnr", "m: SQNR 6.02 dB of"), ("wer", "m: WER 6.02 % of"),
+        ("cosine", "m: cosine 6.020000 of"),
         ("phonemes", "m: phoneme errors 6.02 % of"), ("nll", "m: nats a token 6.0200 of"),
         ("perplexity", "m: perplexity 6.020 of"),
     ):  # fmt: skip
