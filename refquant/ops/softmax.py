@@ -132,14 +132,20 @@ def softmax_table(x_qparams: QParams, *, beta: float, contract: Contract) -> Cod
 
 
 def _from_floats(e: Float, sy: np.float32, axis: int) -> NDArray[np.int64]:
-    """Eq. (3) without zy."""
-    r = np.float32(1) / (sum_f32(e, axis) * sy)
-    return np.asarray(round_half_away(e * r), np.int64)
+    """Eq. (3) without zy, cut off far beyond the clamp."""
+    with np.errstate(over="ignore", under="ignore"):
+        r = np.float32(1) / (sum_f32(e, axis) * sy)
+        real = round_half_away(e * r)
+    return np.asarray(np.minimum(real, np.float32(1 << 16)), np.int64)
 
 
 def _from_fixed_point(e: NDArray[np.int32], axis: int) -> NDArray[np.int64]:
-    """Eq. (4) without qmin. S has 12 integer bits, so it is an int32 for up to 4095 elements."""
+    """Eq. (4) without qmin. S has 12 integer bits, so it is an int32 for up to 4095 elements.
+
+    Where S is 512 or more TFLite stops the process; all quotients are below 1/512 there, code 0.
+    """
     total = rounding_divide_by_pot(e, 12).astype(np.int64).sum(axis=axis, keepdims=True)
     zeros = 32 - np.frexp(total.astype(np.float64))[1].astype(np.int64)
     r = one_over_one_plus_x((total << zeros) - (1 << 31))
-    return np.asarray(rounding_divide_by_pot(srdhm(r, e), 35 - zeros), np.int64)
+    shares = rounding_divide_by_pot(srdhm(r, e), np.minimum(35 - zeros, 31))
+    return np.where(zeros < 4, 0, shares).astype(np.int64)

@@ -88,7 +88,7 @@ def _check_shapes(node: Node, inputs: list[Value | None], outputs: list[Value]) 
             rule = f"output {value.name!r} is declared {list(declared)}, computed {list(shape)}"
             need(declared == shape, rule.replace(str(_SAMPLES), "N"))
     if any(value is not None and value.batched for value in inputs):
-        _check_samples_apart(node, len(outputs[0].shape))
+        _check_samples_apart(node, max(len(v.shape) for v in [*inputs, *outputs] if v is not None))
 
 
 def _check_samples_apart(node: Node, rank: int) -> None:
@@ -96,6 +96,8 @@ def _check_samples_apart(node: Node, rank: int) -> None:
     attributes = node.attributes
     if node.op == "Reshape":
         need(attributes["shape"][:1] == [0], "must keep 'N': its shape begins with 0")
+    if node.op == "ReduceMean":
+        need(all(axis % rank for axis in attributes["axes"]), "works across samples: axis 0 is 'N'")
     if node.op in ("Concat", "Softmax"):
         need(attributes.get("axis", -1) % rank != 0, "works across samples: axis 0 is 'N'")
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from refquant_runtime.check_products import check_product, check_raw
+from refquant_runtime.check_statistics import check_mean, check_neighbours, check_softmax
 from refquant_runtime.contracts import Arithmetic
 from refquant_runtime.graph import Node, Quant, Value
 from refquant_runtime.rules import can, need
@@ -37,7 +38,9 @@ UNARY = frozenset(
         *("Log", "Neg", "Relu", "Requantize", "Sigmoid", "Softplus", "Sqrt", "Swish", "Tanh"),
     ]
 )
-ON_CODES = LAYERS | UNARY | {"Add", "Mul", "AveragePool", "GlobalAveragePool", "Softmax"}
+ON_CODES = (
+    LAYERS | UNARY | {"Add", "Mul", "AveragePool", "GlobalAveragePool", "ReduceMean", "Softmax"}
+)
 
 
 def check_operands(
@@ -92,7 +95,9 @@ def _movement(node: Node, values: list[Value]) -> None:
 def _floats(node: Node, inputs: list[Value | None], y: Value) -> None:
     """Check float32 arithmetic, its weights perhaps codes."""
     layer = node.op in LAYERS
-    need(node.op not in UNARY or len(inputs) == 1, "a table goes with codes")
+    need(node.op not in {*UNARY, "Softmax"} or len(inputs) == 1, "a table goes with codes")
+    if node.op == "ReduceMean":
+        check_neighbours(node, inputs[0])
     need(node.op != "Requantize", "goes with codes")
     need(node.op != "MatMul" or len(inputs) < 3, "a float32 MatMul has no bias: use Add")
     for index, value in enumerate(inputs):
@@ -124,9 +129,10 @@ def _quantized(node: Node, present: list[Value], y: Value, arithmetic: Arithmeti
         codes_of(present[1])
     elif op in ("AveragePool", "GlobalAveragePool"):
         _average(node, x, y, arithmetic)
+    elif op == "ReduceMean":
+        check_mean(node, x, y, arithmetic)
     elif op == "Softmax":
-        need(arithmetic.softmax == "dequantize",
-             f"contract {arithmetic.name!r} has no integer Softmax")  # fmt: skip
+        check_softmax(node, present, y, arithmetic)
     elif len(present) == 2:
         table = present[1]
         need(table.data is not None, "its table is a constant")

@@ -88,7 +88,7 @@ _COMMON = {
     "zero_point_at": "after_rounding",
     "accumulator": "int32_exact",
 }
-EXECUTED: Mapping[str, Mapping[str, Any]] = {
+EXECUTED: dict[str, Mapping[str, Any]] = {
     "ort": {
         **_COMMON,
         "rounding": "half_even",
@@ -129,7 +129,22 @@ EXECUTED: Mapping[str, Mapping[str, Any]] = {
         "softmax": "fixed_point_table",
     },
 }
-_RULES = {"ort": 0, "xnnpack": 1, "tflite_reference": 2}
+_REFERENCE = EXECUTED["tflite_reference"]
+EXECUTED |= {  # LiteRT mixes kernels: one contract each
+    "tflite_reference_fc": {**_REFERENCE, "requantize": "float64_half_away"},
+    "tflite_mul": {**_REFERENCE, "requantize": "gemmlowp_double_f32"},
+    "tflite_builtin": {
+        **_REFERENCE,
+        "rounding": "half_even",
+        "scale_op": "reciprocal_f32",
+        "requantize": "neon_double",
+        "softmax": "float_table",
+    },
+}
+_RULES = {  # of kernels.convert
+    "ort": 0, "xnnpack": 1, "tflite_reference": 2, "tflite_reference_fc": 2, "tflite_mul": 2,
+    "tflite_builtin": 3,
+}  # fmt: skip
 
 
 def check_axes(axes: Mapping[str, Any]) -> None:

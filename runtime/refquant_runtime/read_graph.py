@@ -92,6 +92,14 @@ class _Reader(Fields):
             if value.dtype in SECOND or (quant and not quant.plain) or coded:
                 self.fail(f"value {name!r}", "has what refquant/1 has no words for: a dtype, a "
                           "table, g_idx, or scales of codes")  # fmt: skip
+        for index, entry in enumerate(self.kind("nodes", self.json["nodes"], list)):
+            if not isinstance(entry, dict):
+                continue  # refused by `node`
+            inputs = entry.get("inputs")
+            tabled = entry.get("op") == "Softmax" and isinstance(inputs, list) and len(inputs) > 1
+            if entry.get("op") == "ReduceMean" or tabled:
+                self.fail(f"node {index}", "is an operator of refquant/2: ReduceMean, or a Softmax "
+                          "with a table")  # fmt: skip
 
     def nodes(self, inputs: tuple[str, ...], values: Mapping[str, Value]) -> tuple[Node, ...]:
         known = {name for name, value in values.items() if value.data is not None}

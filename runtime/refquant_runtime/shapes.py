@@ -141,7 +141,21 @@ def _global_pool(inputs: Sequence[Shape | None], attributes: Attributes) -> list
 def _softmax(inputs: Sequence[Shape | None], attributes: Attributes) -> list[Shape]:
     x = shape_of(inputs, 0)
     need(x[axis_of(attributes, len(x), -1)] > 0, f"sums an empty axis of {list(x)}")
+    table = inputs[1] if len(inputs) > 1 else None
+    need(table is None or table == (256,), f"its table has shape (256,), got {table}")
     return [x]
+
+
+def _mean(inputs: Sequence[Shape | None], attributes: Attributes) -> list[Shape]:
+    x = shape_of(inputs, 0)
+    need("axes" in attributes, "needs the attribute axes")
+    axes = attributes["axes"]
+    need(all(-len(x) <= axis < len(x) for axis in axes), f"axes {axes!r:.60} of rank {len(x)}")
+    gone = {axis % len(x) for axis in axes}
+    need(len(gone) == len(axes) > 0, f"axes are different, at least one, got {axes!r:.60}")
+    need(all(x[axis] > 0 for axis in gone), f"the mean of nothing: {list(x)} along {axes}")
+    keep = attributes.get("keepdims", 1)
+    return [tuple(1 if i in gone else d for i, d in enumerate(x) if keep or i not in gone)]
 
 
 def _unary(inputs: Sequence[Shape | None], attributes: Attributes) -> list[Shape]:
@@ -197,7 +211,8 @@ OPERATORS: Mapping[str, Operator] = {
     "Concat": Operator(1, 2**31, {"axis": "int"}, concat),
     "Pad": Operator(1, 1, {"pads": "ints", "value": "float", "mode": ("constant",)}, pad),
     "Identity": Operator(1, 1, {}, _same),
-    "Softmax": Operator(1, 1, {"axis": "int"}, _softmax),
+    "Softmax": Operator(1, 2, {"axis": "int"}, _softmax),
+    "ReduceMean": Operator(1, 1, {"axes": "ints", "keepdims": (0, 1)}, _mean),
     "QuantizeLinear": Operator(1, 1, {}, _same),
     "DequantizeLinear": Operator(1, 1, {}, _same),
     "DynamicQuantizeLinear": Operator(1, 1, {}, _dynamic),

@@ -16,15 +16,20 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from refquant.contracts import Contract, preset
+from refquant.formats.qparams import QParams
 from refquant.model.build import Builder
 from refquant.model.execute import run
 from refquant.model.graph import Graph, Quant
 from refquant.model.rq import write_rq
+from refquant.ops.softmax import softmax_table
 from refquant_runtime import Session, isa
 from tests.runtime.weight_formats import KINDS, weight
 
 Rng = np.random.Generator
-CONTRACTS = ("ort", "xnnpack", "tflite_reference")
+CONTRACTS = (
+    "ort", "xnnpack", "tflite_reference", "tflite_reference_fc", "tflite_mul", "tflite_builtin",
+)  # fmt: skip
+TABLES_OF_SOFTMAX = ("float_table", "fixed_point_table")
 TABLES = ("Sigmoid", "Requantize", "HardSwish")
 FLOATS = (
     "Abs", "Neg", "Sqrt", "Exp", "Log", "Sigmoid", "Tanh", "Erf", "Gelu", "Swish", "Elu",
@@ -285,11 +290,56 @@ def weights(rng: Rng, contract: Contract) -> Graph:
     return b.graph(y)
 
 
+def means(rng: Rng, contract: Contract) -> Graph:
+    """Means of codes and of reals: of planes, channels last, and along neighbouring axes."""
+    b = Builder("means")
+    d, e = eight(rng), eight(rng)
+    shape = tuple(int(v) for v in rng.choice([1, 2, 3, 7, 17, 40], 3))
+    axes = [(2, 3), (1,), (1, 2), (3,), (-1, -2, 1), (2,)][int(rng.integers(0, 6))]
+    attributes: dict[str, Any] = {"axes": axes, "keepdims": int(rng.integers(0, 2))}
+    x = b.input("x", ("N", *shape))
+    real = b.node("ReduceMean", [x], name="real", attributes=attributes)
+    if contract.mean == "unspecified":
+        return b.graph([real])
+    q = b.input("q", ("N", *shape), dtype=d, quant=quant(rng, d))
+    flat = b.node("MaxPool", [q], attributes={"kernel_shape": (1, 1)}, name="last")
+    same = [
+        b.node("ReduceMean", [source], attributes=attributes, contract=contract, dtype=e,
+               quant=quant(rng, e), name=f"m{i}")
+        for i, source in enumerate((q, flat))
+    ]  # fmt: skip
+    return b.graph([real, *same])
+
+
+def exponentials(rng: Rng, contract: Contract) -> Graph:
+    """Softmax of codes by the tables of TFLite, and its channels turned before and behind."""
+    if contract.softmax not in TABLES_OF_SOFTMAX:
+        contract = preset(str(rng.choice(["tflite_builtin", "tflite_reference"])))
+    b = Builder("exponentials")
+    d, e = eight(rng), eight(rng)
+    shape = tuple(int(v) for v in rng.choice([1, 2, 3, 17, 40], 3))
+    xq = quant(rng, d)
+    x = b.input("x", ("N", *shape), dtype=d, quant=xq)
+    t = b.node("Transpose", [x], attributes={"perm": (0, 3, 1, 2)}, name="t")
+    p = b.node("MaxPool", [t], attributes={"kernel_shape": (1, 1)}, name="p")
+    u = b.node("Transpose", [p], attributes={"perm": (0, 2, 3, 1)}, name="u")
+    ruler = QParams(np.float32(xq.scale), np.int32(xq.zero_point), None, d)
+    table = b.constant("exp", softmax_table(ruler, beta=float(rng.choice([1.0, 0.3, 9.0])),
+                                            contract=contract))  # fmt: skip
+    low = -128 if e == "int8" else 0
+    yq = Quant(2.0**-8, low)
+    if contract.softmax == "float_table" and rng.random() < 0.5:
+        yq = quant(rng, e)
+    y = b.node("Softmax", [u, table], attributes={"axis": int(rng.integers(1, 4))}, dtype=e,
+               quant=yq, contract=contract, name="y")  # fmt: skip
+    return b.graph([t, u, y])
+
+
 CASES: dict[str, Callable[[Rng, Contract], Graph]] = {
     case.__name__: case
     for case in (
         conv, dense, elementwise, pooling, convert, dynamic, floating, functions, movement,
-        products, weights,
+        products, weights, means, exponentials,
     )
 }  # fmt: skip
 

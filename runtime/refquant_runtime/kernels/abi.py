@@ -22,9 +22,11 @@ from refquant_runtime.kernels.cache import cached_cfunc
 __all__ = [
     "KERNEL",
     "bits_f32",
+    "bits_f64",
     "call_kernel",
     "compiled",
     "f32_at",
+    "f64_at",
     "i8_at",
     "i16_at",
     "i32_at",
@@ -70,6 +72,27 @@ def i32_at(base: Any, at: int) -> Any:
 def f32_at(base: Any, at: int) -> Any:
     """Return the block's bytes from offset ``at`` as ``float32*``."""
     return pointers.as_f32(pointers.offset(base, at))
+
+
+@intrinsic
+def f64_at(context: Any, base: Any, at: Any) -> Any:
+    """Return the block's bytes from offset ``at`` as ``float64*``."""
+    target = types.CPointer(types.float64)
+
+    def codegen(ctx: Any, builder: Any, sig: Any, args: Any) -> Any:
+        return builder.bitcast(builder.gep(args[0], [args[1]]), ctx.get_value_type(target))
+
+    return target(U8P, types.int64), codegen
+
+
+@intrinsic
+def bits_f64(context: Any, bits: Any) -> Any:
+    """Return the float64 whose bit pattern is an int64."""
+
+    def codegen(ctx: Any, builder: Any, sig: Any, args: Any) -> Any:
+        return builder.bitcast(args[0], ir.DoubleType())
+
+    return types.float64(types.int64), codegen
 
 
 @intrinsic

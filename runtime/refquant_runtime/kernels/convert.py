@@ -2,7 +2,7 @@
 
 Contract: ``docs/spec/operators.md`` section 2. ``rule`` packs a contract's choices: 0 divide, round
 half to even; 1 multiply by the reciprocal, round half to even; 2 divide, round half away, cast to
-int32 before the clamp. The zero point is added after rounding in all three.
+int32 before the clamp; 3 as 1, cast as 2. The zero point is added after rounding in all of them.
 """
 
 from typing import Any
@@ -29,10 +29,14 @@ def quantize_one(x: Any, scale: Any, zero: int, low: int, high: int, rule: int, 
     elif rule == 0:
         value = np.rint(np.float32(x / scale))
     else:
-        value = np.float32(x / scale)
-        whole = np.trunc(value)
-        if abs(value - whole) >= np.float32(0.5):
-            whole = whole + np.copysign(np.float32(1), value)
+        if rule == 2:
+            value = np.float32(x / scale)
+            whole = np.trunc(value)
+            if abs(value - whole) >= np.float32(0.5):
+                whole = whole + np.copysign(np.float32(1), value)
+        else:
+            value = np.float32(x * np.float32(np.float32(1) / scale))
+            whole = np.rint(value)
         inside = whole >= np.float32(-2147483648.0) and whole < np.float32(2147483648.0)
         # An out-of-range cast means -2^31 here, as on x86; the sum then wraps in int32.
         code = np.int32(whole) if inside else np.int32(-2147483648)
@@ -55,9 +59,12 @@ def quantize_row(x: Any, y: Any, begin: int, end: int, scale: Any, zero: int, lo
     elif rule == 1:
         for i in range(begin, end):
             y[i] = np.uint8(quantize_one(x[i], scale, zero, low, high, 1, nan))
-    else:
+    elif rule == 2:
         for i in range(begin, end):
             y[i] = np.uint8(quantize_one(x[i], scale, zero, low, high, 2, nan))
+    else:
+        for i in range(begin, end):
+            y[i] = np.uint8(quantize_one(x[i], scale, zero, low, high, 3, nan))
 
 
 def quantize(arena: Any, consts: Any, p: Any, tid: int, nthreads: int) -> None:

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from refquant_runtime.kernels.abi import bits_f32, f32_at, share, u8_at
+from refquant_runtime.kernels.abi import bits_f32, bits_f64, f32_at, share, u8_at
 from refquant_runtime.kernels.convert import quantize_one
 from refquant_runtime.kernels.elementary import FUNCTIONS, apply
-from refquant_runtime.kernels.requantize import multiply_double
+from refquant_runtime.kernels.requantize import multiply_double, multiply_f64, multiply_neon
 
 __all__ = [
     "BINARY",
@@ -42,6 +42,9 @@ INTEGER_MODES = {
     "xnnpack_shift20": 2,
     "float_rne": 3,
     "gemmlowp_double": 4,
+    "gemmlowp_double_f32": 4,
+    "neon_double": 5,
+    "float64_half_away": 6,
 }
 TABLE = ["x", "y", "table", "n", "flip"]
 UNARY = ["x", "y", "n", "function", "a", "b"]
@@ -101,7 +104,7 @@ def xnnpack_add_row(p: Any, a: Any, step_a: int, b: Any, step_b: int, out: Any, 
 @njit(nogil=True, error_model="numpy")
 def multiply_row(p: Any, a: Any, step_a: int, b: Any, step_b: int, out: Any, begin: int,
                  end: int) -> None:  # fmt: skip
-    """Mul: the product of codes, requantized by float_rne or gemmlowp_double."""
+    """Mul: the product of codes, requantized as the mode says."""
     fa, fb = np.uint8(p[FLIP_A]), np.uint8(p[FLIP_B])
     za, zb = np.int32(p[A_ZERO]), np.int32(p[B_ZERO])
     low, high, zero, multiplier = p[LOW], p[HIGH], p[Y_ZERO], bits_f32(p[Y_SCALE])
@@ -113,6 +116,17 @@ def multiply_row(p: Any, a: Any, step_a: int, b: Any, step_b: int, out: Any, beg
             value = np.rint(np.float32(np.int32(code_a * code_b)) * multiplier)
             value = min(max(value, lowest), highest)
             out[i] = np.uint8(np.int32(value) + np.int32(zero))
+    elif p[MODE] == 5:
+        for i in range(begin, end):
+            code_a, code_b = less_zero(a, i * step_a, fa, za), less_zero(b, i * step_b, fb, zb)
+            moved = multiply_neon(np.int32(code_a * code_b), m1, s1) + zero
+            out[i] = np.uint8(min(max(moved, low), high))
+    elif p[MODE] == 6:
+        real = bits_f64(m1)
+        for i in range(begin, end):
+            code_a, code_b = less_zero(a, i * step_a, fa, za), less_zero(b, i * step_b, fb, zb)
+            moved = multiply_f64(np.int32(code_a * code_b), real) + zero
+            out[i] = np.uint8(min(max(moved, low), high))
     else:
         for i in range(begin, end):
             code_a, code_b = less_zero(a, i * step_a, fa, za), less_zero(b, i * step_b, fb, zb)

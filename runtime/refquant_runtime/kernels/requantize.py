@@ -1,7 +1,7 @@
 """int32 accumulators to outputs, a row at a time: the epilogue of every integer layer.
 
-Contract: ``docs/spec/operators.md`` section 4, ``float_rne`` and ``gemmlowp_double``, and section 5
-for the rows that leave as float32. Codes are stored by their low byte, so one function serves
+Contract: ``docs/spec/operators.md`` section 4, the axis ``requantize``, and section 5 for the rows
+that leave as float32. Codes are stored by their low byte, so one function serves
 ``int8`` and ``uint8``. The fields :data:`EPILOGUE` follow those of the window in a plan row.
 """
 
@@ -10,20 +10,27 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from refquant_runtime.kernels.abi import bits_f32, f32_at, i32_at, u8_at
+from refquant_runtime.kernels.abi import bits_f32, f32_at, f64_at, i32_at, u8_at
 from refquant_runtime.kernels.window import WINDOW
 
 __all__ = [
     "EPILOGUE",
     "MODES",
     "multiply_double",
+    "multiply_f64",
+    "multiply_neon",
     "row_to_codes_double",
+    "row_to_codes_f64",
+    "row_to_codes_neon",
     "row_to_codes_rne",
     "row_to_f32",
     "store_row",
 ]
 
-MODES = {"float_rne": 0, "gemmlowp_double": 1, "int32": 2, "float32": 3}
+MODES = {
+    "float_rne": 0, "gemmlowp_double": 1, "int32": 2, "float32": 3, "gemmlowp_double_f32": 1,
+    "neon_double": 4, "float64_half_away": 5,
+}  # fmt: skip
 EPILOGUE = [
     "y", "seed", "multiplier", "shift", "weight_sum", "bias", "x_scale", "x_zero", "mode",
     "y_stride", "y_begin", "zero_point", "low", "high", "has_bias",
@@ -71,6 +78,44 @@ def row_to_codes_double(acc: Any, seed: Any, multiplier: Any, shift: Any, out: A
         out[j] = np.uint8(value)
 
 
+@njit(nogil=True, error_model="numpy", inline="always")
+def multiply_neon(acc: Any, multiplier: Any, shift: Any) -> Any:
+    """SRDHM then a rounding shift, ties up both times."""
+    left = max(shift, np.int64(0))
+    right = max(-shift, np.int64(0))
+    product = (np.int64(acc) << left) * np.int64(multiplier)
+    high = (product + (np.int64(1) << 30)) >> np.int64(31)
+    return (high + ((np.int64(1) << right) >> np.int64(1))) >> right
+
+
+@njit(nogil=True, error_model="numpy", inline="always")
+def multiply_f64(acc: Any, multiplier: Any) -> Any:
+    """One product in float64, ties away from zero; it fits int32, as was proved."""
+    value = np.float64(acc) * multiplier
+    whole = np.trunc(value)
+    if abs(value - whole) >= 0.5:
+        whole = whole + np.copysign(1.0, value)
+    return np.int64(whole)
+
+
+@njit(nogil=True, error_model="numpy")
+def row_to_codes_neon(acc: Any, seed: Any, multiplier: Any, shift: Any, out: Any, n: int,
+                      zero_point: int, low: int, high: int) -> None:  # fmt: skip
+    """``out[j] = clamp(VRSHL(SRDHM(acc[j] + seed[j], multiplier[j])) + zero_point)``."""
+    for j in range(n):
+        value = multiply_neon(np.int32(acc[j] + seed[j]), multiplier[j], np.int64(shift[j]))
+        out[j] = np.uint8(min(max(value + zero_point, low), high))
+
+
+@njit(nogil=True, error_model="numpy")
+def row_to_codes_f64(acc: Any, seed: Any, multiplier: Any, out: Any, n: int, zero_point: int,
+                     low: int, high: int) -> None:  # fmt: skip
+    """``out[j] = clamp(round_half_away(f64(acc[j] + seed[j]) * multiplier[j]) + zero_point)``."""
+    for j in range(n):
+        value = multiply_f64(np.int32(acc[j] + seed[j]), multiplier[j])
+        out[j] = np.uint8(min(max(value + zero_point, low), high))
+
+
 @njit(nogil=True, error_model="numpy")
 def row_to_f32(acc: Any, seed: Any, weight_sum: Any, zero_point: int, x_scale: Any,
                w_scale: Any, bias: Any, out: Any, n: int, has_bias: int, low: Any,
@@ -91,7 +136,7 @@ def store_row(arena: Any, consts: Any, p: Any, line: Any, row: int, column: int,
     """Turn one row of accumulators into the output's elements: the layer's epilogue."""
     mode = p[MODE]
     seed = i32_at(consts, p[SEED] + column * 4)
-    at = p[Y] + (row * p[Y_STRIDE] + p[Y_BEGIN] + column) * (1 if mode < 2 else 4)
+    at = p[Y] + (row * p[Y_STRIDE] + p[Y_BEGIN] + column) * (4 if mode == 2 or mode == 3 else 1)
     if mode == 0:
         scale = f32_at(consts, p[MULTIPLIER] + column * 4)
         row_to_codes_rne(line, seed, scale, u8_at(arena, at), width, p[ZERO_POINT], p[LOW], p[HIGH])
@@ -101,6 +146,15 @@ def store_row(arena: Any, consts: Any, p: Any, line: Any, row: int, column: int,
         row_to_codes_double(
             line, seed, multiplier, shift, u8_at(arena, at), width, p[ZERO_POINT], p[LOW], p[HIGH]
         )
+    elif mode == 4:
+        multiplier = i32_at(consts, p[MULTIPLIER] + column * 4)
+        shift = i32_at(consts, p[SHIFT] + column * 4)
+        row_to_codes_neon(
+            line, seed, multiplier, shift, u8_at(arena, at), width, p[ZERO_POINT], p[LOW], p[HIGH]
+        )
+    elif mode == 5:
+        real = f64_at(consts, p[MULTIPLIER] + column * 8)
+        row_to_codes_f64(line, seed, real, u8_at(arena, at), width, p[ZERO_POINT], p[LOW], p[HIGH])
     elif mode == 2:
         sums = i32_at(consts, p[WEIGHT_SUM] + column * 4)
         raw = i32_at(arena, at)

@@ -25,6 +25,7 @@ from refquant_runtime.lower.layout import (
     lower_transpose,
 )
 from refquant_runtime.lower.products import lower_matmul_codes, lower_matmul_float
+from refquant_runtime.lower.statistics import lower_mean, lower_softmax_codes
 from refquant_runtime.plan import Buffer, Plan, finish
 
 __all__ = ["lower"]
@@ -38,6 +39,11 @@ def _layer(ctx: Lowering, node: Node) -> None:
         (lower_matmul_codes if integer else lower_matmul_float)(ctx, node)
     else:
         (lower_integer if integer else lower_float)(ctx, node)
+
+
+def _softmax(ctx: Lowering, node: Node) -> None:
+    """Choose between the forms of Softmax."""
+    (lower_softmax_codes if len(node.inputs) > 1 else lower_softmax)(ctx, node)
 
 
 LOWERINGS: Mapping[str, Callable[[Lowering, Node], None]] = {
@@ -56,7 +62,8 @@ LOWERINGS: Mapping[str, Callable[[Lowering, Node], None]] = {
     "QuantizeLinear": lower_quantize,
     "DequantizeLinear": lower_dequantize,
     "DynamicQuantizeLinear": lower_dynamic_quantize,
-    "Softmax": lower_softmax,
+    "ReduceMean": lower_mean,
+    "Softmax": _softmax,
 }
 
 

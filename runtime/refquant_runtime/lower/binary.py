@@ -23,9 +23,11 @@ from refquant_runtime.lower.context import (
     strides_of,
 )
 from refquant_runtime.lower.fixedpoint import (
+    fixed_multiplier,
     float_multiplier,
     need_int32_when_shifted,
     quantize_multiplier,
+    real_multiplier,
 )
 from refquant_runtime.plan import Buffer
 from refquant_runtime.weights import reach_of, unpack
@@ -132,10 +134,10 @@ def _integer_binary(ctx: Lowering, node: Node, a: Value, b: Value, y: Value) -> 
             params |= {f"m{i + 1}": int(m[i]), f"s{i + 1}": int(s[i])}
         bound = 2**19 * (reach_of(a) + reach_of(b))
         need_int32_when_shifted(ctx, node, np.array(bound), s[2])
-    elif mode == "gemmlowp_double":
-        m, s = quantize_multiplier(np.array([sa * sb / sy]))
-        params |= {"m1": int(m[0]), "s1": int(s[0])}
-        need_int32_when_shifted(ctx, node, np.array(reach_of(a) * reach_of(b)), s)
+    elif node.op == "Mul":
+        real = real_multiplier(ctx, node, mode, aq.scale, bq.scale, yq.scale).reshape(1)
+        m, s = fixed_multiplier(ctx, node, mode, real, np.array([reach_of(a) * reach_of(b)]))
+        params |= {"m1": int(m.view(np.int64)[0] if m.dtype.kind == "f" else m[0]), "s1": int(s[0])}
     elif mode == "xnnpack_shift20":
         with np.errstate(over="ignore", under="ignore"):
             ra, rb = np.float32(aq.scale / yq.scale), np.float32(bq.scale / yq.scale)

@@ -9,7 +9,10 @@ from refquant_runtime.errors import UnsupportedError
 from refquant_runtime.graph import Node
 from refquant_runtime.lower.context import Lowering
 
-__all__ = ["float_multiplier", "need_int32_when_shifted", "quantize_multiplier"]
+__all__ = [
+    "fixed_multiplier", "float_multiplier", "need_int32_when_shifted", "quantize_multiplier",
+    "real_multiplier",
+]  # fmt: skip
 
 Array = NDArray[Any]
 
@@ -51,3 +54,32 @@ def need_int32_when_shifted(ctx: Lowering, node: Node, bound: Array, shift: Arra
             f"{ctx.graph.path}: node {node.name!r}: its multiplier is above 1 and the shifted "
             "accumulator can leave int32; give the output a larger scale"
         )
+
+
+def real_multiplier(
+    ctx: Lowering, node: Node, requantize: str, sx: Array, sw: Array, sy: Array
+) -> Array:
+    """Return ``sx * sw / sy`` in float64, each operand as the mode has it."""
+    if requantize == "gemmlowp_double_f32":
+        return float_multiplier(ctx, node, sx, sw, sy).astype(np.float64)
+    wide = np.float64(sx) * np.asarray(sw, np.float64) / np.float64(sy)
+    return np.asarray(wide, np.float64)
+
+
+def fixed_multiplier(
+    ctx: Lowering, node: Node, requantize: str, real: Array, bound: Array
+) -> tuple[Array, Array]:
+    """Return what the kernel of a mode that is not float32 multiplies by, and its shift.
+
+    Refuse a node whose accumulator, up to ``bound``, or its product can leave int32.
+    """
+    if requantize != "float64_half_away":
+        m, shift = quantize_multiplier(real)
+        need_int32_when_shifted(ctx, node, bound, shift)
+        return m, shift
+    if (np.asarray(bound, np.float64) * real + 1 > 2.0**31 - 1).any():
+        raise UnsupportedError(
+            f"{ctx.graph.path}: node {node.name!r}: its rescaled accumulator can leave int32; "
+            "give the output a larger scale"
+        )
+    return real, np.zeros(real.shape, np.int32)

@@ -25,9 +25,9 @@ from refquant_runtime.lower.context import (
     quant_of,
 )
 from refquant_runtime.lower.fixedpoint import (
+    fixed_multiplier,
     float_multiplier,
-    need_int32_when_shifted,
-    quantize_multiplier,
+    real_multiplier,
 )
 from refquant_runtime.lower.windows import conv_window, is_depthwise, rows_of
 from refquant_runtime.plan import At, Buffer
@@ -78,11 +78,11 @@ def _static(ctx: Lowering, node: Node, matrix: Array, scales: Array) -> Params:
     if arithmetic.requantize == "float_rne":
         multiplier = float_multiplier(ctx, node, xq.scale, scales, yq.scale)
         return params | {"multiplier": ctx.constants.add(multiplier)}
-    real = np.float64(xq.scale) * scales.astype(np.float64) / np.float64(yq.scale)
-    m, shift = quantize_multiplier(real)
+    mode = arithmetic.requantize
+    real = real_multiplier(ctx, node, mode, xq.scale, scales, yq.scale)
     bound = np.abs(matrix.astype(np.int64)).sum(axis=0) * reach_of(x)
     bound = bound + (0 if bias is None else np.abs(bias.astype(np.int64)))
-    need_int32_when_shifted(ctx, node, bound, shift)
+    m, shift = fixed_multiplier(ctx, node, mode, real, bound)
     return params | {"multiplier": ctx.constants.add(m), "shift": ctx.constants.add(shift)}
 
 
@@ -136,7 +136,8 @@ def _tiles(
         for key in ("seed", "multiplier", "shift", "weight_sum", "bias"):
             table = params.get(key)
             if isinstance(table, int):  # one entry a column: skip the groups before this one
-                own[key] = table + 4 * g * per_group
+                wide = key == "multiplier" and params["mode"] == MODES["float64_half_away"]
+                own[key] = table + (8 if wide else 4) * g * per_group
         ctx.emit(
             gemm_i8.gemm_i8, gemm_i8.FIELDS, params=params | own, reads=reads, writes=[target],
             scratch=4 * tile.mr * tile.nr + 4 * tile.mr * taps + 4 * kc + 64,

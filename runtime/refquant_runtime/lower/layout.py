@@ -69,6 +69,13 @@ def lower_transpose(ctx: Lowering, node: Node) -> None:
     """Transpose in file order."""
     x, y = ctx.value(node.inputs[0]), ctx.value(node.outputs[0])
     perm = node.attributes.get("perm", list(range(len(x.shape)))[::-1])
+    rank = len(perm)
+    if rank > 2 and perm in ([0, *range(2, rank), 1], [0, rank - 1, *range(1, rank - 1)]):
+        # Channels first and last are two orders that we keep anyway: other words, the same bytes.
+        from_first = perm[1] == rank - 1
+        before, after = (FIRST, LAST) if from_first else (LAST, FIRST)
+        ctx.alias(y.name, after, ctx.read(x.name, before))
+        return
     source, target = ctx.read(x.name, FIRST), ctx.write(y.name, FIRST)
     strides = strides_of(x.shape)
     ctx.copy(

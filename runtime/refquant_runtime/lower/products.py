@@ -10,9 +10,9 @@ from refquant_runtime.kernels import reduce
 from refquant_runtime.kernels.requantize import MODES
 from refquant_runtime.lower.context import FIRST, Lowering, Params, clamp_of, quant_of
 from refquant_runtime.lower.fixedpoint import (
+    fixed_multiplier,
     float_multiplier,
-    need_int32_when_shifted,
-    quantize_multiplier,
+    real_multiplier,
 )
 from refquant_runtime.weights import reach_of
 
@@ -50,10 +50,10 @@ def lower_matmul_codes(ctx: Lowering, node: Node) -> None:
         m32 = float_multiplier(ctx, node, aq.scale, bq.scale, yq.scale)
         params["multiplier"] = ctx.constants.add(np.full(n, m32, np.float32))
     else:
-        real = np.float64(aq.scale) * np.float64(bq.scale) / np.float64(yq.scale)
-        m, shift = quantize_multiplier(np.full(n, real))
+        mode = arithmetic.requantize
+        real = np.full(n, real_multiplier(ctx, node, mode, aq.scale, bq.scale, yq.scale))
         bound = np.full(n, a.shape[-1] * reach_of(a) * reach_of(b))
-        need_int32_when_shifted(ctx, node, bound, shift)
+        m, shift = fixed_multiplier(ctx, node, mode, real, bound)
         params |= {"multiplier": ctx.constants.add(m), "shift": ctx.constants.add(shift)}
     sources = [ctx.read(a.name, FIRST), ctx.read(b.name, FIRST)]
     target = ctx.write(y.name, FIRST)

@@ -1,0 +1,78 @@
+"""ReduceMean, and Softmax of codes by a table."""
+
+import math
+
+import numpy as np
+
+from refquant_runtime.graph import Node, Value
+from refquant_runtime.kernels import statistics
+from refquant_runtime.lower.context import (
+    FIRST,
+    LAST,
+    Lowering,
+    Params,
+    clamp_of,
+    f32_bits,
+    quant_of,
+)
+from refquant_runtime.lower.fixedpoint import quantize_multiplier
+
+__all__ = ["lower_mean", "lower_softmax_codes"]
+
+
+def lower_softmax_codes(ctx: Lowering, node: Node) -> None:
+    """Lower a Softmax of codes that has a table."""
+    x, y, table = (ctx.value(name) for name in (*node.inputs[:1], *node.outputs, node.inputs[1]))
+    assert table.data is not None, "check_operands: a constant"
+    axis = node.attributes.get("axis", -1) % len(x.shape)
+    source, target = ctx.read(x.name, FIRST), ctx.write(y.name, FIRST)
+    low, high = clamp_of(node, y)
+    params: Params = {
+        "x": source, "y": target, "outer": math.prod(x.shape[:axis]), "n": x.shape[axis],
+        "inner": math.prod(x.shape[axis + 1 :]), "table": ctx.constants.add(table.data),
+        "fixed": int(table.dtype == "int32"), "flip": 128 if x.dtype == "int8" else 0,
+        "y_scale": f32_bits(float(quant_of(y).scale)), "y_zero": int(quant_of(y).zero_point),
+        "low": low, "high": high,
+    }  # fmt: skip
+    ctx.emit(statistics.softmax_codes, statistics.SOFTMAX_CODES, params=params, reads=[source],
+             writes=[target])  # fmt: skip
+
+
+def lower_mean(ctx: Lowering, node: Node) -> None:
+    """Lower ReduceMean along neighbouring axes; along all of an image, channels last."""
+    x, y = ctx.value(node.inputs[0]), ctx.value(node.outputs[0])
+    rank = len(x.shape)
+    axes = sorted(axis % rank for axis in node.attributes["axes"])
+    plane = rank > 2 and axes == list(range(2, rank))
+    source = ctx.read(x.name, LAST if plane else FIRST)
+    target = ctx.write(y.name, FIRST)  # a plane of one pixel lies in both orders alike
+    n = math.prod(x.shape[axis] for axis in axes)
+    outer, inner = math.prod(x.shape[: axes[0]]), math.prod(x.shape[axes[-1] + 1 :])
+    if plane:
+        outer, inner = x.shape[0], x.shape[1]
+    params: Params = {"x": source, "y": target, "outer": outer, "n": n, "inner": inner}
+    if y.quant is None:
+        ctx.emit(statistics.mean_f32, statistics.MEAN, params=params, reads=[source],
+                 writes=[target])  # fmt: skip
+        return
+    ctx.emit(statistics.mean_i8, statistics.MEAN, params=params | _arithmetic(ctx, node, x, y, n),
+             reads=[source], writes=[target], scratch=4 * inner + 64)  # fmt: skip
+
+
+def _arithmetic(ctx: Lowering, node: Node, x: Value, y: Value, n: int) -> Params:
+    xq, yq = quant_of(x), quant_of(y)
+    sx, sy, zx, zy = xq.scale, yq.scale, int(xq.zero_point), int(yq.zero_point)
+    low, high = clamp_of(node, y)
+    params: Params = {
+        "signed": int(x.dtype == "int8"), "x_zero": zx, "y_zero": zy, "low": low, "high": high,
+    }  # fmt: skip
+    if ctx.arithmetic(node).mean == "float_zero_point":
+        with np.errstate(over="ignore", under="ignore"):
+            step = np.float32(np.float32(sx / sy) * np.float32(np.float32(1) / np.float32(n)))
+            less = np.float32(np.float32(np.float32(n) * np.float32(zx)) * step)
+        shifted = np.float32(np.float32(zy) - less)
+        return params | {"real": 1, "multiplier": f32_bits(step), "shift": f32_bits(shifted)}
+    ratio = np.asarray(np.float64(sx) / np.float64(sy))
+    m, shift = (int(v) for v in quantize_multiplier(ratio))
+    left = min(n.bit_length() - 1, 32, 31 + shift)
+    return params | {"real": 0, "multiplier": (m << left) // n, "shift": shift - left}
