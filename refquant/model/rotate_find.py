@@ -120,7 +120,7 @@ def find_streams(links: Links) -> list[Stream]:
     seen: set[str] = set()
     found: list[Stream] = []
     for node in links.graph.nodes:
-        if node.op not in NORMS or node.inputs[0] in seen:
+        if node.op not in NORMS or node.inputs[0] in seen or not _has_constants(links, node):
             continue
         size = links.shape(node.inputs[0])[-1]
         if not isinstance(size, int) or node.inputs[0] in links.graph.constants:

@@ -208,3 +208,11 @@ def test_rotations_come_before_smoothing_and_overrides_are_looked_at() -> None:
     plain = parse_recipe('scheme = "float32"\n[transforms]\nrotate = "fused"\n', name="f")
     done: Graph = quantize(graph, plain)
     assert any(n.op == "Hadamard" for n in done.nodes), "float32 may be rotated, to look at"
+
+
+def test_a_rotation_has_no_integer_form() -> None:
+    text = 'scheme = "full_integer"\ncontract = "ort"\n[transforms]\nrotate = "online"\n'
+    rules = parse_recipe(f'{text}[activations]\ndtype = "int8"\n[weights]\n', name="r")
+    graph = ZOO["cnn"]()
+    with pytest.raises(ValueError, match=r"'x/rotated' \(Hadamard\) has no integer form"):
+        quantize(graph, rules, inputs_of(graph))

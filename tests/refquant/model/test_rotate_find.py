@@ -85,3 +85,14 @@ def test_what_is_linear() -> None:
     assert asked == {"plain": True, "rows": True, "no": False, "both": False}, asked
     assert [input_axis(g, nodes[n]) for n in ("plain", "rows")] == [0, 1], "columns, rows"
     assert not linear(g, nodes["plain"], "w"), "the weight is not the value"
+
+
+def test_a_norm_whose_gain_is_computed_is_none_of_a_stream() -> None:
+    b = Maker("g")
+    x = b.linear(b.input("i", (3, 8)), 8, "x")
+    gain = b.node("Relu", [b.input("gain", (8,))], name="gain+")
+    y = b.node("RMSNormalization", [x, gain], name="n1")
+    assert find_streams(Links.of(b.graph([y]))) == [], "its gain cannot move"
+    b.norm("RMSNormalization", x, "n2")
+    (stream,) = find_streams(Links.of(b.graph([y, "n2"])))
+    assert (stream.norms, stream.exits) == (["n2"], ["x"]), "it wants the stream as it was"
