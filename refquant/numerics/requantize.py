@@ -45,8 +45,13 @@ from refquant.numerics.fixedpoint import (
     rounding_shift_right,
     srdhm,
 )
+from refquant.numerics.requantize_float import (
+    dyadic,
+    float64_half_away,
+    float_rne,
+    float_zp_before_round,
+)
 from refquant.numerics.rndnu16 import rndnu16
-from refquant.numerics.rounding import round_half_away
 
 __all__ = ["REQUANTIZE_MODES", "requantize"]
 
@@ -84,28 +89,6 @@ def requantize(
     if mode not in _FLOAT_MODES:
         _integers(result, num_bits=32, what="the result")
     return result
-
-
-def float_rne(acc: Int64, real: Float64) -> Int64:
-    """Eq. (5), all in float32, half to even: XNNPACK ``fp32``, ORT MLAS, FBGEMM, PyTorch."""
-    with np.errstate(over="ignore", under="ignore"):  # an infinite product saturates
-        scaled = acc.astype(np.float32) * real.astype(np.float32)
-    return _saturate_int32(np.rint(scaled).astype(np.float64))
-
-
-def float64_half_away(acc: Int64, real: Float64) -> Int64:
-    """Eq. (6), one product in float64, ties away: TensorFlow Lite's reference FULLY_CONNECTED."""
-    return _saturate_int32(round_half_away(acc * real))
-
-
-def float_zp_before_round(acc: Int64, real: Float64, zero_point: Float64) -> Int64:
-    """``rint(a * m + z) - z``, m a float32: ``onnx.reference`` QLinearMatMul and QLinearConv.
-
-    In float64: NumPy promotes int32 * float32. Adding an odd zero point before rounding half to
-    even moves every tie.
-    """
-    m = real.astype(np.float32).astype(np.float64)
-    return _saturate_int32(np.rint(acc * m + zero_point) - zero_point)
 
 
 def gemmlowp_double(acc: Int64, real: Float64) -> Int64:
@@ -177,12 +160,6 @@ def rndnu(acc: Int64, real: Float64) -> Int64:
         raise ValueError(f"multiplier must be in [2**-32, 256) for 'rndnu', got {real}")
     m, shift = decompose(real.astype(np.float32), num_bits=24, rule="half_even")  # exact
     return _round_shift(acc * m, 24 - shift)
-
-
-def dyadic(acc: Int64, real: Float64) -> Int64:
-    """``rint(f64(a * M) / 2**n)``, product and rounding in float64: HAWQ-V3 ``fixedpoint_mul``."""
-    m, shift = decompose(real, num_bits=31, rule="half_away")
-    return _saturate_int32(np.rint(np.ldexp((acc * m).astype(np.float64), shift - 31)))
 
 
 def pow2(acc: Int64, real: Float64) -> Int64:
@@ -259,8 +236,3 @@ def _integers(v: NDArray[Any], *, num_bits: int, what: str) -> Int64:
     if v.size and not (v.min() >= -limit and v.max() < limit):
         raise ValueError(f"{what} must fit int{num_bits}, got {int(v.min())}..{int(v.max())}")
     return v.astype(np.int64)
-
-
-def _saturate_int32(v: Float64) -> Int64:
-    result: Int64 = np.clip(v, -(2.0**31), 2.0**31 - 1).astype(np.int64)
-    return result

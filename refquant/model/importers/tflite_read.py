@@ -19,7 +19,7 @@ References: ``schema.fbs`` of LiteRT, file identifier TFL3, schema version 3.
 
 import math
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -31,6 +31,7 @@ from refquant.model.importers.tflite_model import (
     TfliteOperator,
     TfliteTensor,
 )
+from refquant.model.importers.tflite_schema import DTYPES, OPTIONS
 from refquant.model.loaders.tensors import ModelFileError
 
 __all__ = ["read_tflite"]
@@ -39,54 +40,6 @@ Array = NDArray[Any]
 
 _SHARED = 1 << 16  # elements that may be said more than once
 _RANK = 8
-_DTYPES: Mapping[int, tuple[str, Any]] = {
-    0: ("float32", "<f4"),
-    1: ("float16", "<f2"),
-    2: ("int32", "<i4"),
-    3: ("uint8", "u1"),
-    4: ("int64", "<i8"),
-    5: ("string", None),
-    6: ("bool", "?"),
-    7: ("int16", "<i2"),
-    8: ("complex64", None),
-    9: ("int8", "i1"),
-    10: ("float64", "<f8"),
-    11: ("complex128", None),
-    12: ("uint64", "<u8"),
-    13: ("resource", None),
-    14: ("variant", None),
-    15: ("uint32", "<u4"),
-    16: ("uint16", "<u2"),
-    17: ("int4", None),
-}
-_WINDOW = ("Padding", "StrideW", "StrideH", "FusedActivationFunction")
-_DILATION = ("DilationWFactor", "DilationHFactor")
-_POOL = ("Pool2DOptions", (*_WINDOW, "FilterWidth", "FilterHeight"))
-_FUSED = ("FusedActivationFunction",)
-_OPTIONS: Mapping[str, tuple[str, tuple[str, ...]]] = {
-    "CONV_2D": ("Conv2DOptions", (*_WINDOW, *_DILATION)),
-    "DEPTHWISE_CONV_2D": ("DepthwiseConv2DOptions", (*_WINDOW, *_DILATION, "DepthMultiplier")),
-    "FULLY_CONNECTED": ("FullyConnectedOptions", (*_FUSED, "WeightsFormat", "KeepNumDims")),
-    "AVERAGE_POOL_2D": _POOL,
-    "MAX_POOL_2D": _POOL,
-    "ADD": ("AddOptions", _FUSED),
-    "SUB": ("SubOptions", _FUSED),
-    "MUL": ("MulOptions", _FUSED),
-    "DIV": ("DivOptions", _FUSED),
-    "CONCATENATION": ("ConcatenationOptions", ("Axis", *_FUSED)),
-    "SOFTMAX": ("SoftmaxOptions", ("Beta",)),
-    "LEAKY_RELU": ("LeakyReluOptions", ("Alpha",)),
-    "GELU": ("GeluOptions", ("Approximate",)),
-    "MEAN": ("ReducerOptions", ("KeepDims",)),
-    "SUM": ("ReducerOptions", ("KeepDims",)),
-    "RESHAPE": ("ReshapeOptions", ("NewShapeAsNumpy",)),
-    "SQUEEZE": ("SqueezeOptions", ("SqueezeDimsAsNumpy",)),
-    "PACK": ("PackOptions", ("ValuesCount", "Axis")),
-    "STRIDED_SLICE": (
-        "StridedSliceOptions",
-        ("BeginMask", "EndMask", "EllipsisMask", "NewAxisMask", "ShrinkAxisMask"),
-    ),
-}
 
 
 def read_tflite(data: bytes, *, path: str) -> TfliteModel:
@@ -195,9 +148,9 @@ class _Reader:
         signature = self.numbers(table.ShapeSignatureAsNumpy)
         if len(shape) > _RANK or any(d < 0 for d in shape) or math.prod(shape) >= 1 << 31:
             self.refuse(f"tensor {index} has the shape {list(shape)[:_RANK]}")
-        if table.Type() not in _DTYPES:
+        if table.Type() not in DTYPES:
             self.refuse(f"tensor {index} has the unknown type {table.Type()}")
-        name, kind = _DTYPES[table.Type()]
+        name, kind = DTYPES[table.Type()]
         scale, zero_point, axis, special = self._quantization(index, table.Quantization())
         special = special or ("sparse" if table.Sparsity() is not None else "")
         special = special or ("a variable" if table.IsVariable() else "")
@@ -255,7 +208,7 @@ class _Reader:
         return TfliteOperator(index, op, inputs, outputs, self._options(op, table))
 
     def _options(self, op: str, table: Any) -> dict[str, Option]:
-        kind, fields = _OPTIONS.get(op, ("", ()))
+        kind, fields = OPTIONS.get(op, ("", ()))
         options = table.BuiltinOptions() if kind else None
         if options is None:
             return {}

@@ -1,12 +1,15 @@
 """Softmax: an ordered sum of exponentials."""
 
+import math
+from fractions import Fraction
+
 import numpy as np
 import pytest
 
 from refquant.contracts import preset
 from refquant.formats.affine import QParams, dequantize, quantize
 from refquant.numerics.elementary import exp
-from refquant.ops.softmax import softmax_f32, softmax_quantized
+from refquant.ops.softmax import softmax_f32, softmax_quantized, softmax_table
 
 RNG = np.random.default_rng(19)
 F = np.float32
@@ -64,3 +67,104 @@ def test_a_contract_without_softmax_refuses() -> None:
         softmax_f32(np.zeros((1, 2), F), axis=2)
     with pytest.raises(ValueError, match="Softmax: x must be float32"):
         softmax_f32(np.zeros((1, 2), np.int8).astype("float64"))
+
+
+UNIT = QParams(F(1 / 256), np.int32(-128), None, "int8")
+TABLED = ("tflite_builtin", "tflite_reference")
+
+
+def ruler(scale: float) -> QParams:
+    return QParams(F(scale), np.int32(3), None, "int8")
+
+
+def rows(seed: int, n: int) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    wide = rng.integers(-128, 128, (30, n))
+    narrow = rng.integers(-5, 5, (30, n)) + rng.integers(-100, 100, (30, 1))
+    return np.concatenate([wide, narrow, np.full((1, n), 127)]).astype(np.int8)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_by_a_float_table_it_is_one_sum_and_one_reciprocal(seed: int) -> None:
+    scale = float(F(10 ** np.random.default_rng(seed).uniform(-3, 0.3)))
+    table = softmax_table(ruler(scale), beta=1.0, contract=preset("tflite_builtin"))
+    q = rows(seed, 2 + 5 * seed)
+    got = softmax_quantized(
+        q, table, x_qparams=ruler(scale), y_qparams=UNIT, contract=preset("tflite_builtin")
+    )
+    for row, codes in zip(q.tolist(), got.tolist(), strict=True):
+        e = [table[max(row) - v] for v in row]
+        total = F(0)
+        for term in e:
+            total = F(total + term)
+        r = F(F(1) / F(total * F(1 / 256)))
+        exact = [math.floor(Fraction(float(F(v * r))) + Fraction(1, 2)) - 128 for v in e]
+        assert codes == [min(127, c) for c in exact], f"row {row}"
+
+
+def test_the_float_table_is_exp_rounded() -> None:
+    table = softmax_table(ruler(0.3), beta=1.7, contract=preset("tflite_builtin"))
+    step = float(F(F(0.3) * F(1.7)))
+    for d in range(256):
+        power = float(F(F(d) * F(step)))
+        assert table[d] == F(math.exp(-power)), f"entry {d}"
+
+
+@pytest.mark.parametrize("name", TABLED)
+@pytest.mark.parametrize("scale", [1e-6, 0.01, 0.1, 1.0, 5.0])
+def test_by_any_table_it_is_softmax_within_a_code(name: str, scale: float) -> None:
+    """The fixed-point form is a sum of numbers good to 1e-7 and to 2^-20: less than half a code."""
+    contract, q = preset(name), rows(7, 40)
+    table = softmax_table(ruler(scale), beta=1.0, contract=contract)
+    got = softmax_quantized(q, table, x_qparams=ruler(scale), y_qparams=UNIT, contract=contract)
+    e = np.exp((q.astype(float) - q.max(axis=1, keepdims=True)) * float(F(scale)))
+    real = e / e.sum(axis=1, keepdims=True) * 256 - 128
+    assert np.abs(got - np.minimum(real, 127)).max() <= 0.5 + 1e-3, f"{name}: nearest code"
+
+
+def test_codes_that_litert_gave() -> None:
+    """LiteRT 2.3.0, x86, scale 0.1, beta 1: three of nine in 400,000 rows that its kernels tell."""
+    q = np.array([[-17, 10, -55, 62], [-15, -70, -20, 30], [3, -46, 18, -40]], np.int8)
+    golden = {
+        "tflite_reference": [
+            [-128, -127, -128, 127],
+            [-125, -128, -126, 123],
+            [-81, -128, 81, -127],
+        ],
+        "tflite_builtin": [[-128, -127, -128, 126], [-125, -128, -126, 124], [-81, -128, 80, -127]],
+    }
+    x = QParams(F(0.1), np.int32(0), None, "int8")
+    for name, expected in golden.items():
+        table = softmax_table(x, beta=1.0, contract=preset(name))
+        got = softmax_quantized(q, table, x_qparams=x, y_qparams=UNIT, contract=preset(name))
+        assert got.tolist() == expected, f"{name}: as measured"
+
+
+def test_a_sum_of_512_or_more_leaves_no_code() -> None:
+    contract = preset("tflite_reference")
+    table = softmax_table(ruler(0.1), beta=1.0, contract=contract)
+    for n, code in ((2, 0), (511, -127), (513, -128), (4095, -128)):
+        got = softmax_quantized(
+            np.zeros((1, n), np.int8), table, x_qparams=ruler(0.1), y_qparams=UNIT,
+            contract=contract,
+        )  # fmt: skip
+        assert set(got[0].tolist()) == {code}, f"{n} equal elements"
+
+
+@pytest.mark.parametrize(
+    ("name", "table"),
+    [("tflite_builtin", None), ("onnx", np.ones(256, F)), ("xnnpack", None)],
+)
+def test_a_table_and_a_contract_have_to_fit(name: str, table: np.ndarray | None) -> None:
+    with pytest.raises(ValueError, match="leaves a quantized Softmax"):
+        softmax_quantized(
+            np.zeros((1, 2), np.int8), table, x_qparams=ruler(1), y_qparams=UNIT,
+            contract=preset(name),
+        )  # fmt: skip
+
+
+def test_tables_that_cannot_be() -> None:
+    with pytest.raises(ValueError, match="has no table"):
+        softmax_table(ruler(1), beta=1.0, contract=preset("onnx"))
+    with pytest.raises(ValueError, match="must be above"):
+        softmax_table(ruler(1e-9), beta=1.0, contract=preset("tflite_reference"))
