@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from refquant.cli.demo_data import load_demo
 from refquant.model.build import Builder
 from refquant.model.checkpoint import partial_path
 from refquant.model.quantize import quantize
@@ -209,6 +210,59 @@ def test_a_run_that_was_killed_goes_on_to_the_same_bytes(
     done = refquant(*_command(job, scheme, out), "--resume")
     assert done.code == 0, done.err
     assert out.read_bytes() == whole.read_bytes(), "other bytes than the undisturbed run's"
+    assert not partial_path(out).exists(), "the layers are in the file now"
+
+
+KILLED_LATER = """
+import os, signal, sys, threading
+from refquant.model.checkpoint import Checkpoint
+left, seconds, save = int(sys.argv[1]), float(sys.argv[2]), Checkpoint.save
+def counted(*args):
+    global left
+    save(*args)
+    left -= 1
+    if left == 0:  # so many are safe; what runs some time later is killed, whatever it is
+        threading.Timer(seconds, os.kill, (os.getpid(), signal.SIGKILL)).start()
+Checkpoint.save = counted
+from refquant.cli.main import main
+main(sys.argv[3:])
+os.kill(os.getpid(), signal.SIGKILL)  # it was faster
+"""
+
+
+@pytest.fixture(scope="module")
+def demo_job(tmp_path_factory: pytest.TempPathFactory) -> tuple[tuple[Path, ...], bytes, int]:
+    """The demo's network and 128 of its images; the undisturbed run's file, and its layers."""
+    folder, data = tmp_path_factory.mktemp("demo"), load_demo(1)
+    calibration = {data.input: data.calibration[:128]}
+    np.savez(folder / "d.npz", **calibration)  # type: ignore[arg-type]  # NumPy 2.3: allow_pickle
+    write_rq(folder / "float.rq", data.graph)
+    made = quantize(data.graph, recipe("int4_gptq"), calibration)
+    layers = len(made.meta["numerics"]["layers"])
+    return (folder / "float.rq", folder / "d.npz"), rq_bytes(made), layers
+
+
+@pytest.mark.usefixtures("child_path")
+@pytest.mark.parametrize("seed", range(4))
+def test_a_run_killed_anywhere_goes_on_to_the_same_bytes(
+    seed: int, demo_job: tuple[tuple[Path, ...], bytes, int], refquant: Refquant, tmp_path: Path
+) -> None:
+    """At any layer, and anywhere in what follows: the walk, the search, a file half written."""
+    job, whole, layers = demo_job
+    rng = np.random.default_rng(seed)
+    layer, seconds = int(rng.integers(1, layers)), float(rng.uniform(0, 0.2))
+    out = tmp_path / "q.rq"
+    killed = subprocess.run(
+        [sys.executable, "-c", KILLED_LATER, str(layer), str(seconds),
+         *_command(job, "int4_gptq", out)],
+        capture_output=True, text=True, check=False, timeout=120,
+    )  # fmt: skip
+    assert killed.returncode == -signal.SIGKILL, f"{killed.returncode}: {killed.stderr}"
+    kept = len(list(partial_path(out).glob("*.safetensors")))
+    assert kept >= layer or out.exists(), f"{kept} layers are left of {layer}"
+    done = refquant(*_command(job, "int4_gptq", out), "--resume")
+    assert done.code == 0, done.err
+    assert out.read_bytes() == whole, f"killed {seconds:.3f} s after layer {layer}: other bytes"
     assert not partial_path(out).exists(), "the layers are in the file now"
 
 
