@@ -37,7 +37,7 @@ NaN stays NaN in FP8, and is what the contract says in integers. Under a thresho
 outlier. A B of zeros gives zeros. Empty: empty.
 
 Left out: zero points, groups along ``axis`` of other sizes, other producers of MX and NVFP4, and
-what float accumulators of 14 to 25 bits do to the sum behind.
+what an accumulator narrower than float32 does to the sum behind.
 
 References
 ----------

@@ -246,7 +246,7 @@ def test_clip_ratio_shrinks_the_largest() -> None:
 def test_columns_of_outliers_pass_and_the_rest_has_bitsandbytes_codes() -> None:
     rng = np.random.default_rng(3)
     x = rng.standard_normal((2, 7, 48)).astype(F)
-    x[0, 3, 5], x[1, 0, 20], x[1, 1, 20] = 6.0, -31.0, 0.25
+    x[0, 3, 5], x[1, 0, 20], x[1, 1, 20] = 6.0, -31.0, 5.5  # the largest of its row counts
     got = fake_quantize(x, format="int8", granularity="token", threshold=6.0, contract=BNB)
     rows = x.reshape(-1, 48)
     theirs = llm_int8.quantize(rows, threshold=6.0, flavour="bnb_cuda")
