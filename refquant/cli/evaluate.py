@@ -100,11 +100,13 @@ def _add_how(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--samples", type=int, metavar="N",
-        help=f"windows, recordings, words ({WORDS:,}) or samples at most (default: all)",
+        help=f"so many windows, recordings, words or samples (default: all; words: {WORDS:,})",
     )  # fmt: skip
     add_part(parser)
     for half in ("encoder", "decoder"):
-        parser.add_argument(f"--{half}", metavar="MODEL", help=f"the {half} of the other half")
+        parser.add_argument(
+            f"--{half}", metavar="MODEL", help=f"where MODEL is the other half: the {half}"
+        )
     parser.add_argument(
         "--scores", metavar="NAME", help="which output is meant, where there are several"
     )

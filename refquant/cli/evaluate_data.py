@@ -112,6 +112,12 @@ def read_dictionary(path: str) -> dict[str, list[list[str]]]:
 def _arrays(model: Model, arguments: argparse.Namespace) -> Batches:
     encoded_inputs, _ = load(arguments.data, model.graph)  # checked: names, shapes, dtypes
     arrays = read_npz(arguments.data, model.graph.inputs)
+    for name, array in arrays.items():
+        if model.graph.values[name].quant is not None and array.dtype != np.float32:
+            raise ValueError(
+                f"{arguments.data}: array {name!r} holds codes; give the reals, float32, that "
+                "every model here can be fed with"
+            )
     count = sample_count(model.graph, encoded_inputs)
     wanted = arguments.samples or count
     if wanted > count:

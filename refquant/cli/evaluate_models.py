@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from refquant.cli.common import UsageError
+from refquant.evaluation.decoded import decoded_weights
 from refquant.model.graph import Graph
 from refquant.model.loaders.sources import Source, find_source, open_source
 
@@ -27,7 +28,7 @@ _ROLES = {
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A graph, and where it was read from."""
+    """A graph, its weights decoded (the same bits come out, sooner), and where it was read from."""
 
     path: str
     source: Source
@@ -40,7 +41,7 @@ def open_evaluated(path: str, arguments: argparse.Namespace) -> Model:
     part = arguments.part if source.parts else None
     if source.parts and part is None and (arguments.audio or arguments.words):
         part = "decoder"
-    return Model(path, source, open_source(source, part=part))
+    return Model(path, source, decoded_weights(open_source(source, part=part)))
 
 
 def role(graph: Graph) -> str | None:
@@ -65,7 +66,7 @@ def other_half(model: Model, arguments: argparse.Namespace) -> Model:
             "evaluate --help"
         )
     source = model.source if given is None else find_source(given)
-    graph = open_source(source, part=wanted if source.parts else None)
+    graph = decoded_weights(open_source(source, part=wanted if source.parts else None))
     if role(graph) != wanted:
         raise ValueError(
             f"{source.path}: reads {', '.join(map(repr, graph.inputs))}: it is no {wanted}"

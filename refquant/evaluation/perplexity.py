@@ -76,7 +76,7 @@ def windows(
 ) -> NDArray[np.int32]:
     """Return the first ``samples`` windows of ``context`` tokens, (W, context); None: all.
 
-    `ValueError` where the text is shorter than one.
+    `ValueError` where the text has fewer.
 
     >>> windows(range(8), context=3, bos=None).tolist()
     [[0, 1, 2], [3, 4, 5]]
@@ -87,7 +87,13 @@ def windows(
         raise ValueError(f"context must be at least 2, one token to see and one to say: {context}")
     if samples is not None and samples < 1:
         raise ValueError(f"samples must be at least 1, got {samples}")
-    pieces = text_windows(ids, context=context - (bos is not None), samples=None)[:samples]
+    pieces = text_windows(ids, context=context - (bos is not None), samples=None)
+    if samples is not None and len(pieces) < samples:
+        raise ValueError(
+            f"the text has {len(pieces)} windows of {context} tokens, and samples = {samples}; "
+            "give a longer text or fewer samples"
+        )
+    pieces = pieces[:samples]
     if bos is None:
         return pieces
     return np.concatenate([np.full((len(pieces), 1), bos, np.int32), pieces], axis=1)

@@ -106,6 +106,19 @@ def test_models_that_do_not_go_together(
     assert (done.code, "none of the outputs in common ['y']" in done.err) == (1, True), done.err
 
 
+def test_arrays_of_codes_are_refused(
+    refquant: Refquant, model: Path, data: Path, tmp_path: Path
+) -> None:
+    """An input of codes takes reals here, so that both models get what they understand."""
+    options = ("--scheme", "int8_full_integer", "--calibration", data, "-o", tmp_path / "q.rq")
+    assert refquant("quantize", model, *options).code == 0, "no model"
+    np.savez(tmp_path / "codes.npz", x=np.zeros((2, 4), np.int8))
+    pair = (tmp_path / "q.rq", tmp_path / "q.rq", "--data", tmp_path / "codes.npz")
+    done = refquant("evaluate", *pair, "--metric", "sqnr")
+    assert done.code == 1, f"exit code {done.code}"
+    assert "codes.npz: array 'x' holds codes; give the reals, float32" in done.err, done.err
+
+
 def test_layers_without_a_common_name(
     chains: tuple[Path, Path, Path], refquant: Refquant, tmp_path: Path
 ) -> None:

@@ -45,7 +45,9 @@ def test_windows_by_hand() -> None:
     assert windows(text, context=4, bos=None).tolist() == [[0, 1, 2, 3], [4, 5, 6, 7]]
     assert windows(text, context=4, bos=9).tolist() == [[9, 0, 1, 2], [9, 3, 4, 5], [9, 6, 7, 8]]
     assert windows(text, context=4, bos=None, samples=1).tolist() == [[0, 1, 2, 3]], "the first"
-    assert len(windows(text, context=4, bos=None, samples=9)) == 2, "as many as there are"
+    assert len(windows(text, context=4, bos=None, samples=2)) == 2, "all that there are"
+    with pytest.raises(ValueError, match="has 2 windows of 4 tokens, and samples = 3"):
+        windows(text, context=4, bos=None, samples=3)
     assert len(windows(range(10), context=10, bos=None)) == 1, "just one"
     assert len(windows(range(10), context=11, bos=7)) == 1, "just one, with BOS"
 
