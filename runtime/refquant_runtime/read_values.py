@@ -66,6 +66,8 @@ class ValueReader(Fields):
         if not isinstance(name, str) or not isinstance(inner, dict):
             return None
         own = self.tensors.get(inner["scale"]) if isinstance(inner.get("scale"), str) else None
+        if own is None and isinstance(inner.get("scale"), str):  # it may name itself, and so on
+            self.fail(where, f"the scale of its scale {name!r} is no constant of the file")
         if own is not None and own.dtype != "float32":
             self.fail(where, f"the scales of its scale {name!r} are codes, too")
         return self.value(name, entry)

@@ -129,7 +129,8 @@ def test_doctor_says_what_this_machine_has(
     assert told["refquant-runtime"] == __version__, "the version"
     assert told["isa"] == told["REFQUANT_ISA"] == "portable", "what was asked for"
     assert told["isa_available"] == list(isa.available()), "what there is"
-    assert told["contracts"] == ["ort", "xnnpack", "tflite_reference"], "what runs"
+    tflite = ["tflite_reference", "tflite_reference_fc", "tflite_mul", "tflite_builtin"]
+    assert told["contracts"] == ["ort", "xnnpack", *tflite], "what runs"
     assert {"numpy", "numba", "llvmlite", "kernel_cache", "cores"} <= told.keys(), "what one asks"
 
 

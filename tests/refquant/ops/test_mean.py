@@ -53,7 +53,7 @@ def test_the_mean_is_the_contracts(seed: int, name: str) -> None:
     zx, zy = (int(v) for v in rng.integers(-128, 128, 2))
     q = rng.integers(-128, 128, (40, n)).astype(np.int8)
     got = reduce_mean_quantized(
-        q, axes=[1], keepdims=0, x_qparams=ruler(sx, zx), y_qparams=ruler(sy, zy),
+        q, axes=[1], keepdims=0, x_qparams=ruler(float(sx), zx), y_qparams=ruler(float(sy), zy),
         contract=preset(name),
     )  # fmt: skip
     for row, code in zip(q.tolist(), got.tolist(), strict=True):
