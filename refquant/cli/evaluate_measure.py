@@ -83,7 +83,7 @@ def measure_perplexity(
         f"the first {found.windows:,} windows, {found.scored:,} tokens scored",
     )
     columns = {"nats a token": shown(found.nll, 4)}
-    return Measured(found.value, None, found.windows, "windows", context, details, columns, said, 2)
+    return Measured(found.value, None, found.windows, "windows", context, details, columns, said)
 
 
 _BEGINNINGS = ("<s>", "<bos>", "<|begin_of_text|>", "<|startoftext|>")

@@ -53,9 +53,7 @@ def nearness(
         )
     value, unit = (one.cosine_mean, None) if metric == "cosine" else (one.sqnr_db, "dB")
     columns = {"least": shown(least, places), "output": one.output}
-    return Measured(
-        value, unit, data.count, "samples", data.context, details, columns, tuple(said), 1
-    )
+    return Measured(value, unit, data.count, "samples", data.context, details, columns, tuple(said))
 
 
 def _output(found: Sequence[Similarity], name: str | None) -> Similarity:

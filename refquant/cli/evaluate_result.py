@@ -29,8 +29,8 @@ TITLES = {
 class Measured:
     """A ``value`` in ``unit``, of ``samples`` ``things``; ``said`` are the words a person reads.
 
-    ``details`` are further keys of the JSON object, ``columns`` further columns of the table; the
-    first ``shared`` lines of ``said`` are true of all models of a table.
+    ``details`` are further keys of the JSON object, ``columns`` further columns of the table. All
+    models of a table say as many lines: one that is the same for all is printed once.
     """
 
     value: float
@@ -41,7 +41,6 @@ class Measured:
     details: Mapping[str, Any] = field(default_factory=dict)
     columns: Mapping[str, str] = field(default_factory=dict)
     said: Sequence[str] = ()
-    shared: int = 0
 
 
 def json_row(
@@ -76,15 +75,19 @@ def print_measured(metric: str, rows: Sequence[tuple[str, int, Measured]], sums:
         columns = {"model": "left", "bytes": "right", title: "right", "difference": "right"}
         columns |= dict.fromkeys(first.columns, "right")
         table = []
-        for number, (name, size, one) in enumerate(rows):
+        for place, (path, size, one) in enumerate(rows):
             difference = _difference(one, first)
-            apart = "" if number == 0 else decimals(difference, places)
-            cells = (name, f"{size:,}", shown(one.value, places), apart, *one.columns.values())
+            apart = "" if place == 0 else decimals(difference, places)
+            cells = (path, f"{size:,}", shown(one.value, places), apart, *one.columns.values())
             table.append(cells)
         print_table(columns, table)
         sys.stdout.write(f"{of}\n")
-    for line in first.said if len(rows) == 1 else first.said[: first.shared]:
-        sys.stdout.write(f"  {plain(line)}\n")
+    for said in zip(*(one.said for _, _, one in rows), strict=True):
+        if len(set(said)) == 1:
+            sys.stdout.write(f"  {plain(said[0])}\n")
+        else:
+            for (path, _, _), line in zip(rows, said, strict=True):
+                sys.stdout.write(f"  {plain(path)}: {plain(line)}\n")
     note = "" if sums == "ordered" else ": fast, last bits differ between computers"
     sys.stdout.write(f"  sums {sums}{note}\n")
 

@@ -63,12 +63,17 @@ def test_tokens_that_are_never_said(
     pair: tuple[Path, Path], sound: Path, refquant: Refquant
 ) -> None:
     config = pair[1].with_name("config.json")
-    config.write_text(json.dumps({"suppress_ids": [4], "suppress_ids_begin": [2]}))
-    found = result(refquant("evaluate", *options(pair, sound), "--json"))
-    assert found["suppressed"] == str(config), f"{found}"
-    heard = found["transcripts"][0]["heard"]
-    # <s> again, for "he" may not be first; then he, was, and an end, for "not" is never said.
-    assert heard == "he was", f"{heard!r}"
+    for never, not_first, wanted in (
+        ([], [], "he was not"),
+        ([4], [], "he was"),  # an end is the second best after "was"
+        ([], [2, 0], ""),  # neither "he" nor <s> may be first, so it is the end
+    ):
+        rules = {"suppress_ids": never, "suppress_ids_begin": not_first}
+        config.write_text(json.dumps(rules))
+        found = result(refquant("evaluate", *options(pair, sound), "--json"))
+        assert found["suppressed"] == str(config), f"{found}"
+        heard = {t["heard"] for t in found["transcripts"]}
+        assert heard == {wanted}, f"{rules}: {heard}"
     for text in ("{", "{}", '{"suppress_ids": 4, "suppress_ids_begin": []}'):
         config.write_text(text)
         done = refquant("evaluate", *options(pair, sound))

@@ -30,7 +30,7 @@ def test_units_stand_behind_the_number(capsys: pytest.CaptureFixture[str]) -> No
 
 def test_several_models_are_a_table(capsys: pytest.CaptureFixture[str]) -> None:
     rows = [
-        (name, size, measured(value, columns={"more": name}, said=("for all", "for one"), shared=1))
+        (name, size, measured(value, columns={"more": name}, said=("for all", f"for {name}")))
         for name, size, value in (("a", 1000, 50.0), ("b", 10, 49.5), ("c", 10, math.inf))
     ]
     print_measured("nll", rows, "blas")
@@ -40,7 +40,8 @@ def test_several_models_are_a_table(capsys: pytest.CaptureFixture[str]) -> None:
     assert lines[3] == ["b", "10", "49.5000", "-0.5000", "b"], f"{lines}"
     assert lines[4] == ["c", "10", "inf", "-", "c"], f"{lines}"
     assert lines[5:7] == [["of", "2,000", "samples"], ["for", "all"]], f"{lines}"
-    assert lines[7][:2] == ["sums", "blas:"], f"{lines}"
+    assert lines[7:10] == [[f"{name}:", "for", name] for name in "abc"], "what differs, each"
+    assert lines[10][:2] == ["sums", "blas:"], f"{lines}"
 
 
 def test_fixed_keys_come_first_and_details_after() -> None:
