@@ -16,31 +16,23 @@ model has such a name already, ``_`` is appended to ours.
 
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
-from refquant.contracts import Contract, preset
-from refquant.model.build import Builder
-from refquant.model.calibrate import Batch, calibrate
+from refquant.contracts import preset
+from refquant.model.calibrate import Batch
 from refquant.model.card import card, job, versions
 from refquant.model.checkpoint import Checkpoint, open_checkpoint
-from refquant.model.coded import coded_reals
-from refquant.model.correct_bias import corrected, rounded_weights
 from refquant.model.equalize import equalize
 from refquant.model.fold import fold
 from refquant.model.frontier import Held, hold
 from refquant.model.graph import Graph
-from refquant.model.layer_by_layer import Report, quantize_layers
-from refquant.model.migrate import awq_scales, smooth_scales, wants_scales
-from refquant.model.quantize_dynamic import quantize_dynamic
-from refquant.model.quantize_plan import Plan, plan
+from refquant.model.layer_by_layer import Report
+from refquant.model.migrate import smooth_scales
 from refquant.model.quantize_rules import rules_of
-from refquant.model.quantize_simulated import calibrate_inputs, round_inputs, static_scales
-from refquant.model.quantize_static import observed, quantize_static
-from refquant.model.quantize_weight_only import assemble
-from refquant.model.recipe import Recipe, Weights
+from refquant.model.quantize_schemes import Work, decoded, on_codes
+from refquant.model.quantize_simulated import round_inputs
+from refquant.model.recipe import Recipe
 from refquant.model.rotate import rotated
 from refquant.model.rq import rq_digest
 from refquant.model.validate import validate
@@ -80,8 +72,9 @@ def quantize(
     validate(graph)
     _need_float(graph)
     held = hold(graph, calibration) if recipe.walks else None
-    work = _Work(recipe, held, _opened(graph, recipe, held, checkpoint, resume), report)
-    folded, scales, rotations = _transformed(graph, work)
+    store = _opened(graph, recipe, held, checkpoint, resume)
+    data = calibration if held is None else held.batches
+    folded, scales, rotations = _transformed(graph, recipe, held, store)
     meta = {
         **graph.meta,
         "scheme": recipe.scheme,
@@ -94,49 +87,17 @@ def quantize(
         return result
     contract = preset(recipe.contract or "")
     excluded, weights = rules_of(folded, recipe)
-    layers: list[dict[str, Any]] = []
-    seen = None if held is None else {"samples": held.samples, "sha256": dict(held.sha256)}
-    data = calibration if held is None else held.batches
-    ranges: dict[str, np.float32] = {}
-    fixed, notes = folded, dict[str, Any]()
-    if recipe.corrects and not recipe.decodes:
-        reals = rounded_weights(folded, weights, contract=contract)
-        fixed, notes = corrected(graph, folded, reals, recipe, held)
-    if recipe.activations is not None:
-        b, seen = _static(folded, fixed, recipe, data, excluded, weights, contract)
-    elif recipe.scheme == "dynamic":
-        b = quantize_dynamic(fixed, weights, contract=contract)
-    else:
-        folded, found = _awq_scaled(folded, work, weights, contract)
-        scales += found
-        if recipe.inputs is not None and recipe.inputs.static:
-            ranges, seen = _input_scales(folded, recipe, data, weights, contract)
-        coded, layers = quantize_layers(folded, weights, contract=contract, held=held,
-                                        sums=recipe.sums, store=work.store,
-                                        report=report)  # fmt: skip
-        if recipe.corrects:
-            reals = {name: coded_reals(own) for name, own in coded.items()}
-            fixed, notes = corrected(graph, folded, reals, recipe, held)
-        b = assemble(fixed, coded, contract=contract)
-    if seen is not None:
-        meta["calibration"] = seen
-    made = b.graph(graph.outputs, meta=meta)
+    work = Work(graph, folded, recipe, held, store, report, contract, weights)
+    made = decoded(work, data) if recipe.decodes else on_codes(work, data, excluded)
+    if made.seen is not None:
+        meta["calibration"] = made.seen
+    result = made.builder.graph(graph.outputs, meta=meta)
     if recipe.inputs is not None:
-        made = round_inputs(made, recipe.inputs, contract=contract, scales=ranges)
-    sums = recipe.sums if seen is not None else None
-    records = {"layers": layers, "scales": scales, "rotations": rotations}
-    numerics = card(made, recipe, calibration=seen, sums=sums, **records)
-    return replace(made, meta={**meta, "numerics": {**numerics, **notes}})
-
-
-@dataclass(frozen=True, slots=True)
-class _Work:
-    """What the steps share."""
-
-    recipe: Recipe
-    held: Held | None
-    store: Checkpoint | None
-    report: Report
+        result = round_inputs(result, recipe.inputs, contract=contract, scales=made.ranges)
+    sums = recipe.sums if made.seen is not None else None
+    records = {"layers": made.layers, "scales": [*scales, *made.scales], "rotations": rotations}
+    numerics = card(result, recipe, calibration=made.seen, sums=sums, **records)
+    return replace(result, meta={**meta, "numerics": {**numerics, **made.notes}})
 
 
 def _opened(
@@ -151,74 +112,22 @@ def _opened(
     return open_checkpoint(checkpoint, job(rq_digest(graph), recipe, held), resume=resume)
 
 
-def _static(
-    folded: Graph,
-    fixed: Graph,
-    recipe: Recipe,
-    data: Batch | Iterable[Batch] | None,
-    excluded: set[str],
-    weights: dict[str, Weights],
-    contract: Contract,
-) -> tuple[Builder, dict[str, Any]]:
-    assert recipe.activations is not None, "the caller has looked"
-    linear = recipe.activations.nodes == "linear"
-    layers = plan(fixed, contract=contract, excluded=excluded, linear=linear)
-    full = recipe.scheme == "full_integer"
-    if full:
-        _need_integer(layers, excluded, contract)
-    names = observed(fixed, layers, full_integer=full)
-    seen = calibrate(folded, data, names=names, rules=recipe.activations, sums=recipe.sums)
-    b = quantize_static(
-        fixed,
-        layers,
-        seen,
-        activations=recipe.activations,
-        weights=weights,
-        contract=contract,
-        full_integer=full,
-    )
-    return b, {"samples": seen.samples, "sha256": dict(seen.sha256)}
-
-
-def _input_scales(
-    folded: Graph,
-    recipe: Recipe,
-    data: Batch | Iterable[Batch] | None,
-    weights: dict[str, Weights],
-    contract: Contract,
-) -> tuple[dict[str, np.float32], dict[str, Any]]:
-    assert recipe.inputs is not None, "the caller has looked"
-    seen = calibrate_inputs(folded, data, nodes=weights, rules=recipe.inputs, sums=recipe.sums)
-    scales = static_scales(seen, rules=recipe.inputs, contract=contract)
-    return scales, {"samples": seen.samples, "sha256": dict(seen.sha256)}
-
-
-def _awq_scaled(
-    folded: Graph, work: _Work, weights: dict[str, Weights], contract: Contract
-) -> tuple[Graph, list[dict[str, Any]]]:
-    if not wants_scales(weights):
-        return folded, []
-    assert work.held is not None, "AWQ needs data"
-    sums, store = work.recipe.sums, work.store
-    return awq_scales(folded, weights, work.held, contract=contract, sums=sums, store=store)
-
-
 def _transformed(
-    graph: Graph, work: _Work
+    graph: Graph, recipe: Recipe, held: Held | None, store: Checkpoint | None
 ) -> tuple[Graph, list[dict[str, Any]], list[dict[str, Any]]]:
     """Return the folded graph, transformed as the recipe says, the scales and the rotations."""
-    rules = work.recipe.transforms
+    rules = recipe.transforms
     if rules is not None and rules.equalize:
         assert rules.sweeps is not None, "Transforms sets it"
         graph = equalize(graph, sweeps=rules.sweeps, absorb_bias=rules.absorb_bias)
     else:
         graph = fold(graph)
-    graph, rotations = rotated(graph, work.recipe)
+    graph, rotations = rotated(graph, recipe)
     if rules is None or rules.smooth is None:
         return graph, [], rotations
-    assert work.held is not None, "smoothing needs data"
-    alpha, sums = float(rules.smooth), work.recipe.sums
-    graph, scales = smooth_scales(graph, work.held, alpha=alpha, sums=sums, store=work.store)
+    assert held is not None, "smoothing needs data"
+    alpha = float(rules.smooth)
+    graph, scales = smooth_scales(graph, held, alpha=alpha, sums=recipe.sums, store=store)
     return graph, scales, rotations
 
 
@@ -229,17 +138,4 @@ def _need_float(graph: Graph) -> None:
             raise ValueError(
                 f"quantize takes a float32 graph, but value {name!r} is {value.dtype}; "
                 "quantize the model it came from"
-            )
-
-
-def _need_integer(plan: Plan, excluded: set[str], contract: Contract) -> None:
-    """Refuse nodes that would stay float32 though nobody asked for it."""
-    follows = {name for layer in plan.layers if not layer.codes for name in (layer.output,)}
-    for layer in plan.layers:
-        node = layer.node
-        after = any(name in follows for name in node.inputs)  # movement behind an excluded node
-        if not layer.codes and node.name not in excluded and not after:
-            raise ValueError(
-                f"scheme 'full_integer': node {node.name!r} ({node.op}) has no integer form in "
-                f"contract {contract.name!r}; exclude it by an override, or use scheme 'static'"
             )

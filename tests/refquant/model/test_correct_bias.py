@@ -132,6 +132,17 @@ def test_schemes_on_codes_correct_too(name: str) -> None:
     assert off["corrected"] < limit * off["plain"], f"{name}: {off}"
 
 
+def test_ranges_are_those_of_the_float_model() -> None:
+    """Corrected biases with float weights would shift every range; codes undo that shift."""
+    graph, data = small_cnn(softmax=False), samples(40)
+    told = replace(recipe("int8_static"), transforms=rules(EMPIRICAL).transforms)
+    plain, fixed = quantize(graph, recipe("int8_static"), data), quantize(graph, told, data)
+    for node in plain.nodes:
+        for name in node.outputs:
+            quants = [g.values[name].quant for g in (plain, fixed)]
+            assert quants[0] == quants[1], f"{name}: another ruler"
+
+
 def test_the_demo_network_loses_less() -> None:
     graph, data = small_cnn(softmax=False), samples(60)
     exact = run(fold(graph), data)[graph.outputs[0]]

@@ -94,3 +94,10 @@ def test_transforms_that_move_statistics_are_refused() -> None:
             parse_recipe(text, name="r")
     with pytest.raises(ValueError, match=r"transforms\.bias_correction: unknown value 'both'"):
         parse_recipe(TEXT.replace("analytic", "both"), name="r")
+
+
+def test_behind_another_function_nothing_is_known() -> None:
+    for bound in ("Tanh", "LeakyRelu", "Sigmoid"):
+        graph = normed(bound)
+        _, record = correct_analytic(graph, fold(graph), {"pw": np.ones((5, 3, 1, 1), np.float32)})
+        assert record["left"] == ["pw"], f"{bound}: {record}"
