@@ -10,9 +10,11 @@ makes x has a number a channel of its own, and everybody who reads x is a linear
     Conv W, b --> Relu --> x --> Conv                   rows of W and b / s      W s
     MatMul up --> Mul(gate) --> x --> MatMul down       columns of up / s        W s
     MatMul v  --> Attention --> x --> MatMul out        (as many heads of values as of queries)
+    MatMul qkv --> Slice v --> Attention --> x ...      the last rows of qkv / s
 
 A **group** is the value x, its maker and its readers. Between maker and x stand only functions with
 :math:`f(x / s) = f(x) / s` that nobody else reads. All constants involved have one reader.
+Where one layer makes several values, taken apart by `Slice`, the last of them can be divided.
 
 Left out: readers that are convolutions in groups, a `Gelu` on the way (not homogeneous), values
 that an `Add` reads as well (the residual of a transformer, which is why its norms do the work).
@@ -184,6 +186,9 @@ def _maker(
         columns = graph.constants[product.inputs[1]].shape[-1:] if _linear(graph, product) else None
         vector = graph.constants[bias].shape == columns
         return (product, bias) if vector and _own(graph, product.inputs[1:], counts) else None
+    if node.op == "Slice" and not conv and _last_part(graph, node):
+        found = _maker(graph, node.inputs[0], makers, counts, conv)
+        return found if found is not None and found[0].op not in _NORMS else None
     for name in _through(graph, node, conv):
         if counts[name] == 1 and name not in graph.outputs:
             found = _maker(graph, name, makers, counts, conv)
@@ -202,6 +207,31 @@ def _through(graph: Graph, node: Node, conv: bool) -> tuple[str, ...]:
     if node.op == "Attention" and graph.values[node.inputs[2]].shape[-1:] == shape[-1:]:
         return node.inputs[2:3]
     return ()
+
+
+def _last_part(graph: Graph, node: Node) -> bool:
+    """Say whether a `Slice` takes the last channels, and all who read its input take others."""
+    name = node.inputs[0]
+    own = _channels(graph, node)
+    others = [_channels(graph, n) for n in graph.nodes if name in n.inputs and n is not node]
+    if own is None or own[1] != graph.values[name].shape[-1] or name in graph.outputs:
+        return False
+    return all(other is not None and other[1] <= own[0] for other in others)
+
+
+def _channels(graph: Graph, node: Node) -> tuple[int, int] | None:
+    """Return which channels, of the last axis, a `Slice` takes; None if it takes anything else."""
+    shape = graph.values[node.inputs[0]].shape
+    if node.op != "Slice" or not isinstance(shape[-1], int):
+        return None
+    axes, starts, ends = (node.attributes[key] for key in ("axes", "starts", "ends"))
+    assert isinstance(axes, tuple), "validate has looked"
+    assert isinstance(starts, tuple), "validate has looked"
+    assert isinstance(ends, tuple), "validate has looked"
+    if [axis % len(shape) for axis in axes] != [len(shape) - 1]:
+        return None
+    begin, stop, _ = slice(starts[0], ends[0]).indices(shape[-1])
+    return begin, stop
 
 
 def _linear(graph: Graph, node: Node) -> bool:

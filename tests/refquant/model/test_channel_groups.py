@@ -40,6 +40,21 @@ def attention(b: Builder, x: str) -> list[str]:
     return [b.node("Add", [linear(b, mixed, "out"), x], name="y")]
 
 
+def part(b: Builder, x: str, name: str, begin: int, end: int, axis: int = 2) -> str:
+    window: dict[str, tuple[int, ...]] = {"starts": (begin,), "ends": (end,), "axes": (axis,)}
+    return b.node("Slice", [x], attributes=window, name=name)
+
+
+def fused(b: Builder, x: str) -> list[str]:
+    """Queries, keys and values of one layer with a bias, taken apart."""
+    rows = b.node("MatMul", [norm(b, x), weight(b, "qkv.w", 4, 12)], name="qkv")
+    both = b.node("Add", [rows, weight(b, "qkv.b", 12)], name="qkv/sum")
+    q, k, v = (part(b, both, name, 4 * i, 4 * i + 4) for i, name in enumerate("qkv"))
+    attributes = {"q_num_heads": 2, "kv_num_heads": 2}
+    mixed = b.node("Attention", [q, k, v], name="mixed", attributes=attributes)
+    return [b.node("Add", [linear(b, mixed, "out"), x], name="y")]
+
+
 def gated(b: Builder, x: str) -> list[str]:
     """A gated layer behind an RMS norm."""
     h = norm(b, x, "RMSNormalization")
@@ -70,6 +85,7 @@ def convolutions(b: Builder, x: str) -> list[str]:
 
 FOUND: dict[Callable[[Builder, str], list[str]], list[tuple[str, str, list[str]]]] = {
     attention: [("norm", "norm", ["q", "k", "v"]), ("mixed", "v", ["out"])],
+    fused: [("norm", "norm", ["qkv"]), ("mixed", "qkv", ["out"])],
     gated: [("norm", "norm", ["gate", "up"]), ("h", "up", ["down"])],
     biased: [("h", "first", ["second"])],
     transposed: [("first", "first", ["second"])],
@@ -77,6 +93,7 @@ FOUND: dict[Callable[[Builder, str], list[str]], list[tuple[str, str, list[str]]
 }
 SHAPES: dict[Callable[[Builder, str], list[str]], tuple[int, ...]] = {
     attention: (3, 4),
+    fused: (3, 4),
     gated: (3, 4),
     convolutions: (2, 8, 8),
 }
@@ -134,6 +151,43 @@ def test_what_would_change_the_function_is_left_alone(kind: str) -> None:
     b = Builder("g")
     graph = b.graph(_blocked(b, kind))
     assert channel_groups(graph) == (), f"{kind}: not free"
+
+
+@pytest.mark.parametrize(
+    ("mine", "other", "axis", "free"),
+    [
+        ((4, 8), (0, 4), 2, True),
+        ((-4, 99), (0, -4), -1, True),  # the same, in ONNX's other words
+        ((4, 8), (0, 8), 2, False),  # the other one takes mine as well
+        ((4, 8), (3, 5), 2, False),
+        ((0, 4), (4, 8), 2, False),  # not the last ones
+        ((4, 7), (0, 4), 2, False),
+        ((0, 1), (1, 2), 1, False),  # of another axis
+    ],
+)
+def test_a_part_is_free_if_it_is_the_last_and_nobody_elses(
+    mine: tuple[int, int], other: tuple[int, int], axis: int, free: bool
+) -> None:
+    b = Builder("g")
+    x = b.input("x", ("N", 2, 4))
+    both = b.node("MatMul", [x, weight(b, "w", 4, 8)], name="both")
+    values = part(b, both, "mine", *mine, axis), part(b, both, "other", *other, axis)
+    size = {4: 4, 7: 3}.get(mine[1], 4) if axis != 1 else 8
+    w = weight(b, "out.w", size, 3)
+    y = b.node("MatMul", [values[0], w], name="y")
+    graph = b.graph([y, b.node("Sigmoid", [values[1]], name="z")])
+    got = [(g.value, g.maker.name) for g in channel_groups(graph)]
+    assert got == ([("mine", "both")] if free else []), f"{got}"
+
+
+def test_a_part_of_an_output_or_of_a_norm_is_left_alone() -> None:
+    for kind in ("output", "norm"):
+        b = Builder("g")
+        x = b.input("x", ("N", 2, 4))
+        h = norm(b, x) if kind == "norm" else linear(b, x, "h")
+        y = b.node("MatMul", [part(b, h, "last", 2, 4), weight(b, "w", 2, 3)], name="y")
+        graph = b.graph([y, h] if kind == "output" else [y])
+        assert channel_groups(graph) == (), kind
 
 
 def test_the_demo_has_four() -> None:
