@@ -30,7 +30,14 @@ def small(op: str = "RMSNormalization", second: str = "", size: int = 8, quirk: 
     return b.graph([b.linear(b.norm(op, x, "last"), 2, "out"), *outputs])
 
 
+def single() -> Graph:
+    """An input, one norm, one layer: R1 would cost what a rotation in front of the layer costs."""
+    b = Maker("g")
+    return b.graph([b.linear(b.norm("RMSNormalization", b.input("i", ("N", 8)), "n"), 2, "y")])
+
+
 LEFT = {
+    "it would take 1 rotations while running for 1 norms": single,
     "no power of two divides 7": lambda: small(size=7),
     "norms of two kinds": lambda: small(second="LayerNormalization"),
     "LayerNorm's mean would be missing to other readers": lambda: small(
