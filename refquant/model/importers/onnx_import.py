@@ -28,7 +28,7 @@ from refquant.contracts import preset
 from refquant.model.build import Builder
 from refquant.model.graph import Graph
 from refquant.model.importers.onnx_fold import fold
-from refquant.model.importers.onnx_inputs import input_shapes
+from refquant.model.importers.onnx_inputs import input_meaning, input_shapes
 from refquant.model.importers.onnx_known import as_known, has_letters
 from refquant.model.importers.onnx_lower import LOWER
 from refquant.model.importers.onnx_model import (
@@ -40,6 +40,7 @@ from refquant.model.importers.onnx_model import (
     captured,
     used_by,
 )
+from refquant.model.importers.onnx_qdq import fuse
 from refquant.model.importers.onnx_read import read_onnx
 from refquant.model.importers.onnx_scope import Filled, Item, Known, Scope, Seen, Unsupported
 from refquant.model.importers.onnx_wire import OnnxFormatError
@@ -111,9 +112,12 @@ class _Walk:
         free = [i for i in graph.inputs if i.name not in fixed]
         for name, (shape, dtype) in input_shapes(free, shapes).items():
             ours = {"int64": "int32", "bool": "uint8"}.get(dtype, dtype)
-            if ours not in ("float32", "int32", "uint8", "int8"):
+            if ours not in ("float32", "int32", "uint8", "int8", "uint16", "int16"):
                 raise OnnxFormatError(f"input {name!r} is {dtype}; cast it to float32 before")
-            self.scope.items[name] = Seen(self.scope.b.input(name, shape, dtype=ours), dtype)
+            codes = ours if ours == dtype and ours[-1] in "86" else ""
+            quant = input_meaning(self.scope, graph, name) if codes else None
+            value = self.scope.b.input(name, shape, dtype=ours, quant=quant)
+            self.scope.items[name] = Seen(value, dtype)
 
     def _read(self, nodes: Sequence[OnnxNode]) -> None:
         for node in nodes:
@@ -159,12 +163,13 @@ class _Walk:
             raise Unsupported("this operator is not known")
 
     def _step(self, node: OnnxNode) -> None:
+        self.scope.current = node
         for value in node.attributes.values():
             if isinstance(value, Opaque):
                 raise Unsupported(value.what)
         if node.op == "If":
             self._branch(node)
-        elif not self._fold(node):
+        elif not self._fold(node) and not fuse(self.scope, node):
             if node.op not in LOWER:
                 raise Unsupported("this operator is not known")
             LOWER[node.op](self.scope, node)
@@ -220,6 +225,7 @@ class _Walk:
         if self.failures:
             raise OnnxUnsupportedError(self.failures)
         s, outputs = self.scope, list(self.model.graph.outputs)
+        s.current = None
         for name in outputs:
             if name not in s.items:
                 raise OnnxFormatError(f"output {name!r} is made by nothing; export the model again")

@@ -6,15 +6,19 @@
 4. One more size without a number, of one name, in inputs of two or three axes (tokens, vectors), is
    the length ``"T"`` of a sequence.
 5. Anything else needs ``shapes``: the height of an image is no sequence.
+
+An input of codes means what the first node that reads them says: there is no other place for it.
 """
 
 from collections.abc import Mapping, Sequence
 
-from refquant.model.graph import Shape
-from refquant.model.importers.onnx_model import OnnxInput
+from refquant.model.graph import Quant, Shape
+from refquant.model.importers.onnx_codes import meaning
+from refquant.model.importers.onnx_model import OnnxGraph, OnnxInput, Tensor
+from refquant.model.importers.onnx_scope import Scope
 from refquant.model.importers.onnx_wire import OnnxFormatError
 
-__all__ = ["input_shapes"]
+__all__ = ["input_meaning", "input_shapes"]
 
 
 def input_shapes(
@@ -69,3 +73,41 @@ def _dims(i: OnnxInput, shapes: Mapping[str, Sequence[int | str]]) -> tuple[int 
             f"shapes[{i.name!r}] is {count}, numbers > 0, 'N' first or 'T', got {list(given)}"
         )
     return given
+
+
+# Where a node that reads codes has their scale and zero point: input -> (scale, zero point).
+_PARAMETERS: Mapping[str, Mapping[int, tuple[int, int]]] = {
+    "DequantizeLinear": {0: (1, 2)},
+    "QLinearConv": {0: (1, 2)},
+    "QLinearMatMul": {0: (1, 2), 3: (4, 5)},
+    "QGemm": {0: (1, 2)},
+    "QLinearAdd": {0: (1, 2), 3: (4, 5)},
+    "QLinearMul": {0: (1, 2), 3: (4, 5)},
+    "QLinearAveragePool": {0: (1, 2)},
+    "QLinearGlobalAveragePool": {0: (1, 2)},
+    "QLinearSigmoid": {0: (1, 2)},
+    "QLinearLeakyRelu": {0: (1, 2)},
+    "QLinearSoftmax": {0: (1, 2)},
+}
+_MOVED = ("Reshape", "Transpose", "Flatten", "MaxPool", "Squeeze", "Unsqueeze", "Identity", "Slice")
+
+
+def input_meaning(s: Scope, graph: OnnxGraph, name: str) -> Quant | None:
+    """Return what the codes of the input ``name`` mean; None if nobody dequantizes them.
+
+    >>> input_meaning.__name__
+    'input_meaning'
+    """
+    for node in s.readers.get(name, []):
+        place = node.inputs.index(name) if name in node.inputs else -1
+        if place in _PARAMETERS.get(node.op, {}):
+            found = [
+                graph.constants.get(node.inputs[i]) if i < len(node.inputs) else None
+                for i in _PARAMETERS[node.op][place]
+            ]
+            arrays = [tensor.array if isinstance(tensor, Tensor) else None for tensor in found]
+            if arrays[0] is not None:
+                return meaning(arrays[0], arrays[1])
+        if node.op in _MOVED and place == 0:
+            return input_meaning(s, graph, node.outputs[0])
+    return None

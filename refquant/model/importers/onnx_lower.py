@@ -10,6 +10,7 @@ from refquant.model.importers.onnx_lower_recurrent import RECURRENT
 from refquant.model.importers.onnx_lower_resize import RESIZE
 from refquant.model.importers.onnx_lower_windows import WINDOWS
 from refquant.model.importers.onnx_model import OnnxNode
+from refquant.model.importers.onnx_qdq import QDQ
 from refquant.model.importers.onnx_scope import Scope
 
 __all__ = ["LOWER"]
@@ -22,4 +23,5 @@ LOWER: Mapping[str, Callable[[Scope, OnnxNode], None]] = {
     **WINDOWS,
     **PRODUCTS,
     **RECURRENT,
+    **QDQ,
 }

@@ -24,10 +24,11 @@ from numpy.typing import NDArray
 
 from refquant.contracts import Contract
 from refquant.model.build import Builder
-from refquant.model.graph import Attribute, Quant, Shape
+from refquant.model.graph import Attribute, Graph, Quant, Shape
 from refquant.model.importers.onnx_fold import listed
 from refquant.model.importers.onnx_known import has_letters
 from refquant.model.importers.onnx_model import OnnxNode
+from refquant.model.reals import reals as reals_of
 
 __all__ = ["Filled", "Item", "Known", "Reals", "Scope", "Seen", "Turned", "Unsupported"]
 
@@ -96,6 +97,8 @@ class Scope:
     readers: dict[str, list[OnnxNode]] = field(default_factory=dict)
     unfused: list[dict[str, str]] = field(default_factory=list)
     contract: Contract | None = None
+    current: OnnxNode | None = None
+    why: str = ""
 
     def item(self, name: str) -> Item:
         """Return what ``name`` stands for."""
@@ -166,8 +169,23 @@ class Scope:
         """Return all inputs as float32 values."""
         return [self.real(node, i) if name else "" for i, name in enumerate(node.inputs)]
 
+    def view(self) -> Graph:
+        """Return what there is so far as a graph; nothing of it is checked."""
+        b = self.b
+        return Graph(
+            b.name, tuple(b.inputs), (), b.values, tuple(b.nodes), b.constants, b.contracts, {}
+        )
+
     def dequantized(self, name: str, item: Reals) -> str:
         """Add the ``DequantizeLinear`` after all; what made it necessary is in ``unfused``."""
+        if item.value in self.b.constants:
+            return self.constant(
+                name, reals_of(self.view(), item.value, self.b.constants[item.value])
+            )
+        if self.current is not None:
+            told = {"node": item.maker.label, "op": item.maker.op}
+            reader = f"{self.current.op} {self.current.label!r}"
+            self.unfused.append({**told, "reason": f"{reader} needs reals: {self.why}"})
         made = self.node("DequantizeLinear", [item.value], name, contract=self.contract)
         self.items[name] = Seen(made, "float32")
         return made
