@@ -48,7 +48,7 @@ its formats need, scales, minima and codes of (3) are its own before it rounds s
 zero points have signs: ``any``. Groups are brought near 1 by a power of two, which changes no bit.
 A group below 2^-100 is zeros; a constant one comes back exactly.
 
-Left out: two levels of scales (`refquant.formats.ggml`), ``absolute_error`` (Q2_K's without data).
+Left out: two levels of scales (`refquant.formats.ggml`), Q2_K's absolute error.
 
 References
 ----------
@@ -197,9 +197,8 @@ def _stored(x: F32, v: F32, num_bits: int, settings: Search) -> tuple[F32, F32, 
     s, z, q = np.where(take, s1, s0), np.where(take, z1, z0), np.where(take, q1, q0)
     # A constant c: |c| (1 - 0) or |c| (0 - 1), exactly; zeros are 0 (0 - 0), of scale 1.
     s = np.where(flat & (low != 0), np.abs(low), s)
-    z = np.where(flat, np.where(low < 0, one, np.float32(0)), z)
-    q = np.where(flat, np.where(low > 0, one, np.float32(0)), q)
-    return s, z, q.astype(np.uint8)
+    z, q = np.where(flat, low < 0, z), np.where(flat, low > 0, q)
+    return s, z.astype(np.float32), q.astype(np.uint8)
 
 
 def _nearest(x: F32, v: F32, s: F32, m: F32, top: np.float32) -> tuple[F32, F32, F32, F32]:
