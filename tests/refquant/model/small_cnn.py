@@ -71,7 +71,6 @@ def fitted(rules: Recipe) -> Recipe:
     if weights is None or weights.algorithm == "rtn":
         return rules
     few = {"gptq": {"few_tokens": True}} if weights.algorithm == "gptq" else {}
-    more = [Override("fc", weights={"group_size": 50, **few})]
-    if few:
-        more.append(Override("head", weights=few))
+    size = {"group_size": 50} if weights.granularity == "group" else {}
+    more = [Override(n, weights=own) for n, own in (("fc", {**size, **few}), ("head", few)) if own]
     return replace(rules, overrides=(*rules.overrides, *more))
