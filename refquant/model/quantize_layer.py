@@ -59,6 +59,8 @@ F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
 Tokens = Callable[[], Iterator[F32]]
 
+_ROWS = 4096  # in float64 at a time: a vocabulary has 50,000
+
 
 @dataclass(frozen=True, slots=True)
 class Seen:
@@ -124,9 +126,7 @@ def loss(w: F32, rounded: F32, h: F64 | None) -> float | None:
     >>> loss(np.float32([[1, 2]]), np.float32([[1, 1.5]]), None)
     0.05
     """
-    exact = w.astype(np.float64)
-    error = _norm(rounded.astype(np.float64) - exact, h)
-    size = _norm(exact, h)
+    error, size = _norm(rounded, w, h), _norm(w, np.zeros_like(w), h)
     return error / size if size > 0 else None
 
 
@@ -240,8 +240,11 @@ _ALGORITHMS: dict[str, Callable[..., tuple[QuantizedWeight, dict[str, Any]]]] = 
 }
 
 
-def _norm(d: F64, h: F64 | None) -> float:
-    """Return the sum of the diagonal of d h d^T, in one order."""
-    product = d if h is None else matmul_sliced(d, h)
-    total: F64 = ordered_sum(product * d)
+def _norm(a: F32, b: F32, h: F64 | None) -> float:
+    """Return the sum of the diagonal of (a - b) h (a - b)^T, some rows at a time, in one order."""
+    total: F64 = np.zeros(a.shape[1])
+    for i in range(0, len(a), _ROWS):
+        d = a[i : i + _ROWS].astype(np.float64) - b[i : i + _ROWS]
+        product = (d if h is None else matmul_sliced(d, h)) * d
+        total = ordered_sum(np.vstack([total, product]))
     return max(math.fsum(total.tolist()), 0.0)

@@ -12,6 +12,7 @@ from refquant.algorithms.hessian import Hessian
 from refquant.algorithms.hqq import AUTHORS, hqq
 from refquant.algorithms.rtn import min_max, rtn
 from refquant.contracts import preset
+from refquant.model import quantize_layer as quantize_layer_module
 from refquant.model.coded import coded_reals
 from refquant.model.graph import Node
 from refquant.model.quantize_layer import Seen, loss, quantize_layer, spread
@@ -129,3 +130,15 @@ def test_spread_takes_every_so_many_th_however_batches_are_cut() -> None:
         parts = [x[e - c : e] for c, e in zip(cuts, ends, strict=True)]
         got = spread(Seen(state, lambda parts=parts: iter(parts)), 5)  # type: ignore[misc]  # bound now
         assert got.ravel().tolist() == [0, 4, 8, 12, 16, 20], f"cut as {cuts}: {got.ravel()}"
+
+
+def test_a_loss_is_the_same_however_many_rows_go_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(9)
+    w, rounded = rng.standard_normal((2, 7, 5)).astype(np.float32)
+    h = Hessian(5).update(rng.standard_normal((20, 5)).astype(np.float32)).matrix()
+    for matrix in (h, None):
+        whole = loss(w, rounded, matrix)
+        for rows in (1, 3, 7):
+            monkeypatch.setattr(quantize_layer_module, "_ROWS", rows)
+            assert loss(w, rounded, matrix) == whole, f"{rows} rows at a time"
+        monkeypatch.undo()
