@@ -13,7 +13,14 @@ pytestmark = pytest.mark.models
 
 ASSETS = Path(__file__).parents[2] / "assets"
 TEXT = "assets/text/sotu/data/1981_jimmy_carter_d.txt"
-WHISPER = ("assets/whisper_tiny_en", "--part")
+DATA = {
+    "minilm": (["assets/minilm"], [TEXT, "--samples", "6", "--context", "64"]),
+    "decoder": (
+        ["assets/whisper_tiny_en", "--part", "decoder"],
+        ["assets/librivox", "--samples", "1"],
+    ),
+}
+"""Model and calibration: little, so that it is done in a minute."""
 
 
 @pytest.fixture
@@ -34,21 +41,12 @@ def test_the_page_runs(folder: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert all(size < 40_000_000 for size in sizes.values()), f"{sizes}"
 
 
-@pytest.mark.parametrize(
-    ("scheme", "model", "data"),
-    [
-        (scheme, model, data)
-        for scheme in ("int4_awq", "w8a8_smoothquant", "int4_gptq")
-        for model, data in (
-            (("assets/minilm",), (TEXT, "--samples", "6", "--context", "64")),
-            ((*WHISPER, "decoder"), ("assets/librivox", "--samples", "1")),
-        )
-    ],
-)
+@pytest.mark.parametrize("scheme", ["int4_awq", "w8a8_smoothquant", "int4_gptq"])
+@pytest.mark.parametrize("name", DATA)
 def test_recipes_with_data_do_it(
-    scheme: str, model: tuple[str, ...], data: tuple[str, ...],
-    folder: Path, capsys: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
+    name: str, scheme: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model, data = DATA[name]
     few = ["--few-tokens"] if scheme == "int4_gptq" else []
     options = ["--scheme", scheme, "--calibration", *data, *few, "--sums", "blas", "-o", "q.rq"]
     assert main(["quantize", *model, *options]) == 0, capsys.readouterr().err
