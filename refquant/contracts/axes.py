@@ -57,7 +57,7 @@ AXES: Mapping[str, tuple[str | bool, ...]] = MappingProxyType(
             *("emulate_float", "dyadic", "pow2"),
             *("float_zp_before_round", "float64_half_away", "unspecified"),
         ),
-        "add": ("dequantize", "tflite_shift20", "xnnpack_shift20", "unspecified"),
+        "add": ("dequantize", "scale_ratios", "tflite_shift20", "xnnpack_shift20", "unspecified"),
         "average_pool": ("float_multiplier", "half_away", "tosa_reciprocal", "unspecified"),
         "mean": ("folded_multiplier", "float_zero_point", "unspecified"),
         "softmax": ("dequantize", "float_table", "fixed_point_table", "unspecified"),

@@ -1,7 +1,7 @@
 """Elementwise arithmetic of two operands: Add, Sub, Mul, Div, with numpy broadcasting.
 
 In float32 each is one rounding.  On codes, ``Add`` is where backends differ most, because the two
-inputs count in different steps.  Three arithmetics, by the contract's axis ``add``:
+inputs count in different steps.  Four arithmetics, by the contract's axis ``add``:
 
     dequantize        q = quantize(f32(dequantize(a) + dequantize(b)))                         (1)
 
@@ -9,11 +9,16 @@ inputs count in different steps.  Three arithmetics, by the contract's axis ``ad
                       A = mbqm((qa - za) 2**20, sa / t),   B likewise
                       q = mbqm(A + B, t / (2**20 sy)) + zy                                     (2)
 
+    scale_ratios      ra = f32(sa / sy), rb = f32(sb / sy), F = f32(zy - f32(ra za + f32(rb zb)))
+                      q = round_half_even(f32(ra qa + f32(rb qb + F)))                         (5)
+
     xnnpack_shift20   ra = f32(sa / sy), rb = f32(sb / sy), shift = 20 - floor(log2(max(ra, rb)))
                       ma = round_half_even(ra 2**shift), mb likewise
                       q = zy + ((2**(shift-1) + ma (qa - za) + mb (qb - zb)) >> shift)         (3)
 
-mbqm is the requantization ``gemmlowp_double``; its multipliers are formed in float64.
+mbqm is the requantization ``gemmlowp_double``; its multipliers are formed in float64.  So are the
+products and sums inside the brackets of (5): what onnxruntime 1.32 has on processors with a fused
+multiply-add.
 ``Mul`` is exact in the accumulator, so it is one requantization:
 
     q = requantize((qa - za) (qb - zb), sa * sb / sy) + zy                                     (4)
@@ -95,7 +100,7 @@ def add_quantized(
     clamp_min: int | None = None,
     clamp_max: int | None = None,
 ) -> Codes:
-    """Return the codes of a + b by the contract's axis ``add``: eqs. (1)-(3).
+    """Return the codes of a + b by the contract's axis ``add``: eqs. (1)-(3), (5).
 
     >>> from refquant.contracts import preset
     >>> one = QParams(scale=np.float32(1), zero_point=np.int32(0), block_shape=None, dtype="int8")
@@ -114,6 +119,8 @@ def add_quantized(
     if contract.add == "dequantize":
         real = add_f32(affine.dequantize(a, a_qparams), affine.dequantize(b, b_qparams))
         codes = affine.quantize(real, y_qparams, contract=contract).astype(np.int64)
+    elif contract.add == "scale_ratios":
+        codes = _add_ratios(a, b, a_qparams, b_qparams, y_qparams)
     elif contract.add == "tflite_shift20":
         codes = _add_tflite(a, b, a_qparams, b_qparams, y_qparams)
     elif contract.add == "xnnpack_shift20":
@@ -160,6 +167,24 @@ def mul_quantized(
         clamp_min=clamp_min,
         clamp_max=clamp_max,
     )
+
+
+def _add_ratios(
+    a: Codes, b: Codes, a_qparams: QParams, b_qparams: QParams, y_qparams: QParams
+) -> NDArray[np.int64]:
+    """Eq. (5): a product of float32 and a code is exact in float64; each line is one rounding."""
+    sa, za = scalar_parameters("Add", "a", a_qparams)
+    sb, zb = scalar_parameters("Add", "b", b_qparams)
+    sy, zy = scalar_parameters("Add", "y", y_qparams)
+    with np.errstate(over="ignore", under="ignore"):
+        ra, rb = np.float64(sa / sy), np.float64(sb / sy)  # float32 divisions
+        if not np.isfinite([ra, rb]).all():
+            raise ValueError(f"Add: sa / sy and sb / sy must be finite, got {ra} and {rb}")
+        inner = np.float32(ra * za + np.float32(rb * zb))
+        fixed = np.float32(np.float32(zy) - inner)
+        partial = (rb * b.astype(np.float64) + fixed).astype(np.float32)
+        total = (ra * a.astype(np.float64) + partial).astype(np.float32)
+    return np.clip(np.rint(total.astype(np.float64)), -(2.0**62), 2.0**62).astype(np.int64)
 
 
 def _add_tflite(

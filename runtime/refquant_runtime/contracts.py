@@ -63,7 +63,7 @@ AXES: Mapping[str, Choices] = {  # and the number zero_range_scale
         *("scale16", "tflite_int64", "rndnu", "rndnu16", "emulate_float", "dyadic", "pow2"),
         *("float_zp_before_round", "float64_half_away", "gemmlowp_double_f32", "unspecified"),
     ),
-    "add": ("dequantize", "tflite_shift20", "xnnpack_shift20", "unspecified"),
+    "add": ("dequantize", "scale_ratios", "tflite_shift20", "xnnpack_shift20", "unspecified"),
     "average_pool": ("float_multiplier", "half_away", "tosa_reciprocal", "unspecified"),
     "mean": ("folded_multiplier", "float_zero_point", "unspecified"),
     "softmax": ("dequantize", "float_table", "fixed_point_table", "unspecified"),

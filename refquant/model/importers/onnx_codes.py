@@ -40,9 +40,11 @@ ORT_ELEMENTWISE: Contract = replace(
     name="ort_elementwise",
     zero_point_at="before_rounding",
     requantize="float_zp_before_round",
+    add="scale_ratios",
 )
 """What onnxruntime 1.32 computes by in Add, Mul and AveragePool of codes: as ``ort``, but the zero
-point is added before rounding, so ties go another way where it is odd. Measured."""
+point is added before rounding, so ties go another way where it is odd; and sums are of ratios.
+Measured on x86-64 with AVX2: the sums of others may differ in the last bit before rounding."""
 
 
 def number_of(array: Array | None, what: str) -> float | int:

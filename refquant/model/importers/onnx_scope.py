@@ -96,6 +96,7 @@ class Scope:
     items: dict[str, Item] = field(default_factory=dict)
     readers: dict[str, list[OnnxNode]] = field(default_factory=dict)
     unfused: list[dict[str, str]] = field(default_factory=list)
+    doors: dict[str, str] = field(default_factory=dict)
     contract: Contract | None = None
     current: OnnxNode | None = None
     why: str = ""
@@ -182,12 +183,14 @@ class Scope:
             return self.constant(
                 name, reals_of(self.view(), item.value, self.b.constants[item.value])
             )
+        if name in self.doors:  # another reader may still compute with the codes
+            return self.doors[name]
         if self.current is not None:
             told = {"node": item.maker.label, "op": item.maker.op}
             reader = f"{self.current.op} {self.current.label!r}"
             self.unfused.append({**told, "reason": f"{reader} needs reals: {self.why}"})
         made = self.node("DequantizeLinear", [item.value], name, contract=self.contract)
-        self.items[name] = Seen(made, "float32")
+        self.doors[name] = made
         return made
 
     def _constant(self, name: str, item: Known, dtype: str) -> str:

@@ -1,6 +1,7 @@
 """Add in three arithmetics over every pair of codes, against Python integers."""
 
 import math
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
@@ -227,3 +228,49 @@ def test_wrong_operands_are_refused_by_name() -> None:
             y_qparams=one,
             contract=preset("onnx"),
         )
+
+
+def test_ratios_of_scales_decide_ties_that_the_sum_of_reals_does_not() -> None:
+    """Found in PP-OCR's hard-swish, x + 3 at x = 0: 127.5 steps, but for what the ratio rounds."""
+    a_qparams = QParams(np.float32(0.25192368030548096), np.int32(133), None, "uint8")
+    b_qparams = QParams(np.float32(0.0117647061124444), np.int32(0), None, "uint8")
+    y_qparams = QParams(np.float32(0.0235294122248888), np.int32(0), None, "uint8")
+    a, b = np.array([133], np.uint8), np.array([255], np.uint8)
+    result = {
+        add: add_quantized(
+            a,
+            b,
+            a_qparams=a_qparams,
+            b_qparams=b_qparams,
+            y_qparams=y_qparams,
+            contract=replace(preset("ort"), add=add),
+        ).tolist()
+        for add in ("dequantize", "scale_ratios")
+    }
+    assert result == {"dequantize": [128], "scale_ratios": [127]}, f"{result}"
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_ratios_of_scales_by_fractions(seed: int) -> None:
+    """Each line of the text with Python's fractions, rounded to float32 once."""
+
+    def f32(x: Fraction) -> Fraction:
+        return Fraction(float(np.float32(float(x))))  # exact sums here have fewer than 53 bits
+
+    rng = np.random.default_rng(seed)
+    sa, sb, sy = (np.float32(2.0 ** rng.integers(-3, 3) * rng.choice([1, 3, 5])) for _ in range(3))
+    za, zb, zy = (int(z) for z in rng.integers(0, 256, 3))
+    a, b = (rng.integers(0, 256, 50).astype(np.uint8) for _ in range(2))
+    ours = add_quantized(
+        a,
+        b,
+        a_qparams=QParams(sa, np.int32(za), None, "uint8"),
+        b_qparams=QParams(sb, np.int32(zb), None, "uint8"),
+        y_qparams=QParams(sy, np.int32(zy), None, "uint8"),
+        contract=replace(preset("ort"), add="scale_ratios"),
+    )
+    ra, rb = (f32(Fraction(float(scale)) / Fraction(float(sy))) for scale in (sa, sb))
+    fixed = f32(zy - f32(ra * za + f32(rb * zb)))
+    for qa, qb, got in zip(a.tolist(), b.tolist(), ours.tolist(), strict=True):
+        total = f32(ra * qa + f32(rb * qb + fixed))
+        assert got == min(max(round(total), 0), 255), f"{qa} + {qb}"

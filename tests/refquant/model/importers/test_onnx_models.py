@@ -1,0 +1,77 @@
+"""Real ONNX models against onnxruntime, and what their import says of them.
+
+How near two engines come: `tests.refquant.model.loaders.near`. `terms` is the longest sum.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from refquant.model.execute import run
+from refquant.model.importers.onnx_import import import_onnx
+from tests.refquant.model.importers.onnx_models import ask_ort
+
+pytestmark = pytest.mark.models
+ASSETS = Path(__file__).parents[4] / "assets"
+TOKENS = ("input_ids", "attention_mask", "token_type_ids")
+
+# file -> sizes, inputs made constants, the longest sum of products
+MODELS: dict[str, tuple[dict[str, Any], dict[str, Any], int]] = {
+    "open_nsfw/open_nsfw.onnx": ({}, {}, 4608),
+    "rapidocr/ch_ppocr_mobile_v2.0_cls_infer.onnx": ({"x": ["N", 3, 48, 192]}, {}, 800),
+    "rapidocr/ch_PP-OCRv4_rec_infer.onnx": ({"x": ["N", 3, 48, 160]}, {}, 5000),
+    "rapidocr/ch_PP-OCRv4_det_infer.onnx": ({"x": ["N", 3, 64, 96]}, {}, 1600),
+    "silero_vad/silero_vad_16k_sequence.onnx": ({"input": [9, 576]}, {}, 768),
+    "silero_vad/silero_vad.onnx": (
+        {"input": [1, 576], "state": [2, 1, 128]}, {"sr": np.array(16000)}, 768
+    ),
+    "minilm_int8/model.onnx": ({name: [2, 11] for name in TOKENS}, {}, 1536),
+}  # fmt: skip
+
+
+def inputs_of(graph: Any) -> dict[str, Any]:
+    rng = np.random.default_rng(0)
+    sizes = {"N": 2, "T": 7}
+    result = {}
+    for name in graph.inputs:
+        value = graph.values[name]
+        shape = [sizes[d] if isinstance(d, str) else d for d in value.shape]
+        if value.dtype == "int32":
+            result[name] = rng.integers(1 if "mask" in name else 0, 2, shape).astype(np.int32)
+        else:
+            result[name] = rng.normal(size=shape).astype(np.float32)
+    return result
+
+
+@pytest.mark.parametrize("file", MODELS)
+def test_a_real_model_is_near_onnxruntime(file: str) -> None:
+    shapes, fixed, terms = MODELS[file]
+    graph = import_onnx(ASSETS / file, shapes=shapes, fixed=fixed)
+    x = inputs_of(graph)
+    ours = run(graph, x, sums="blas")
+    wide = {n: a.astype(np.int64) if a.dtype == np.int32 else a for n, a in x.items()}
+    theirs = ask_ort(str(ASSETS / file), {**wide, **fixed}, outputs=list(graph.outputs))
+    # As `near.agree`; Erf as there, where there is one.
+    erfs = sum(node.op in ("Gelu", "Erf") for node in graph.nodes)
+    relative = len(graph.nodes) * (2 * terms) ** 0.5 * 2.0**-24 + erfs * 6.7e-7
+    for name, array in zip(graph.outputs, theirs, strict=True):
+        mine = ours[name].astype(np.float64)
+        maker = next(n for n in graph.nodes if name in n.outputs)
+        if maker.op == "Sigmoid":  # near in what it was given: it magnifies relative errors
+            mine, array = (np.log(p) - np.log1p(-p) for p in (mine, array.astype(np.float64)))
+        size = float(np.abs(array).max())
+        apart = float(np.abs(mine - array).max())
+        assert apart <= relative * size, f"{name}: {apart} apart, {relative * size} is the bound"
+    assert graph.meta["import"]["format"] == "onnx", "where it comes from"
+
+
+def test_without_sizes_the_error_says_which() -> None:
+    with pytest.raises(ValueError, match=r"input 'x' has sizes without a number .*shapes="):
+        import_onnx(ASSETS / "rapidocr/ch_PP-OCRv4_det_infer.onnx")
+    with pytest.raises(ValueError, match=r"If_0 .If.: its condition is known in a run only"):
+        import_onnx(
+            ASSETS / "silero_vad/silero_vad.onnx",
+            shapes={"input": [1, 576], "state": [2, 1, 128]},
+        )
