@@ -4,6 +4,7 @@ import math
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from typing import Any
 
 from refquant.cli.common import Advance, decimals, plain, print_table
@@ -29,8 +30,8 @@ TITLES = {
 class Measured:
     """A ``value`` in ``unit``, of ``samples`` ``things``; ``said`` are the words a person reads.
 
-    ``details`` are further keys of the JSON object, ``columns`` further columns of the table. All
-    models of a table say as many lines: one that is the same for all is printed once.
+    ``details`` are further keys of the JSON object, ``columns`` further columns of the table. A
+    line of ``said`` that is the same for all models of a table is printed once.
     """
 
     value: float
@@ -82,12 +83,13 @@ def print_measured(metric: str, rows: Sequence[tuple[str, int, Measured]], sums:
             table.append(cells)
         print_table(columns, table)
         sys.stdout.write(f"{of}\n")
-    for said in zip(*(one.said for _, _, one in rows), strict=True):
+    for said in zip_longest(*(one.said for _, _, one in rows), fillvalue=""):
         if len(set(said)) == 1:
             sys.stdout.write(f"  {plain(said[0])}\n")
         else:
             for (path, _, _), line in zip(rows, said, strict=True):
-                sys.stdout.write(f"  {plain(path)}: {plain(line)}\n")
+                if line:
+                    sys.stdout.write(f"  {plain(path)}: {plain(line)}\n")
     note = "" if sums == "ordered" else ": fast, last bits differ between computers"
     sys.stdout.write(f"  sums {sums}{note}\n")
 

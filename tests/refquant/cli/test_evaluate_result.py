@@ -44,6 +44,12 @@ def test_several_models_are_a_table(capsys: pytest.CaptureFixture[str]) -> None:
     assert lines[10][:2] == ["sums", "blas:"], f"{lines}"
 
 
+def test_a_model_may_have_more_to_say(capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [("a", 1, measured(1.0, said=("one",))), ("b", 1, measured(1.0, said=("one", "two")))]
+    print_measured("top1", rows, "ordered")
+    assert capsys.readouterr().out.splitlines()[-3:] == ["  one", "  b: two", "  sums ordered"]
+
+
 def test_fixed_keys_come_first_and_details_after() -> None:
     one = measured(2.0, context=512, details={"bos": None})
     row = json_row("m", 7, one, metric="perplexity", sums="blas", first=measured(1.5))
