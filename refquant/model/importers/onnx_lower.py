@@ -11,6 +11,7 @@ from refquant.model.importers.onnx_lower_resize import RESIZE
 from refquant.model.importers.onnx_lower_windows import WINDOWS
 from refquant.model.importers.onnx_model import OnnxNode
 from refquant.model.importers.onnx_qdq import QDQ
+from refquant.model.importers.onnx_qoperator import QOPERATOR
 from refquant.model.importers.onnx_scope import Scope
 
 __all__ = ["LOWER"]
@@ -24,4 +25,5 @@ LOWER: Mapping[str, Callable[[Scope, OnnxNode], None]] = {
     **PRODUCTS,
     **RECURRENT,
     **QDQ,
+    **QOPERATOR,
 }

@@ -38,7 +38,7 @@ from refquant.model.importers.onnx_scope import Known, Reals, Scope, Seen, Unsup
 from refquant.model.importers.onnx_tensor import dtype_of
 from refquant.model.validate_nodes import check_node
 
-__all__ = ["QDQ", "fuse"]
+__all__ = ["FUSED", "QDQ", "Target", "fuse"]
 
 Lower = Callable[[Scope, OnnxNode], None]
 
@@ -137,14 +137,14 @@ def _listed(s: Scope, node: OnnxNode, reason: str) -> None:
 def fuse(s: Scope, node: OnnxNode) -> bool:
     """Compute ``node`` on codes if it can be; else leave the reason in ``s.why``, and say no."""
     s.why = ""
-    if node.domain or node.op not in _FUSED:
+    if node.domain or node.op not in FUSED:
         s.why = f"{node.op} has no form on codes"
         return False
     if not any(isinstance(s.items[name], Reals) for name in node.inputs if name):
         return False
     try:
         target, taken = _target(s, node)
-        _FUSED[node.op](s, node, target)
+        FUSED[node.op](s, node, target)
     except Unsupported as error:
         s.why = str(error)
         return False
@@ -335,7 +335,7 @@ _TABLED = (
     *("Abs", "Clip", "Elu", "Erf", "Exp", "Gelu", "HardSigmoid", "HardSwish", "LeakyRelu", "Log"),
     *("Neg", "Relu", "Sigmoid", "Softplus", "Sqrt", "Swish", "Tanh"),
 )
-_FUSED: Mapping[str, Callable[[Scope, OnnxNode, Target], None]] = {
+FUSED: Mapping[str, Callable[[Scope, OnnxNode, Target], None]] = {
     "Conv": _conv,
     "Gemm": _gemm,
     "MatMul": _matmul,

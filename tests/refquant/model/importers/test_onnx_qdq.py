@@ -125,8 +125,9 @@ def test_every_layer_has_the_codes_of_onnxruntime(
     assert {"Conv", "Add", "Mul", "Gemm", "MatMul", "GlobalAveragePool", "Sigmoid"} <= set(found)
     wrong = {op: n for op, n in found.items() if n[0] and op not in DISAGREEMENTS}
     assert not wrong, f"operator: (codes that differ, of): {wrong}"
-    for op, why in DISAGREEMENTS.items():
-        assert found[op][0], f"{op} agrees now; remove it: {why}"
+    if not (symmetric and activation == S8):  # its own form, which happens to agree here
+        for op, why in DISAGREEMENTS.items():
+            assert found[op][0], f"{op} agrees now; remove it: {why}"
     averages = [told for told in graph.meta["import"]["unfused"] if "averages" in told["reason"]]
     assert len(averages) == len(graph.meta["import"]["unfused"]) == 1, "all else is on codes"
 

@@ -1,0 +1,222 @@
+"""Operators that have codes, scales and zero points as inputs: ONNX's own and ``com.microsoft``'s.
+
+A ``QLinear...`` is what a QDQ pair around its operator is fused to, so it is imported as one::
+
+    QLinearConv(x, sx, zx, w, sw, zw, sy, zy, bias)
+        =  QuantizeLinear(Conv(DequantizeLinear(x), DequantizeLinear(w), bias sx sw), sy, zy)
+
+The dynamic ones are ours under the same names; ``DynamicQuantizeMatMul`` is two of them.
+``MatMulNBits`` is a ``MatMul`` with a weight of codes: (N, blocks, bytes) in the file, (K, N) here.
+
+Left out: QAttention, DynamicQuantizeLSTM, QLinearReduceMean, channels last.
+
+References: ONNX ``QLinearConv``, ``QLinearMatMul``, ``MatMulInteger``; onnxruntime
+``docs/ContribOperators.md``.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from refquant.model.importers.onnx_codes import coded_constant, meaning
+from refquant.model.importers.onnx_lower_windows import window_of
+from refquant.model.importers.onnx_model import OnnxNode
+from refquant.model.importers.onnx_qdq import FUSED, Target
+from refquant.model.importers.onnx_scope import Known, Reals, Scope, Seen, Unsupported
+from refquant.numerics.packing import unpack
+
+__all__ = ["QOPERATOR"]
+
+Lower = Callable[[Scope, OnnxNode], None]
+Array = NDArray[Any]
+
+
+def _reals(s: Scope, node: OnnxNode, places: Sequence[int], axis: int) -> str:
+    """Give the codes, scale and zero point at ``places`` a name that stands for their reals."""
+    scale, zero = (s.known(node, i, f"input {i}") for i in places[1:])
+    if scale is None:
+        raise Unsupported(f"the scale (input {places[1]}) is absent")
+    source = node.inputs[places[0]]
+    name, item = f"{node.label}/{places[0]}", s.item(source)
+    if isinstance(item, Known):
+        label = coded_constant(s, source, item.array, item.dtype, scale, zero, axis=axis)
+    else:
+        label, quant = s.value_of(source), meaning(scale, zero)
+        if s.b.values[label].quant != quant:
+            raise Unsupported(f"codes of {s.b.values[label].quant} are read as {quant}")
+    s.items[name] = Reals(label, node)
+    return name
+
+
+def _target(s: Scope, node: OnnxNode, scale_at: int) -> Target:
+    scale, zero = (s.known(node, i, f"input {i}") for i in (scale_at, scale_at + 1))
+    if scale is None:
+        raise Unsupported("the scale of the output is absent")
+    dtype = "uint8" if zero is None else zero.dtype.name
+    return Target(node.outputs[0], dtype, meaning(scale, zero), {})
+
+
+def _linear(
+    op: str, operands: Sequence[Sequence[int]], scale_at: int, *, bias: int | None = None
+) -> Lower:
+    """Return the lowering of ``op`` with codes at ``operands``, weights last."""
+
+    def lower(s: Scope, node: OnnxNode) -> None:
+        if node.attributes.get("channels_last", 0):
+            raise Unsupported("channels_last")
+        axis = 0 if op == "Conv" or node.attributes.get("transB", 0) else -1
+        names = [_reals(s, node, places, axis) for places in operands]
+        if bias is not None and s.has(node, bias):
+            names.append(_bias(s, node, bias, names))
+        reals = OnnxNode(node.label, op, tuple(names), (f"{node.outputs[0]}/reals",),
+                         node.attributes)  # fmt: skip
+        target = _target(s, node, scale_at)
+        FUSED[op](s, reals, target)
+        s.items[target.output] = Seen(target.output, target.dtype)
+
+    return lower
+
+
+def _bias(s: Scope, node: OnnxNode, index: int, names: Sequence[str]) -> str:
+    """Give the int32 bias the scale of the products, which it has by definition."""
+    codes = s.known(node, index, "the bias")
+    x, w = (s.items[name] for name in names)
+    assert isinstance(x, Reals), "made by _reals"
+    assert isinstance(w, Reals), "made by _reals"
+    scales = []
+    for item in (x, w):
+        quant = s.b.values[item.value].quant
+        assert quant is not None, "codes have a meaning"
+        named = quant.scale
+        scales.append(s.b.constants[named] if isinstance(named, str) else np.float32(named))
+    product = np.asarray(scales[0] * scales[1], np.float32).ravel()
+    assert codes is not None, "the caller has seen it"
+    label = coded_constant(s, node.inputs[index], codes, "int32", product, None, axis=0)
+    name = f"{node.label}/bias"
+    s.items[name] = Reals(label, node)
+    return name
+
+
+def _concat(s: Scope, node: OnnxNode) -> None:
+    names = [_reals(s, node, (i, i + 1, i + 2), 0) for i in range(2, len(node.inputs), 3)]
+    reals = OnnxNode(node.label, "Concat", tuple(names), (f"{node.outputs[0]}/reals",),
+                     node.attributes)  # fmt: skip
+    target = _target(s, node, 0)
+    FUSED["Concat"](s, reals, target)
+    s.items[target.output] = Seen(target.output, target.dtype)
+
+
+def _integer(s: Scope, node: OnnxNode) -> None:
+    """MatMulInteger, ConvInteger: ours, with zero points of the dtype of their codes."""
+    inputs = [s.value(node, i) if s.has(node, i) else "" for i in range(len(node.inputs))]
+    attributes: dict[str, Any] = {}
+    if node.op == "ConvInteger":
+        kernel = tuple(int(d) for d in s.shape(node.inputs[1])[2:])
+        group = int(node.attributes.get("group", 1))
+        attributes = {**window_of(s, node, kernel), "group": group}
+    made = s.node(node.op, inputs, node.outputs[0], attributes, contract=s.contract)
+    s.items[node.outputs[0]] = Seen(made, "int32")
+
+
+def _dynamic(s: Scope, node: OnnxNode) -> None:
+    names = s.nodes("DynamicQuantizeLinear", [s.real(node, 0)], node.outputs, contract=s.contract)
+    for output, name, dtype in zip(node.outputs, names, ("uint8", "float32", "uint8"), strict=True):
+        if output:
+            s.items[output] = Seen(name, dtype)
+
+
+def _to_float(s: Scope, node: OnnxNode) -> None:
+    """MatMulIntegerToFloat(a, b, scales of both, zero points of both, bias)."""
+    w = _symmetric(s, node, 1, 3, 5)
+    bias = [s.real(node, 6)] if s.has(node, 6) else []
+    if not s.has(node, 4):
+        raise Unsupported("the zero point of a (input 4) is absent")
+    inputs = [s.value(node, 0), w, s.real(node, 2), s.value(node, 4), *bias]
+    made = s.node("MatMulIntegerToFloat", inputs, node.outputs[0], contract=s.contract)
+    s.items[node.outputs[0]] = Seen(made, "float32")
+
+
+def _dynamic_matmul(s: Scope, node: OnnxNode) -> None:
+    """DynamicQuantizeMatMul(a, b, scale and zero point of b, bias)."""
+    w = _symmetric(s, node, 1, 2, 3)
+    label = node.outputs[0]
+    names = [f"{label}/codes", f"{label}/scale", f"{label}/zero_point"]
+    codes, scale, zero = s.nodes(
+        "DynamicQuantizeLinear", [s.real(node, 0)], names, contract=s.contract
+    )
+    bias = [s.real(node, 4)] if s.has(node, 4) else []
+    made = s.node(
+        "MatMulIntegerToFloat", [codes, w, scale, zero, *bias], label, contract=s.contract
+    )
+    s.items[label] = Seen(made, "float32")
+
+
+def _symmetric(s: Scope, node: OnnxNode, codes: int, scale: int, zero: int) -> str:
+    """Return a weight of int8 codes, its zero point 0."""
+    item = s.item(node.inputs[codes])
+    scales, zeros = s.known(node, scale, "the scale"), s.known(node, zero, "the zero point")
+    if not isinstance(item, Known) or scales is None:
+        raise Unsupported("the weight is computed")
+    if item.dtype == "uint8":  # the same numbers, around 0
+        if zeros is None or (zeros != 128).any():
+            raise Unsupported("a uint8 weight whose zero point is not 128")
+        array = (item.array.astype(np.int16) - 128).astype(np.int8)
+    elif zeros is not None and zeros.any():
+        raise Unsupported("a weight whose zero point is not 0")
+    else:
+        array = item.array
+    return coded_constant(s, node.inputs[codes], array, "int8", scales, None, axis=-1)
+
+
+def _n_bits(s: Scope, node: OnnxNode) -> None:
+    """MatMulNBits(a, b, scales, zero points, g_idx, bias)."""
+    a = node.attributes
+    k, n, bits, block = (int(a[name]) for name in ("K", "N", "bits", "block_size"))
+    packed, scales = s.known(node, 1, "b"), s.known(node, 2, "scales")
+    if packed is None or scales is None or bits not in (2, 4, 8) or s.has(node, 4):
+        raise Unsupported(f"{bits} bits, or g_idx")
+    blocks = -(-k // block)
+    shape = (n, blocks * block)
+    codes = unpack(packed.ravel(), num_bits=bits, signed=False, shape=shape)[:, :k].T
+    grid = np.ascontiguousarray(scales.reshape(n, blocks).T)
+    zero, zeros = np.full(grid.shape, 1 << (bits - 1)), s.known(node, 3, "zero_points")
+    if zeros is not None and zeros.dtype == np.uint8:
+        width = zeros.size * 8 // bits // n
+        wide = unpack(zeros.ravel(), num_bits=bits, signed=False, shape=(n, width))
+        zero = wide[:, :blocks].T
+    elif zeros is not None:
+        raise Unsupported(f"zero points of {zeros.dtype}")
+    w = coded_constant(
+        s, node.inputs[1], codes, f"uint{bits}", grid, np.asarray(zero, np.int32),
+        axis=0, block_size=block,
+    )  # fmt: skip
+    label = node.outputs[0]
+    product = f"{label}/product" if s.has(node, 5) else label
+    made = s.node("MatMul", [s.real(node, 0), w], product, contract=s.contract)
+    if s.has(node, 5):
+        made = s.node("Add", [made, s.real(node, 5)], label)
+    s.items[label] = Seen(made, "float32")
+
+
+_X, _W = (0, 1, 2), (3, 4, 5)
+QOPERATOR: Mapping[str, Lower] = {
+    "QLinearConv": _linear("Conv", (_X, _W), 6, bias=8),
+    "QLinearMatMul": _linear("MatMul", (_X, _W), 6),
+    "QGemm": _linear("Gemm", (_X, _W), 7, bias=6),
+    "QLinearAdd": _linear("Add", (_X, _W), 6),
+    "QLinearMul": _linear("Mul", (_X, _W), 6),
+    "QLinearAveragePool": _linear("AveragePool", (_X,), 3),
+    "QLinearGlobalAveragePool": _linear("GlobalAveragePool", (_X,), 3),
+    "QLinearSigmoid": _linear("Sigmoid", (_X,), 3),
+    "QLinearLeakyRelu": _linear("LeakyRelu", (_X,), 3),
+    "QLinearSoftmax": _linear("Softmax", (_X,), 3),
+    "QLinearConcat": _concat,
+    "MatMulInteger": _integer,
+    "ConvInteger": _integer,
+    "DynamicQuantizeLinear": _dynamic,
+    "MatMulIntegerToFloat": _to_float,
+    "DynamicQuantizeMatMul": _dynamic_matmul,
+    "MatMulNBits": _n_bits,
+}
