@@ -61,6 +61,11 @@ _LOWER: Mapping[str, Callable[[Scope, TfliteOperator], None]] = {
     "STRIDED_SLICE": tflite_fold.strided_slice,
     "PACK": tflite_fold.pack,
 }
+_INPUTS: Mapping[str, int] = {  # at least; one, where nothing is said
+    **dict.fromkeys(("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"), 2),
+    **dict.fromkeys(("ADD", "SUB", "MUL", "DIV", "MEAN", "EXPAND_DIMS", "TRANSPOSE", "PAD"), 2),
+    "STRIDED_SLICE": 4,
+}
 
 
 def import_tflite(path: str | os.PathLike[str], *, contract: str = "xnnpack") -> Graph:
@@ -103,14 +108,14 @@ def _graph(model: TfliteModel, tool: str, *, batched: bool) -> Graph:
             )
     except UnsupportedError as error:
         raise ModelFileError(f"{model.path}: an input {error}; it is not known here") from error
-    except ValueError as error:
+    except (ValueError, ArithmeticError) as error:
         raise ModelFileError(f"{model.path}: {error}") from error
     _lower_all(scope)
     try:
         outputs = [scope.read(i) for i in model.outputs]
         meta = {"imported_as": "tflite", "tool": tool, "description": model.description}
         return prune(scope.builder, outputs, meta)
-    except ValueError as error:
+    except (ValueError, ArithmeticError) as error:
         raise ModelFileError(f"{model.path}: {error}") from error
 
 
@@ -125,13 +130,17 @@ def _lower_all(scope: Scope) -> None:
         try:
             if lower is None:
                 raise UnsupportedError("is not known")
+            if len(operator.inputs) < _INPUTS.get(operator.op, 1) or len(operator.outputs) > 1:
+                raise ValueError(
+                    f"has {len(operator.inputs)} inputs and {len(operator.outputs)} outputs"
+                )
             lower(scope, operator)
         except UnsupportedError as error:
             reasons.append(f"{model.label(operator)}: {error}")
             lost.update(operator.outputs)
         except ModelFileError:
             raise
-        except ValueError as error:
+        except (ValueError, ArithmeticError) as error:
             if not lost:  # else shapes may be missing that nobody could know
                 raise ModelFileError(f"{model.path}: {model.label(operator)}: {error}") from error
     if reasons:

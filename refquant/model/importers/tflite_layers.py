@@ -18,7 +18,7 @@ from refquant.model.graph import Attribute, Quant
 from refquant.model.importers.tflite_activations import clamps, finish
 from refquant.model.importers.tflite_kernels import contract_of
 from refquant.model.importers.tflite_model import TfliteOperator, TfliteTensor, UnsupportedError
-from refquant.model.importers.tflite_scope import AS_IS, FIRST, Scope
+from refquant.model.importers.tflite_scope import AS_IS, FIRST, Scope, check_scales
 
 __all__ = ["conv", "depthwise_conv", "fully_connected", "window"]
 
@@ -158,7 +158,9 @@ def _operands(
     if bias is not None:
         if bias.dtype != np.int32:
             raise UnsupportedError(f"has a bias of {bias.dtype.name}, not int32")
-        inputs.append(_bias(s, bias, scale * np.float32(x.scale), f"{name}/bias"))
+        with np.errstate(over="ignore", under="ignore"):
+            step = scale * np.float32(x.scale)  # for people, but a scale as any other
+        inputs.append(_bias(s, bias, step, f"{name}/bias"))
     zero = bool(tensor.zero_point.any())
     return inputs, contract_of(s.tool, o.op, w_zero_point=zero)
 
@@ -169,6 +171,7 @@ def _weight_quant(
     """Return the parameters of a weight whose output channels are rows (or ``columns``)."""
     if not tensor.scale.size:
         raise UnsupportedError("has int8 weights without scales")
+    check_scales(tensor)
     if tensor.scale.size == 1:
         return Quant(float(tensor.scale[0]), int(tensor.zero_point[0])), tensor.scale
     axis = w.ndim - 1 if columns else 0

@@ -31,12 +31,30 @@ from refquant.model.importers.tflite_model import (
 )
 from refquant.model.loaders.tensors import ModelFileError
 
-__all__ = ["AS_IS", "FIRST", "Scope"]
+__all__ = ["AS_IS", "FIRST", "Scope", "check_scales"]
 
 Array = NDArray[Any]
 AS_IS, FIRST = "as it is", "channels first"
 _TURNS: Mapping[str, tuple[int, ...]] = {FIRST: (0, 3, 1, 2), AS_IS: (0, 2, 3, 1)}
 _SPARE = 1 << 20
+_SMALLEST = np.float32(2.0**-126)
+
+
+def check_scales(tensor: TfliteTensor) -> None:
+    """Refuse scales that are not positive, finite and normal.
+
+    >>> none = np.zeros(1, np.float32)
+    >>> check_scales(TfliteTensor(0, "x", "int8", (), (), None, none, np.zeros(1, np.int64), 0, ""))
+    Traceback (most recent call last):
+    ...
+    ValueError: has 'x' with the scale 0.0, which is not positive, finite and normal
+    """
+    bad = ~(np.isfinite(tensor.scale) & (tensor.scale >= _SMALLEST))
+    if bad.any():
+        raise ValueError(
+            f"has {tensor.name!r} with the scale {float(tensor.scale[bad][0])}, which is not "
+            "positive, finite and normal"
+        )
 
 
 @dataclass(slots=True)
@@ -88,6 +106,7 @@ class Scope:
             raise UnsupportedError(f"has the quantized tensor {tensor.name!r} of {kind}, not int8")
         if tensor.scale.size != 1:
             raise UnsupportedError(f"has the activation {tensor.name!r} quantized per axis")
+        check_scales(tensor)
         return Quant(float(tensor.scale[0]), int(tensor.zero_point[0]))
 
     def shape(self, index: int) -> Shape:
@@ -134,6 +153,8 @@ class Scope:
         other = AS_IS if order == FIRST else FIRST
         source = self.names[index, other]
         shape = self.builder.values[source].shape
+        if len(shape) != 4:
+            raise ValueError(f"takes (N, H, W, C), got {list(shape)}")
         turned = tuple(shape[axis] for axis in _TURNS[order])
         name = self.free(self.tensor(index).name if order == AS_IS else self._inner(index))
         moved = [axis for axis in _TURNS[order] if shape[axis] != 1]
@@ -185,7 +206,7 @@ class Scope:
     def _check_made(self, operator: TfliteOperator, name: str, order: str) -> None:
         """Refuse an output whose declared shape is another: the file contradicts itself."""
         made, declared = self.builder.values[name].shape, self.shape(operator.outputs[0])
-        if order == FIRST:
+        if order == FIRST and len(declared) == 4:
             declared = tuple(declared[axis] for axis in _TURNS[FIRST])
         if made != declared:
             raise ValueError(f"makes {list(made)}, the file says {list(declared)}")
