@@ -121,6 +121,7 @@ class _Walk:
 
     def _read(self, nodes: Sequence[OnnxNode]) -> None:
         for node in nodes:
+            self.scope.makers.update(dict.fromkeys(node.outputs, node))
             for name in used_by(node):
                 self.scope.readers.setdefault(name, []).append(node)
 

@@ -110,14 +110,53 @@ def _concat(s: Scope, node: OnnxNode) -> None:
 
 def _integer(s: Scope, node: OnnxNode) -> None:
     """MatMulInteger, ConvInteger: ours, with zero points of the dtype of their codes."""
+    if _scaled(s, node):
+        return
     inputs = [s.value(node, i) if s.has(node, i) else "" for i in range(len(node.inputs))]
-    attributes: dict[str, Any] = {}
-    if node.op == "ConvInteger":
-        kernel = tuple(int(d) for d in s.shape(node.inputs[1])[2:])
-        group = int(node.attributes.get("group", 1))
-        attributes = {**window_of(s, node, kernel), "group": group}
+    attributes = _window(s, node) if node.op == "ConvInteger" else {}
     made = s.node(node.op, inputs, node.outputs[0], attributes, contract=s.contract)
     s.items[node.outputs[0]] = Seen(made, "int32")
+
+
+def _scaled(s: Scope, node: OnnxNode) -> bool:
+    """Take what `quantize_dynamic` writes for one product, Cast and two Mul, as one operator.
+
+    f32(f32(acc) * f32(x_scale * w_scale)) in both; and a scale that a sample has for itself stays
+    inside.
+    """
+    cast, product = (_only_reader(s, node.outputs[0]), None)
+    if cast is not None and cast.op == "Cast":
+        product = _only_reader(s, cast.outputs[0])
+    if product is None or cast is None or product.op != "Mul" or not s.has(node, 2):
+        return False
+    other = next((n for n in product.inputs if n != cast.outputs[0]), "")
+    both, source = s.makers.get(other), s.makers.get(node.inputs[0])
+    if both is None or both.op != "Mul" or source is None or source.op != "DynamicQuantizeLinear":
+        return False
+    scales = [n for n in both.inputs if n != source.outputs[1]]
+    if len(scales) != 1 or not isinstance(s.items.get(scales[0]), Known):
+        return False
+    inner = OnnxNode(node.label, "", (*node.inputs[:2], scales[0], *node.inputs[3:4]), ())
+    try:
+        w = _symmetric(s, inner, 1, 2, 3, axis=0 if node.op == "ConvInteger" else -1)
+    except Unsupported:
+        return False
+    attributes = _window(s, node) if node.op == "ConvInteger" else {}
+    inputs = [s.value(node, 0), w, s.value_of(source.outputs[1]), s.value(node, 2)]
+    made = s.node(f"{node.op}ToFloat", inputs, product.outputs[0], attributes, contract=s.contract)
+    for name in (node.outputs[0], cast.outputs[0], product.outputs[0]):
+        s.items[name] = Seen(made, "float32")
+    return True
+
+
+def _only_reader(s: Scope, name: str) -> OnnxNode | None:
+    readers = s.readers.get(name, [])
+    return readers[0] if len(readers) == 1 and name not in s.outputs else None
+
+
+def _window(s: Scope, node: OnnxNode) -> dict[str, Any]:
+    kernel = tuple(int(d) for d in s.shape(node.inputs[1])[2:])
+    return {**window_of(s, node, kernel), "group": int(node.attributes.get("group", 1))}
 
 
 def _dynamic(s: Scope, node: OnnxNode) -> None:
@@ -153,7 +192,9 @@ def _dynamic_matmul(s: Scope, node: OnnxNode) -> None:
     s.items[label] = Seen(made, "float32")
 
 
-def _symmetric(s: Scope, node: OnnxNode, codes: int, scale: int, zero: int) -> str:
+def _symmetric(
+    s: Scope, node: OnnxNode, codes: int, scale: int, zero: int, *, axis: int = -1
+) -> str:
     """Return a weight of int8 codes, its zero point 0."""
     item = s.item(node.inputs[codes])
     scales, zeros = s.known(node, scale, "the scale"), s.known(node, zero, "the zero point")
@@ -167,7 +208,7 @@ def _symmetric(s: Scope, node: OnnxNode, codes: int, scale: int, zero: int) -> s
         raise Unsupported("a weight whose zero point is not 0")
     else:
         array = item.array
-    return coded_constant(s, node.inputs[codes], array, "int8", scales, None, axis=-1)
+    return coded_constant(s, node.inputs[codes], array, "int8", scales.ravel(), None, axis=axis)
 
 
 def _n_bits(s: Scope, node: OnnxNode) -> None:

@@ -97,6 +97,7 @@ class Scope:
     readers: dict[str, list[OnnxNode]] = field(default_factory=dict)
     unfused: list[dict[str, str]] = field(default_factory=list)
     doors: dict[str, str] = field(default_factory=dict)
+    makers: dict[str, OnnxNode] = field(default_factory=dict)
     contract: Contract | None = None
     current: OnnxNode | None = None
     why: str = ""

@@ -27,7 +27,8 @@ from tests.refquant.model.importers.onnx_models import ask_ort, model, node, rea
 
 # Operator -> why onnxruntime's codes are others. It fails when all of them agree.
 DISAGREEMENTS = {
-    "Softmax": "fused into com.microsoft.QLinearSoftmax: sums of integers from a table of exp",
+    "Softmax": "fused into com.microsoft.QLinearSoftmax: quotients of integers from a table of "
+    "exp; the same codes where the step of the output is 2^-8 (test_onnx_qoperator.py)",
 }
 
 

@@ -1,0 +1,180 @@
+"""QOperator models: onnxruntime's quantizer made them, or they are one node with rough numbers."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from onnx import TensorProto, helper
+from onnxruntime.quantization import QuantFormat, QuantType
+
+from refquant.model.execute import run
+from refquant.model.importers.onnx_import import OnnxUnsupportedError, import_onnx
+from tests.refquant.model.importers.onnx_models import ask_ort, model, node, reals
+from tests.refquant.model.importers.test_onnx_qdq import layer_by_layer, network, quantized
+
+F = np.float32
+MS = "com.microsoft"
+U8, S8 = QuantType.QUInt8, QuantType.QInt8
+
+
+@pytest.mark.parametrize("per_channel", [False, True])
+@pytest.mark.parametrize(("activation", "weight"), [(U8, S8), (S8, S8), (U8, U8)])
+def test_every_layer_has_the_codes_of_onnxruntime(
+    tmp_path: Path, activation: Any, weight: Any, per_channel: bool
+) -> None:
+    made = quantized(
+        network(), tmp_path, [{"x": reals(100 + i, 4, 3, 8, 8)} for i in range(2)],
+        quant_format=QuantFormat.QOperator, activation_type=activation, weight_type=weight,
+        per_channel=per_channel,
+    )  # fmt: skip
+    graph = import_onnx(made.SerializeToString())
+    theirs_too = {o for n in made.graph.node for o in n.output}
+    codes = [n for n, v in graph.values.items() if v.quant is not None and n in theirs_too]
+    made.graph.output.extend(helper.make_empty_tensor_value_info(name) for name in codes)
+    x = {"x": reals(7, 32, 3, 8, 8)}
+    names = [value.name for value in made.graph.output]
+    theirs = dict(zip(names, ask_ort(made, x, optimized=True), strict=True))
+    found = layer_by_layer(graph, {**x, **theirs})
+    assert len(found) >= 12, f"all kinds of operators: {sorted(found)}"
+    wrong = {op: n for op, n in found.items() if n[0]}
+    assert not wrong, f"operator: (codes that differ, of): {wrong}"
+
+
+def scale_of(rng: Any) -> Any:
+    """A power of two, which makes ties, or anything."""
+    return (
+        F(2.0 ** rng.integers(-4, 3) * rng.choice([1, 3]))
+        if rng.random() < 0.7
+        else F(rng.uniform(0.01, 0.1))
+    )
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int8"])
+@pytest.mark.parametrize("op", ["QLinearAdd", "QLinearMul"])
+@pytest.mark.parametrize("seed", range(15))
+def test_ties_of_two_operands(op: str, dtype: str, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    limits = np.iinfo(dtype)
+    a, b = (rng.integers(limits.min, limits.max + 1, 256).astype(dtype) for _ in range(2))
+    zeros = [np.array(z, dtype) for z in rng.integers(limits.min, limits.max + 1, 3)]
+    sa, sb, sy = (np.array(scale_of(rng)) for _ in range(3))
+    sy = sy * F(64) if op == "QLinearMul" else sy
+    kind = helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
+    made = model(
+        [node(op, ["a", "sa", "za", "b", "sb", "zb", "sy", "zy"], ["y"], domain=MS)],
+        {"a": ([256], kind), "b": ([256], kind)}, ["y"],
+        {"sa": sa, "sb": sb, "sy": sy, "za": zeros[0], "zb": zeros[1], "zy": zeros[2]},
+        domains=[MS], kinds={"y": kind},
+    )  # fmt: skip
+    feeds = {"a": a, "b": b}
+    ours = run(import_onnx(made.SerializeToString()), feeds)["y"]
+    differ = np.argwhere(ours != ask_ort(made, feeds)[0])
+    assert not len(differ), f"{len(differ)} of 256 codes, first at {differ[:1]}"
+
+
+def test_dynamic_operators() -> None:
+    w = np.random.default_rng(0).integers(-127, 128, (16, 5)).astype(np.int8)
+    nodes = [
+        node("DynamicQuantizeLinear", ["x"], ["q", "s", "z"]),
+        node("MatMulInteger", ["q", "w", "z"], ["i"]),
+        node("Cast", ["i"], ["f"], to=TensorProto.FLOAT),
+        node("Mul", ["s", "sw"], ["m"]),
+        node("Mul", ["f", "m"], ["y"]),
+    ]
+    made = model(nodes, {"x": ["N", 16]}, ["y"], {"w": w, "sw": np.array(0.01, F)})
+    graph = import_onnx(made.SerializeToString())
+    x = {"x": reals(3, 1, 16)}
+    assert np.array_equal(run(graph, x)["y"], ask_ort(made, x)[0]), (
+        "every operation is rounded once"
+    )
+
+
+def test_conv_integer() -> None:
+    w = np.random.default_rng(0).integers(-127, 128, (4, 2, 3, 3)).astype(np.int8)
+    x = np.random.default_rng(1).integers(0, 256, (1, 2, 6, 6)).astype(np.uint8)
+    made = model(
+        [node("ConvInteger", ["x", "w", "z"], ["y"], pads=[1, 1, 1, 1])],
+        {"x": ([1, 2, 6, 6], TensorProto.UINT8)}, ["y"], {"w": w, "z": np.array(7, np.uint8)},
+        kinds={"y": TensorProto.INT32},
+    )  # fmt: skip
+    ours = run(import_onnx(made.SerializeToString()), {"x": x})["y"]
+    assert np.array_equal(ours, ask_ort(made, {"x": x})[0]), "integers are exact"
+
+
+@pytest.mark.parametrize("bias", [False, True])
+def test_products_to_float(bias: bool) -> None:
+    w = np.random.default_rng(0).integers(-127, 128, (16, 5)).astype(np.int8)
+    scales = np.linspace(0.01, 0.02, 5).astype(F)
+    held: dict[str, Any] = {"w": w, "sw": scales, "zw": np.zeros(5, np.int8), "b": reals(4, 5)}
+    fused = model(
+        [node("DynamicQuantizeMatMul", ["x", "w", "sw", "zw", *["b"] * bias], ["y"], domain=MS)],
+        {"x": [1, 16]}, ["y"], held, domains=[MS],
+    )  # fmt: skip
+    apart = model(
+        [
+            node("DynamicQuantizeLinear", ["x"], ["q", "s", "z"]),
+            node(
+                "MatMulIntegerToFloat", ["q", "w", "s", "sw", "z", "zw", *["b"] * bias], ["y"],
+                domain=MS,
+            ),
+        ],
+        {"x": [1, 16]}, ["y"], held, domains=[MS],
+    )  # fmt: skip
+    x = {"x": reals(5, 1, 16)}
+    for made in (fused, apart):
+        ours, theirs = run(import_onnx(made.SerializeToString()), x)["y"], ask_ort(made, x)[0]
+        # acc * (sx sw) + b here; onnxruntime may fuse the last two: half an ulp of each operation.
+        bound = 3 * 2.0**-24 * (np.abs(theirs) + np.abs(held["b"]) * 2)
+        assert (np.abs(ours - theirs) <= bound).all(), f"{np.abs(ours - theirs).max()}"
+
+
+@pytest.mark.parametrize("zeros", [False, True])
+@pytest.mark.parametrize(("k", "block"), [(64, 16), (40, 32)])
+def test_weights_of_four_bits(k: int, block: int, zeros: bool) -> None:
+    rng = np.random.default_rng(0)
+    n, blocks = 6, -(-k // block)
+    held = {
+        "w": rng.integers(0, 256, (n, blocks, block // 2)).astype(np.uint8),
+        "s": rng.uniform(0.01, 0.1, (n * blocks)).astype(F),
+    }
+    if zeros:
+        held["z"] = rng.integers(0, 256, (n * -(-blocks // 2))).astype(np.uint8)
+    made = model(
+        [
+            node(
+                "MatMulNBits", ["x", "w", "s", *["z"] * zeros], ["y"], domain=MS,
+                K=k, N=n, bits=4, block_size=block,
+            )
+        ],
+        {"x": ["N", k]}, ["y"], held, domains=[MS],
+    )  # fmt: skip
+    graph = import_onnx(made.SerializeToString())
+    assert graph.values["w"].dtype == "uint4", "codes stay codes"
+    x = {"x": np.eye(k, dtype=F)}
+    assert np.array_equal(run(graph, x)["y"], ask_ort(made, x)[0]), "one code, one real"
+
+
+@pytest.mark.parametrize(
+    ("nodes", "reason"),
+    [
+        (
+            [node("QLinearGlobalAveragePool", ["x", "s", "z", "s", "z"], ["y"], domain=MS,
+                  channels_last=1)],
+            "channels_last",
+        ),
+        ([node("QAttention", ["x", "s", "z"], ["y"], domain=MS)], "this operator is not known"),
+        (
+            [node("QLinearAdd", ["x", "s", "z", "x", "two", "z", "s", "z"], ["y"], domain=MS)],
+            "are read as",
+        ),
+    ],
+)  # fmt: skip
+def test_what_is_refused(nodes: Any, reason: str) -> None:
+    made = model(
+        nodes, {"x": ([1, 2, 3, 3], TensorProto.UINT8)}, ["y"],
+        {"s": np.array(1, F), "two": np.array(2, F), "z": np.array(0, np.uint8)},
+        domains=[MS], kinds={"y": TensorProto.UINT8},
+    )  # fmt: skip
+    with pytest.raises(OnnxUnsupportedError, match=reason):
+        import_onnx(made.SerializeToString())
