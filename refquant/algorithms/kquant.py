@@ -52,8 +52,7 @@ Left out: two levels of scales (`refquant.formats.ggml`), Q2_K's absolute error.
 
 References
 ----------
-ggml ``src/ggml-quants.c``: ``make_qkx2_quants``, ``make_qkx3_quants``; llama.cpp pull request 4861
-(importance matrix).
+ggml ``src/ggml-quants.c``: ``make_qkx2_quants``, ``make_qkx3_quants``; llama.cpp pull request 4861.
 """
 
 from dataclasses import dataclass

@@ -127,10 +127,10 @@ def record_of(
     """Return as JSON by how much the bias of each node has moved, and what was left.
 
     >>> record_of(Graph("g", (), (), {}, (), {}, {}, {}), "analytic", {}, {}, ["gru"])
-    {'kind': 'analytic', 'corrected': [], 'left': ['gru']}
+    {'kind': 'analytic', 'corrected': {}, 'left': ['gru']}
     """
-    done = []
-    for name, bias in biases.items():
-        moved = np.abs(bias - bias_of(graph, sites[name], bias.size)).max()
-        done.append({"node": name, "largest": float(moved)})
+    done = {
+        name: float(np.abs(bias - bias_of(graph, sites[name], bias.size)).max())
+        for name, bias in biases.items()
+    }
     return {"kind": kind, "corrected": done, "left": left}

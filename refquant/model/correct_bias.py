@@ -106,7 +106,7 @@ def correct_empirical(
     >>> held = hold(g, {"x": np.float32([[2], [4]])})
     >>> done, record = correct_empirical(g, {"y": np.float32([[1]])}, held, sums="ordered")
     >>> done.constants["y.bias"].tolist(), record["corrected"]
-    ([0.75], [{'node': 'y', 'largest': 0.75}])
+    ([0.75], {'y': 0.75})
     """
     sites, left = sites_of(graph, weights)
     means: dict[str, F64] = {}

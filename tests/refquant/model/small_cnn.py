@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from refquant.model.build import Builder
 from refquant.model.graph import Graph
 from refquant.model.recipe import Override, Recipe
+from refquant.model.recipe_algorithms import AdaRound
 
 Array = NDArray[Any]
 
@@ -70,6 +71,8 @@ def fitted(rules: Recipe) -> Recipe:
     weights = rules.weights
     if weights is None or weights.algorithm == "rtn":
         return rules
+    if weights.adaround is not None:
+        rules = replace(rules, weights=replace(weights, adaround=AdaRound(iterations=20)))
     few = {"gptq": {"few_tokens": True}} if weights.algorithm == "gptq" else {}
     size = {"group_size": 50} if weights.granularity == "group" else {}
     more = [Override(n, weights=own) for n, own in (("fc", {**size, **few}), ("head", few)) if own]

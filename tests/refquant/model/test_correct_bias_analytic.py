@@ -83,7 +83,7 @@ def test_normal_inputs_lose_less() -> None:
 
 def test_what_nothing_is_known_of_is_listed() -> None:
     record = quantize(small_cnn(), parse_recipe(TEXT, name="r")).meta["numerics"]["bias_correction"]
-    assert [a["node"] for a in record["corrected"]] == ["dw"], "behind norm and Relu"
+    assert list(record["corrected"]) == ["dw"], "behind norm and Relu"
     assert set(record["left"]) == {"stem", "pw", "side", "fc", "head"}, record
 
 
