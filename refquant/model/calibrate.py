@@ -94,7 +94,7 @@ def steps(graph: Graph, data: Batch | Iterable[Batch] | None) -> Iterator[Batch]
     """
     if data is None:
         raise ValueError(
-            "calibration data are missing: scheme static and full_integer need them; "
+            "calibration data are missing, and this recipe needs them for its ranges or weights; "
             "pass a dict of arrays, first axis samples"
         )
     for batch in [data] if isinstance(data, Mapping) else data:
