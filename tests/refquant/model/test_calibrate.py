@@ -94,7 +94,7 @@ def test_a_graph_without_a_batch_takes_one_sample_a_dict() -> None:
 
 GOOD = np.ones((3, 2), F32)
 UNFIT: list[tuple[Any, str]] = [
-    (None, "calibration data are missing: scheme static"),
+    (None, "calibration data are missing, and this recipe needs"),
     ([], "calibration holds no samples; pass at least one"),
     ({"x": GOOD}, r"each of the inputs \['x', 'z'\], got \['x'\]; rename"),
     ({"x": GOOD, "y": GOOD}, r"each of the inputs \['x', 'z'\], got \['x', 'y'\]"),
