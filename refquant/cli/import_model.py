@@ -1,4 +1,4 @@
-"""``refquant import``: a model of another format becomes a float32 `.rq` file."""
+"""``refquant import``: a model of another format becomes a `.rq` file."""
 
 import argparse
 import sys
@@ -6,6 +6,7 @@ from pathlib import Path
 
 from refquant.cli.common import Command, check_writable, plain, print_json
 from refquant.cli.models import add_part, refuse_overwriting
+from refquant.model.importers.tflite_kernels import TOOLS
 from refquant.model.loaders.sources import find_source, open_source
 from refquant.model.rq import write_rq
 
@@ -15,10 +16,14 @@ __all__ = ["COMMAND"]
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "model", metavar="PATH",
-        help="model.safetensors of a BERT (MiniLM), .gguf of a Llama (SmolLM2), model.bin of a "
-        "CTranslate2 Whisper, .npz of g2p-en, or a folder with one of these",
+        help=".tflite, model.safetensors of a BERT (MiniLM), .gguf of a Llama (SmolLM2), model.bin "
+        "of a CTranslate2 Whisper, .npz of g2p-en, or a folder with one of these",
     )  # fmt: skip
     add_part(parser)
+    parser.add_argument(
+        "--contract", choices=TOOLS,
+        help="of TFLite: whose arithmetic its int8 operators have (default: xnnpack, as LiteRT)",
+    )  # fmt: skip
     parser.add_argument("-o", "--output", required=True, metavar="OUT.rq", help="where to write it")
     parser.add_argument("--json", action="store_true", help="one JSON object instead of text")
 
@@ -29,7 +34,7 @@ def _run(arguments: argparse.Namespace) -> int:
         raise ValueError(f"{arguments.model}: is a .rq file already; use it as it is")
     refuse_overwriting(arguments.output, [source.file])
     check_writable(arguments.output)
-    graph = open_source(source, part=arguments.part)
+    graph = open_source(source, part=arguments.part, contract=arguments.contract)
     write_rq(arguments.output, graph)
     size = Path(arguments.output).stat().st_size
     weights = sum(a.size for n, a in graph.constants.items() if graph.values[n].dtype == "float32")
@@ -64,7 +69,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
 COMMAND = Command(
     name="import",
-    help="write a model of another format as a float32 .rq file",
+    help="write a model of another format as a .rq file",
     example="refquant import assets/whisper_tiny_en --part encoder -o encoder.rq",
     add_arguments=_add_arguments,
     run=_run,

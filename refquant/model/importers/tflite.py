@@ -99,7 +99,7 @@ def tflite_graph(data: bytes, *, path: str, contract: str = "xnnpack") -> Graph:
 
 
 def _graph(model: TfliteModel, tool: str, *, batched: bool) -> Graph:
-    scope = Scope(model, tool, batched, Builder(Path(model.path).stem or "tflite"))
+    scope = Scope(model, tool, batched, Builder("tflite"))
     try:
         for i in model.inputs:
             tensor = model.tensors[i]

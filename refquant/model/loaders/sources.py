@@ -7,6 +7,7 @@
     GGUF                                           llama            Llama, SmolLM2: GGUF
     u32 version | u16 | ...Spec                    whisper          Whisper: CTranslate2; 2 parts
     PK, an entry enc_emb.npy                       g2p              letters to phonemes; 2 parts
+    u32 offset | TFL3                              tflite           TFLite: keeps its int8 codes
 
 A folder stands for the one such file in it. The name is asked only where the bytes are of nobody
 (a file cut short, no file at all), so that the error comes from the loader that the name promises.
@@ -14,7 +15,7 @@ A folder stands for the one such file in it. The name is asked only where the by
 A graph that was imported says so in its ``meta["imported"]``: file, SHA-256, loader, part. So a
 model quantized from its source and one quantized from the imported `.rq` file are the same bytes.
 
-Left out: ONNX and TFLite, which come with a later version; pickles, which are programs.
+Left out: ONNX, which comes with a later version; pickles, which are programs.
 """
 
 import hashlib
@@ -26,6 +27,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from refquant.model.graph import Graph
+from refquant.model.importers.tflite import import_tflite
 from refquant.model.loaders.g2p_gru import load_g2p
 from refquant.model.loaders.minilm import load_minilm
 from refquant.model.loaders.smollm2_gguf import load_llama_gguf
@@ -41,6 +43,7 @@ PARTS: Mapping[str, tuple[str, ...]] = {
     "llama": (),
     "whisper": ("encoder", "decoder"),
     "g2p": ("encoder", "decoder"),
+    "tflite": (),
 }
 """Loader to the parts of what it reads; none where the file is one graph."""
 
@@ -51,11 +54,17 @@ _LOADERS: Mapping[str, Callable[[Path], tuple[Graph, ...]]] = {
     "whisper": load_whisper,
     "g2p": load_g2p,
 }
-_SUFFIXES = {".rq": "rq", ".safetensors": "bert", ".gguf": "llama", ".npz": "g2p"}
+_SUFFIXES = {
+    ".rq": "rq",
+    ".safetensors": "bert",
+    ".gguf": "llama",
+    ".npz": "g2p",
+    ".tflite": "tflite",
+}
 _IN_FOLDERS = ("model.safetensors", "model.bin", "*.gguf", "checkpoint*.npz")
 _KNOWN = (
-    "it reads .rq, model.safetensors of a BERT, .gguf of a Llama, model.bin of a CTranslate2 "
-    "Whisper, .npz of g2p-en, and a folder with one of these"
+    "it reads .rq, .tflite, model.safetensors of a BERT, .gguf of a Llama, model.bin of a "
+    "CTranslate2 Whisper, .npz of g2p-en, and a folder with one of these"
 )
 _HEADER = 100_000_000  # bytes of a safetensors header that are looked at
 
@@ -74,8 +83,12 @@ class Source:
         return PARTS[self.loader]
 
 
-def open_model(path: str | os.PathLike[str], *, part: str | None = None) -> Graph:
+def open_model(
+    path: str | os.PathLike[str], *, part: str | None = None, contract: str | None = None
+) -> Graph:
     """Return the graph that ``path``, a file or a folder, holds; ``part`` where it holds several.
+
+    ``contract``: of TFLite, whose arithmetic it is, xnnpack unless another is named.
 
     `ValueError` (`RqFormatError` of a `.rq` file, `ModelFileError` else) says what is wrong.
 
@@ -83,13 +96,13 @@ def open_model(path: str | os.PathLike[str], *, part: str | None = None) -> Grap
     Traceback (most recent call last):
     ...
     refquant.model.loaders.tensors.ModelFileError: model.onnx: reading .onnx models comes with a \
-later version; it reads .rq, model.safetensors of a BERT, .gguf of a Llama, model.bin of a \
-CTranslate2 Whisper, .npz of g2p-en, and a folder with one of these
+later version; it reads .rq, .tflite, model.safetensors of a BERT, .gguf of a Llama, model.bin of \
+a CTranslate2 Whisper, .npz of g2p-en, and a folder with one of these
     """
-    return open_source(find_source(path), part=part)
+    return open_source(find_source(path), part=part, contract=contract)
 
 
-def open_source(source: Source, *, part: str | None = None) -> Graph:
+def open_source(source: Source, *, part: str | None = None, contract: str | None = None) -> Graph:
     """Return the graph ``part`` of a source, or its only one, as `open_model`.
 
     >>> open_source(Source("whisper", Path("model.bin"), "whisper"))
@@ -104,7 +117,12 @@ choose one (--part)
         has = f"has no part {part!r}, but {_list(source)}; choose one of these"
         one = f"is one graph without a part {part!r}; leave --part away"
         raise ModelFileError(f"{source.path}: {has if source.parts else one}")
-    graphs = _LOADERS[source.loader](source.file)
+    if contract is not None and source.loader != "tflite":
+        raise ModelFileError(f"{source.path}: only TFLite models take a contract; leave it away")
+    if source.loader == "tflite":
+        graphs: tuple[Graph, ...] = (import_tflite(source.file, contract=contract or "xnnpack"),)
+    else:
+        graphs = _LOADERS[source.loader](source.file)
     if source.loader == "rq":
         return graphs[0]
     graph = graphs[source.parts.index(part) if part else 0]
@@ -131,15 +149,15 @@ def find_source(path: str | os.PathLike[str]) -> Source:
         reason = getattr(error, "strerror", None) or error
         raise ModelFileError(f"{given}: cannot be read: {reason}; give another path") from error
     suffix = file.suffix.lower()
-    if loader is None and suffix in (".onnx", ".tflite"):
+    if loader is None and suffix == ".onnx":
         raise _later(given, suffix)
     loader = loader or _SUFFIXES.get(suffix)
     if loader is None and not os.path.lexists(file):
         raise ModelFileError(f"{given}: no such file or folder; give the path of a model")
     if loader is None:
         raise ModelFileError(
-            f"{given}: is no model that this version reads; {_KNOWN}; .onnx and .tflite come with "
-            "a later version"
+            f"{given}: is no model that this version reads; {_KNOWN}; .onnx comes with a later "
+            "version"
         )
     return Source(given, file, loader)
 
@@ -172,7 +190,7 @@ def _by_content(path: str, file: Path) -> str | None:
             raise ModelFileError(f"{path}: must be a CTranslate2 WhisperSpec, got {told!r}")
         return "whisper"
     if head[4:8] == b"TFL3":
-        raise _later(path, ".tflite")
+        return "tflite"
     if head[:2] == b"PK":
         return _of_zip(path, file)
     return None

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from refquant.model.graph import Graph
+from refquant.model.importers.tflite import tflite_graph
 from refquant.model.loaders.g2p_gru import g2p_graphs
 from refquant.model.loaders.minilm import minilm_graph
 from refquant.model.loaders.smollm2_gguf import llama_graph
@@ -19,6 +20,7 @@ from refquant.model.loaders.sources import PARTS, find_source, open_model
 from refquant.model.loaders.tensors import ModelFileError, Tensors
 from refquant.model.loaders.whisper_ct2 import whisper_graphs
 from refquant.model.rq import RqFormatError, read_rq, write_rq
+from tests.refquant.model.importers.test_tflite_read import SMALL
 from tests.refquant.model.loaders import on_disk, tiny
 
 
@@ -30,7 +32,9 @@ def files(folder: Path) -> dict[str, Path]:
         "llama": on_disk.llama(folder / "m.gguf"),
         "g2p": on_disk.g2p(folder / "checkpoint20.npz"),
         "rq": folder / "m.rq",
+        "tflite": folder / "m.tflite",
     }
+    made["tflite"].write_bytes(SMALL[:-6])  # the last table is empty, nobody misses its end
     write_rq(made["rq"], known()["bert"][0])
     return made
 
@@ -44,6 +48,7 @@ def known() -> dict[str, tuple[Graph, ...]]:
         "whisper": whisper_graphs(Tensors("m", tiny.whisper_arrays())),
         "llama": (llama_graph(tiny.llama_file(), path="m", positions=None),),
         "g2p": g2p_graphs(Tensors("m", tiny.g2p_arrays())),
+        "tflite": (tflite_graph(SMALL, path="m"),),
     }
 
 
@@ -96,19 +101,20 @@ def test_a_part_is_needed_exactly_where_there_are_several(loader: str, tmp_path:
         open_model(path, part="head")
 
 
-@pytest.mark.parametrize("name", ["m.onnx", "M.TFLITE"])
-def test_onnx_and_tflite_come_later(name: str, tmp_path: Path) -> None:
+def test_onnx_comes_later(tmp_path: Path) -> None:
     for there in (False, True):
         if there:
-            (tmp_path / name).write_bytes(b"\x08\x07\x12\x04abcd")
-        with pytest.raises(ModelFileError, match=r"reading \.(onnx|tflite) models comes with a la"):
-            open_model(tmp_path / name)
+            (tmp_path / "m.onnx").write_bytes(b"\x08\x07\x12\x04abcd")
+        with pytest.raises(ModelFileError, match=r"reading \.onnx models comes with a later"):
+            open_model(tmp_path / "m.onnx")
 
 
-def test_tflite_is_known_by_its_bytes(tmp_path: Path) -> None:
-    (tmp_path / "model").write_bytes(b"\x1c\0\0\0TFL3" + bytes(64))
-    with pytest.raises(ModelFileError, match=r"reading \.tflite models comes with a later"):
-        open_model(tmp_path / "model")
+def test_a_contract_is_for_tflite_only(tmp_path: Path) -> None:
+    made = files(tmp_path)
+    graph = open_model(made["tflite"], contract="tflite_reference")
+    assert graph.meta["tool"] == "tflite_reference", "as asked"
+    with pytest.raises(ModelFileError, match="only TFLite models take a contract; leave it away"):
+        open_model(made["bert"], contract="xnnpack")
 
 
 def zipped(*names: str) -> bytes:
@@ -122,7 +128,7 @@ def zipped(*names: str) -> bytes:
 @pytest.mark.parametrize(
     ("data", "said"),
     [
-        (b"", "is no model that this version reads; it reads .rq, .*onnx and .tflite come with"),
+        (b"", "is no model that this version reads; it reads .rq, .*onnx comes with a"),
         (b"# Text, of any kind, which is no model at all", "is no model that this version reads"),
         (bytes(64), "is no model that this version reads"),
         (zipped("a.txt"), "is no model that this version reads"),
