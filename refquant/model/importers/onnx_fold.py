@@ -113,7 +113,8 @@ def _bounded(count: float) -> None:
 
 
 def _made(array: Array) -> Array:
-    array = np.asarray(array)
+    if not isinstance(array, np.ndarray):  # one item: a letter is an object, too
+        array = np.asarray(array, object if isinstance(array, str | None) else None)
     return as_known(array) if array.dtype == object else array
 
 

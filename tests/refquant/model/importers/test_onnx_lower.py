@@ -80,7 +80,8 @@ def outcomes() -> dict[str, dict[str, str]]:
         warnings.simplefilter("ignore")  # of the library, about its own casts
         from onnx.backend.test.case.node import collect_testcases
 
-        cases = [c for c in collect_testcases(None) if len(c.model.graph.node) == 1]
+        every: list[Any] = list(collect_testcases(None))
+        cases = [c for c in every if len(c.model.graph.node) == 1]
     result: dict[str, dict[str, str]] = {}
     for case in cases:
         (node,) = case.model.graph.node

@@ -134,7 +134,7 @@ def test_products_to_float(bias: bool) -> None:
 def test_weights_of_four_bits(k: int, block: int, zeros: bool) -> None:
     rng = np.random.default_rng(0)
     n, blocks = 6, -(-k // block)
-    held = {
+    held: dict[str, Any] = {
         "w": rng.integers(0, 256, (n, blocks, block // 2)).astype(np.uint8),
         "s": rng.uniform(0.01, 0.1, (n * blocks)).astype(F),
     }

@@ -101,7 +101,9 @@ def test_numbers_of_another_count_or_dtype() -> None:
 
 
 def test_dtypes_that_are_not_here_are_words() -> None:
-    tensor = TensorReader(None, 0).read(helper.make_tensor("s", TensorProto.STRING, [1], [b"x"]))
+    tensor = TensorReader(None, 0).read(
+        TensorProto(name="s", data_type=TensorProto.STRING, dims=[1], string_data=[b"x"])
+    )
     assert tensor == Opaque("a tensor of string"), "an error only where it is read"
 
 
