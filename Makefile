@@ -62,7 +62,7 @@ atlas: venv ## the tables of docs/concepts/atlas.md, after a change of a contrac
 	$(BIN)/python -m refquant.atlas.page docs/concepts/atlas.md
 
 models: venv ## tests on real models, which it fetches first (five, and data: 370 MB)
-	@$(BIN)/python examples/assets/fetch.py smollm2 minilm minilm_int8 g2p whisper_tiny_en text librivox
+	@$(BIN)/python examples/assets/fetch.py smollm2 minilm minilm_int8 g2p whisper_tiny_en text librivox mlperf_tiny silabs
 	$(PROFILE) $(BIN)/python -m pytest -q -n $(WORKERS) -m models tests/models
 
 OUTSIDERS := .venv-outsiders/bin/python
