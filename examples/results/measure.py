@@ -117,8 +117,8 @@ class Cost:
         return None
 
 
-def _asked(subject: Subject, options: Sequence[str], folder: Path) -> float:
-    """Return the value of a metric."""
+def _asked(subject: Subject, options: Sequence[str], folder: Path) -> float | None:
+    """Return the value of a metric; None where it has no bound: equal results, in dB."""
     filled = [option.replace("{folder}", str(folder)) for option in options]
     model = folder / f"{subject.asked or PART}.rq"
     command = [sys.executable, "-m", "refquant.cli", "evaluate", str(model), *filled, "--json"]
@@ -126,4 +126,5 @@ def _asked(subject: Subject, options: Sequence[str], folder: Path) -> float:
     if done.returncode:
         raise RuntimeError(f"{' '.join(command)}: {done.stderr.strip()}")
     found = json.loads(done.stdout)
-    return float((found[-1] if isinstance(found, list) else found)["value"])
+    value = (found[-1] if isinstance(found, list) else found)["value"]
+    return None if value is None else float(value)

@@ -50,7 +50,7 @@ def render(found: Mapping[str, Mapping[str, Cell]], about: Mapping[str, str]) ->
     parts = [HEAD, "Measured with " + ", ".join(f"{k} {v}" for k, v in about.items()) + ".\n"]
     for subject in SUBJECTS:
         if subject.name in found:
-            parts += ["", f"## {subject.title}", "", subject.extra, "", *_table(subject, found)]
+            parts += ["", f"## {subject.title}", "", subject.about, "", *_table(subject, found)]
     parts += ["", "## What the papers say, and what these models say", "", *_claims(found)]
     return "\n".join(parts).rstrip() + "\n"
 
@@ -121,5 +121,44 @@ def _ladder(subject: str, metric: str, up: bool) -> Sequence[Claim]:
 CLAIMS: tuple[Claim, ...] = (
     *_ladder("minilm", "SQNR, dB", True),
     *_ladder("whisper", "NLL", False),
-    *_ladder("smollm2", "perplexity", False),
+    Claim("GPTQ beats rounding at 3 bits", "smollm2", "int3_gptq", "int3_rtn", "perplexity", False),
+    *(
+        Claim("SmoothQuant beats plain W8A8", subject, better, worse, metric, up)
+        for subject, metric, up in (
+            ("minilm", "SQNR, dB", True),
+            ("whisper", "NLL", False),
+            ("smollm2", "perplexity", False),
+        )
+        for better, worse in (
+            ("w8a8_static_inputs_smoothed", "w8a8_static_inputs"),
+            ("w8a8_smoothquant", "int8_dynamic"),
+        )
+    ),
+    *(
+        Claim("rotation beats plain W4A4", subject, "w4a4_rotated", "w4a4", metric, up)
+        for subject, metric, up in (
+            ("fashion_cnn", "SQNR, dB", True),
+            ("minilm", "SQNR, dB", True),
+            ("smollm2", "perplexity", False),
+        )
+    ),
+    *(
+        Claim(
+            "NF4 beats 4-bit integers without a zero point",
+            subject,
+            "nf4",
+            "int4_symmetric_64",
+            metric,
+            up,
+        )
+        for subject, metric, up in (("minilm", "SQNR, dB", True), ("whisper", "NLL", False))
+    ),
+    Claim(
+        "equalization rescues one scale a tensor",
+        "fashion_cnn",
+        "int8_cle",
+        "w8a8_static_per_tensor",
+        "SQNR, dB",
+    ),
+    Claim("one threshold rescues int8 inputs", "minilm", "llm_int8", "w8a8_per_token", "SQNR, dB"),
 )

@@ -61,17 +61,26 @@ def grouped(bits: int, algorithm: str, more: str = "") -> str:
 
 PLAIN = "gptq = { act_order = false }\n"
 ORDERED = 'gptq = { act_order = true, groups = "static" }\n'
+STATIC = (
+    'scheme = "simulated"\ncontract = "ort"\n\n[inputs]\nformat = "int8"\ngranularity = "tensor"\n'
+    'range = "static"\n\n[weights]\nbits = 8\nsymmetric = true\ngranularity = "per_channel"\n'
+)
+"""8-bit weights, 8-bit inputs by one scale of a tensor: what SmoothQuant is for."""
+
 OWN = {
+    "w8a8_static_inputs": STATIC,
+    "w8a8_static_inputs_smoothed": STATIC + "\n[transforms]\nsmooth = 0.5\n",
     "int4_gptq_in_order": grouped(4, "gptq", PLAIN),
     "int3_rtn": grouped(3, "rtn"),
     "int3_awq": grouped(3, "awq"),
     "int3_gptq_in_order": grouped(3, "gptq", PLAIN),
     "int3_gptq_act_order": grouped(3, "gptq", ORDERED),
+    "int4_symmetric_64": grouped(4, "rtn").replace("symmetric = false", "symmetric = true"),
     "int4_rtn_64": grouped(4, "rtn"),
     "int4_awq_64": grouped(4, "awq"),
     "int4_gptq_64": grouped(4, "gptq", ORDERED),
 }
-"""Recipes that differ in one thing, for the papers' claims: group 64 everywhere."""
+"""Recipes that differ in one thing, for the papers' claims; groups of 64 where there are groups."""
 
 
 SHAPES = tuple(OWN)
@@ -85,7 +94,7 @@ ACTIVATIONS = (
     "w8a8_smoothquant_static", "w8a8_per_token", "llm_int8", "fp8_static", "fp8_dynamic", "mxfp8",
     "mxfp4_w4a4", "nvfp4_w4a4", "w4a4", "w4a4_rotated", "w4a8_rotated",
 )  # fmt: skip
-CNN = ("int8_full_integer", "int8_cle", "int4_adaround", "w8a8_tflite")
+CNN = ("int8_full_integer", "w8a8_static_per_tensor", "int8_cle", "int4_adaround", "w8a8_tflite")
 
 SUBJECTS = (
     Subject(
