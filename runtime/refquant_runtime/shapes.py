@@ -4,6 +4,7 @@ Follows ``docs/spec/operators.md``. A rule that is broken raises ``ValueError`` 
 caller (:mod:`refquant_runtime.check`) adds the file and the node.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -154,6 +155,7 @@ def _mean(inputs: Sequence[Shape | None], attributes: Attributes) -> list[Shape]
     gone = {axis % len(x) for axis in axes}
     need(len(gone) == len(axes) > 0, f"axes are different, at least one, got {axes!r:.60}")
     need(all(x[axis] > 0 for axis in gone), f"the mean of nothing: {list(x)} along {axes}")
+    need(math.prod(x[a] for a in gone) < 1 << 24, f"float32 counts to 2^24 elements: {list(x)}")
     keep = attributes.get("keepdims", 1)
     return [tuple(1 if i in gone else d for i, d in enumerate(x) if keep or i not in gone)]
 
