@@ -39,6 +39,10 @@ LONG_FUNCTIONS: dict[str, str] = {}
 WITHOUT_MIRRORED_TEST: dict[str, str] = {
     "refquant/model/shapes_*.py": "inside of `infer_shapes`: test_shapes.py breaks every rule",
     "refquant/model/importers/tflite_*.py": "inside of `import_tflite`: test_tflite_parts.py",
+    "refquant/model/importers/onnx_lower_*.py": "inside of `LOWER`: test_onnx_lower.py",
+    "refquant/model/importers/onnx_on_codes.py": "what a pair is fused to: test_onnx_qdq.py",
+    "refquant/model/importers/onnx_dynamic.py": "in the models of test_onnx_qoperator.py",
+    "refquant/model/importers/onnx_items.py": "dataclasses of test_onnx_scope.py",
 }
 WITHOUT_DOCTEST: dict[str, str] = {
     "refquant/numerics/requantize*.py:*": "the modes are shown side by side, in `requantize`",
@@ -46,6 +50,7 @@ WITHOUT_DOCTEST: dict[str, str] = {
     "refquant/model/shapes_*.py:*": "inside of the package: one rule an operator, called by name",
     "refquant/model/validate*.py:*": "inside of the package: raises, or returns nothing",
     "refquant/model/importers/tflite*.py:*": "inside of the package: one step of `import_tflite`",
+    "refquant/model/importers/onnx_*.py:*": "inside of the package: one step of `import_onnx`",
     "refquant/model/execute_node.py:*": "inside of the package: one step of `run`",
 }
 

@@ -22,10 +22,17 @@ from refquant.model.importers.onnx_known import (
     has_letters,
 )
 from refquant.model.importers.onnx_model import Tensor
+from refquant.model.importers.onnx_sizes import (
+    axes_of,
+    listed,
+    range_of,
+    reshape_to,
+    split_sizes,
+)
 from refquant.model.importers.onnx_tensor import DTYPE_NAMES
 from refquant.ops.unary import UNARY
 
-__all__ = ["fold", "listed", "range_of", "reshape_to"]
+__all__ = ["fold"]
 
 Array = NDArray[Any]
 Inputs = Sequence[Array | None]
@@ -48,56 +55,6 @@ def fold(
     if (op in ELEMENTWISE or op in UNARY) and len(known) == len(inputs):
         return [elementwise(op, known, attributes)]
     return None
-
-
-def listed(array: Array | None, what: str) -> tuple[int, ...]:
-    """Return a known array of integers as a tuple; letters are an error that names ``what``.
-
-    >>> listed(np.array([1, 2]), "axes")
-    (1, 2)
-    """
-    if array is None or has_letters(array) or array.dtype.kind not in "iu":
-        got = "nothing" if array is None else str(array.ravel()[:8].tolist())
-        raise ValueError(f"{what} must be known integers, got {got}; give the inputs sizes")
-    return tuple(int(item) for item in array.ravel())
-
-
-def reshape_to(shape: Sequence[int], target: Sequence[int], *, allowzero: bool) -> tuple[int, ...]:
-    """Return the sizes that ONNX ``Reshape`` means by ``target``.
-
-    >>> reshape_to((2, 3, 4), (0, -1), allowzero=False)
-    (2, 12)
-    """
-    sizes = [shape[i] if d == 0 and not allowzero else d for i, d in enumerate(target)]
-    if sizes.count(-1) == 1:
-        rest = math.prod(d for d in sizes if d != -1)
-        sizes[sizes.index(-1)] = math.prod(shape) // rest if rest else 0
-    return tuple(sizes)
-
-
-def range_of(
-    length: int, start: int, end: int, step: int
-) -> range:  # ONNX clamps by the sign of the step, as Python does
-    """Return the places that ``Slice`` keeps of an axis.
-
-    >>> list(range_of(5, -1, -100, -2))
-    [4, 2, 0]
-    """
-    if step == 0:
-        raise ValueError("Slice: steps are not 0")
-    return range(*slice(start, end if step > 0 or end >= -length else None, step).indices(length))
-
-
-def axes_of(inputs: Inputs, attributes: Attributes, place: int, key: str = "axes") -> Any:
-    """Return a list that older opsets have as an attribute, newer ones as an input, or None.
-
-    >>> axes_of([np.zeros(2), np.array([1])], {}, 1)
-    (1,)
-    """
-    if key in attributes:
-        return tuple(attributes[key])
-    array = inputs[place] if place < len(inputs) else None
-    return None if array is None else listed(array, key)
 
 
 def _need(inputs: Inputs, place: int) -> Array:
@@ -196,16 +153,6 @@ def _split(inputs: Inputs, a: Attributes, outputs: int) -> list[Array]:
     x, axis = _need(inputs, 0), a.get("axis", 0)
     sizes = axes_of(inputs, a, 1, "split") or split_sizes(x.shape[axis], outputs)
     return [_made(part) for part in np.split(x, np.cumsum(sizes)[:-1], axis)]
-
-
-def split_sizes(length: int, parts: int) -> tuple[int, ...]:
-    """Return ``parts`` equal sizes, the last one smaller where they are not.
-
-    >>> split_sizes(7, 3)
-    (3, 3, 1)
-    """
-    size = -(-length // parts)
-    return (*[size] * (parts - 1), length - size * (parts - 1))
 
 
 def _expand(inputs: Inputs, a: Attributes, opset: int) -> Array:

@@ -17,7 +17,6 @@ References: ONNX IR specification; docs/how-to/import-an-onnx-model.md.
 
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +26,7 @@ from numpy.typing import NDArray
 from refquant.contracts import preset
 from refquant.model.build import Builder
 from refquant.model.graph import Graph
+from refquant.model.importers.onnx_ends import OnnxUnsupportedError, inlined, without_unused
 from refquant.model.importers.onnx_fold import fold
 from refquant.model.importers.onnx_inputs import input_meaning, input_shapes
 from refquant.model.importers.onnx_known import as_known, has_letters
@@ -37,7 +37,6 @@ from refquant.model.importers.onnx_model import (
     OnnxNode,
     Opaque,
     Tensor,
-    captured,
     used_by,
 )
 from refquant.model.importers.onnx_qdq import fuse
@@ -52,16 +51,6 @@ Shapes = Mapping[str, Sequence[int | str]]
 # What a node can do wrong that its operator's rules forbid: attributes of another kind, and so on.
 _FAULTS = (ValueError, ArithmeticError, AttributeError, LookupError, TypeError, AssertionError)
 _SPARE = 64 << 20
-
-
-class OnnxUnsupportedError(ValueError):
-    """Nodes that cannot be imported, all of them: ``nodes`` has (name, operator, reason)."""
-
-    def __init__(self, nodes: Sequence[tuple[str, str, str]]) -> None:
-        """Write the message from the ``nodes``."""
-        self.nodes = tuple(nodes)
-        lines = [f"  {name} ({op}): {reason}" for name, op, reason in self.nodes]
-        super().__init__("\n".join([f"{len(lines)} nodes cannot be imported:", *lines]))
 
 
 def import_onnx(
@@ -211,7 +200,7 @@ class _Walk:
         if not isinstance(branch, OnnxGraph):
             raise Unsupported(f"it has no {taken}")
         self.inlined += 1
-        inner = _renamed(branch, f"{node.label}/{taken}/{self.inlined}/")
+        inner = inlined(branch, f"{node.label}/{taken}/{self.inlined}/")
         self._add_constants(inner.constants)
         ends = [
             OnnxNode(f"{node.label}/{i}", "Identity", (source,), (output,))
@@ -245,85 +234,8 @@ class _Walk:
         }
         if s.unfused:
             told["unfused"] = list(s.unfused)
-        return _without_unused(s.b, outputs, {"import": told})
+        return without_unused(s.b, outputs, {"import": told})
 
 
 def _dtype_name(array: NDArray[Any]) -> str:
     return "int64" if array.dtype == object else array.dtype.name
-
-
-def _renamed(graph: OnnxGraph, prefix: str) -> OnnxGraph:
-    """Return the branch with its own names prefixed: those it takes from around it stay."""
-    outside = captured(graph)
-
-    def new(name: str) -> str:
-        return name if not name or name in outside else prefix + name
-
-    def rename(node: OnnxNode) -> OnnxNode:
-        inner = {
-            k: _outer(v, new) if isinstance(v, OnnxGraph) else v for k, v in node.attributes.items()
-        }
-        return replace(
-            node,
-            name=prefix + node.name,
-            inputs=tuple(map(new, node.inputs)),
-            outputs=tuple(map(new, node.outputs)),
-            attributes=inner,
-        )
-
-    return OnnxGraph(
-        graph.name,
-        (),
-        tuple(map(new, graph.outputs)),
-        tuple(map(rename, graph.nodes)),
-        {new(name): tensor for name, tensor in graph.constants.items()},
-    )
-
-
-def _outer(graph: OnnxGraph, new: Any) -> OnnxGraph:
-    """Return a graph in a graph, where the names it takes from around it have changed."""
-    outside = captured(graph)
-
-    def renamed(name: str) -> str:
-        return str(new(name)) if name in outside else name
-
-    nodes = tuple(
-        replace(
-            node,
-            inputs=tuple(map(renamed, node.inputs)),
-            attributes={
-                k: _outer(v, renamed) if isinstance(v, OnnxGraph) else v
-                for k, v in node.attributes.items()
-            },
-        )
-        for node in graph.nodes
-    )
-    outputs = tuple(map(renamed, graph.outputs))
-    return OnnxGraph(graph.name, graph.inputs, outputs, nodes, graph.constants)
-
-
-def _without_unused(b: Builder, outputs: list[str], meta: Mapping[str, Any]) -> Graph:
-    """Return the graph without nodes and constants that lead to no output."""
-    needed, kept = set(outputs), []
-    for node in reversed(b.nodes):
-        if needed.intersection(node.outputs):
-            kept.append(node)
-            needed.update(name for name in node.inputs if name)
-    b.nodes[:] = kept[::-1]
-    made = {name for node in b.nodes for name in node.outputs}
-    for name in list(b.values):
-        quant = b.values[name].quant
-        if name in needed and quant is not None:
-            needed.update(quant.names)
-    for name in list(b.values):
-        if name not in needed and name not in made and name not in b.inputs:
-            del b.values[name]
-            b.constants.pop(name, None)
-    used = {node.contract for node in b.nodes}
-    for contract in list(b.contracts):
-        if contract not in used:
-            del b.contracts[contract]
-    try:
-        return b.graph(outputs, meta=meta)
-    except ValueError as error:
-        raise OnnxUnsupportedError([(b.name, "graph", str(error))]) from error

@@ -93,11 +93,7 @@ _MOVED = ("Reshape", "Transpose", "Flatten", "MaxPool", "Squeeze", "Unsqueeze", 
 
 
 def input_meaning(s: Scope, graph: OnnxGraph, name: str) -> Quant | None:
-    """Return what the codes of the input ``name`` mean; None if nobody dequantizes them.
-
-    >>> input_meaning.__name__
-    'input_meaning'
-    """
+    """Return what the codes of the input ``name`` mean; None if nobody dequantizes them."""
     for node in s.readers.get(name, []):
         place = node.inputs.index(name) if name in node.inputs else -1
         if place in _PARAMETERS.get(node.op, {}):

@@ -2,8 +2,10 @@
 
 from collections.abc import Callable, Mapping
 
+from refquant.model.importers.onnx_dynamic import DYNAMIC
 from refquant.model.importers.onnx_lower_elementwise import ELEMENTWISE
 from refquant.model.importers.onnx_lower_layout import LAYOUT
+from refquant.model.importers.onnx_lower_normal import NORMAL
 from refquant.model.importers.onnx_lower_places import PLACES
 from refquant.model.importers.onnx_lower_products import PRODUCTS
 from refquant.model.importers.onnx_lower_recurrent import RECURRENT
@@ -23,7 +25,9 @@ LOWER: Mapping[str, Callable[[Scope, OnnxNode], None]] = {
     **RESIZE,
     **WINDOWS,
     **PRODUCTS,
+    **NORMAL,
     **RECURRENT,
     **QDQ,
     **QOPERATOR,
+    **DYNAMIC,
 }

@@ -34,11 +34,7 @@ Lower = Callable[[Scope, OnnxNode], None]
 
 
 def move(s: Scope, node: OnnxNode, op: str, attributes: Mapping[str, tuple[int, ...]]) -> None:
-    """Add a movement of the first input, whatever its elements are: reals, integers or codes.
-
-    >>> move.__name__
-    'move'
-    """
+    """Add a movement of the first input, whatever its elements are: reals, integers or codes."""
     item = s.item(node.inputs[0])
     if isinstance(item, Reals):
         moved = s.node(op, [item.value], f"{node.outputs[0]}/codes", attributes)
@@ -55,11 +51,7 @@ def _reshape(s: Scope, node: OnnxNode) -> None:
 
 
 def reshape_known(s: Scope, node: OnnxNode, target: list[object], allowzero: bool) -> None:
-    """Add a ``Reshape`` to ``target``, in which a letter or None may stand: eq. (1).
-
-    >>> reshape_known.__name__
-    'reshape_known'
-    """
+    """Add a ``Reshape`` to ``target``, in which a letter or None may stand: eq. (1)."""
     x = s.shape(node.inputs[0])
     sizes = [x[i] if d == 0 and not allowzero and i < len(x) else d for i, d in enumerate(target)]
     if x[:1] == ("N",):

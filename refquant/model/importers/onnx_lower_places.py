@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from refquant.model.importers.onnx_fold import listed, range_of, split_sizes
 from refquant.model.importers.onnx_lower_layout import move
 from refquant.model.importers.onnx_model import OnnxNode
 from refquant.model.importers.onnx_scope import (
@@ -22,6 +21,7 @@ from refquant.model.importers.onnx_scope import (
     Turned,
     Unsupported,
 )
+from refquant.model.importers.onnx_sizes import listed, range_of, split_sizes
 
 __all__ = ["PLACES", "bounded", "take"]
 
@@ -41,11 +41,7 @@ def bounded(count: int | float) -> int:
 
 
 def take(s: Scope, name: str, output: str, axis: int, places: Sequence[int]) -> str:
-    """Add a ``Gather`` of the ``places`` along ``axis`` of the value ``name``; return its output.
-
-    >>> take.__name__
-    'take'
-    """
+    """Add a ``Gather`` of ``places`` along ``axis`` of the value ``name``; return its output."""
     indices = s.constant(f"{output}/places", np.asarray(places, np.int32))
     value = s.b.values[name]
     kept = (

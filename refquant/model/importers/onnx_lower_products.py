@@ -1,4 +1,4 @@
-"""Products, reductions, normalizations, Softmax: what sums.
+"""Products, reductions, Softmax: what sums.
 
 Left out: Einsum, products of integers that are no codes, Attention with caches.
 """
@@ -19,11 +19,7 @@ Lower = Callable[[Scope, OnnxNode], None]
 
 
 def set_weighted(s: Scope, node: OnnxNode, op: str, inputs: list[str], output: str) -> str:
-    """Add a product whose weight (input 1) may be of codes; return its output.
-
-    >>> set_weighted.__name__
-    'set_weighted'
-    """
+    """Add a product whose weight (input 1) may be of codes; return its output."""
     coded = s.b.values[inputs[1]].quant is not None
     attributes: dict[str, Attribute] = {"transB": 1} if op == "GemmT" else {}
     contract = s.contract if coded else None
@@ -180,67 +176,6 @@ def _top_k(s: Scope, node: OnnxNode) -> None:
             s.items[output] = Seen(name, dtype)
 
 
-def _layer_norm(s: Scope, node: OnnxNode) -> None:
-    """Over the last axis; over several, as if they were one."""
-    shape, a = s.shape(node.inputs[0]), node.attributes
-    if any(name in s.outputs or s.readers.get(name) for name in node.outputs[1:]):
-        raise Unsupported("outputs 1 and 2, mean and deviation")
-    given: dict[str, Attribute] = {"axis": -1, "epsilon": float(a.get("epsilon", 1e-5))}
-    operands = [name for name in s.reals(node) if name]
-    axis = int(a.get("axis", -1)) % len(shape)
-    if axis == len(shape) - 1:
-        s.emit(node, node.op, operands, given)
-        return
-    if "T" in shape or (axis == 0 and shape[0] == "N"):
-        raise Unsupported(f"axes {list(shape[axis:])} as one, which only a run knows")
-    whole = tuple(0 if d == "N" else int(d) for d in shape)
-    rows = (*whole[:axis], math.prod(whole[axis:]))
-    flat = s.step(node, "Reshape", operands[:1], {"shape": rows})
-    given_rows = [s.step(node, "Reshape", [v], {"shape": (-1,)}) for v in operands[1:]]
-    normal = s.step(node, node.op, [flat, *given_rows], given)
-    s.emit(node, "Reshape", [normal], {"shape": whole})
-
-
-def _batch_norm(s: Scope, node: OnnxNode) -> None:
-    a = node.attributes
-    if a.get("training_mode", 0) or any(
-        n in s.outputs or s.readers.get(n) for n in node.outputs[1:]
-    ):
-        raise Unsupported("BatchNormalization in training mode")
-    given: dict[str, Attribute] = {"epsilon": float(a.get("epsilon", 1e-5))}
-    s.emit(node, "BatchNormalization", s.reals(node), given)
-
-
-def _instance_norm(s: Scope, node: OnnxNode) -> None:
-    """Each plane less its mean, over its deviation: ReduceMean, Sub, Mul, Sqrt, Div, Mul, Add."""
-    shape = s.shape(node.inputs[0])
-    groups = int(node.attributes.get("num_groups", shape[1]))
-    x, rank = s.real(node, 0), len(shape)
-    if any(isinstance(d, str) for d in shape[1:]):
-        raise Unsupported(f"a mean over {list(shape)}, which only a run knows")
-    sizes = [int(d) for d in shape[1:]]
-    lead = 0 if shape[0] == "N" else int(shape[0])
-    x = s.step(node, "Reshape", [x], {"shape": (lead, groups, -1)})
-    over: Mapping[str, Attribute] = {"axes": (2,), "keepdims": 1}
-    apart = s.step(node, "Sub", [x, s.step(node, "ReduceMean", [x], over)])
-    variance = s.step(node, "ReduceMean", [s.step(node, "Mul", [apart, apart])], over)
-    epsilon = s.scalar(node, float(node.attributes.get("epsilon", 1e-5)))
-    deviation = s.step(node, "Sqrt", [s.step(node, "Add", [variance, epsilon])])
-    plain = s.step(node, "Div", [apart, deviation])
-    back = s.step(node, "Reshape", [plain], {"shape": (lead, *sizes)})
-    factors = []
-    for index in (1, 2):
-        item = s.item(node.inputs[index])
-        if not isinstance(item, Known):
-            raise Unsupported(f"input {index} must be a constant")
-        numbers = item.array.astype(np.float32)
-        if len(numbers) != sizes[0]:  # opset 18: one for each group
-            numbers = np.repeat(numbers, sizes[0] // groups)
-        wide = numbers.reshape(-1, *(1,) * (rank - 2))
-        factors.append(s.constant(f"{node.inputs[index]}/wide", wide))
-    s.emit(node, "Add", [s.step(node, "Mul", [back, factors[0]]), factors[1]])
-
-
 PRODUCTS: Mapping[str, Lower] = {
     "MatMul": _matmul,
     "Gemm": _gemm,
@@ -256,9 +191,4 @@ PRODUCTS: Mapping[str, Lower] = {
     "ArgMax": _arg,
     "ArgMin": _arg,
     "TopK": _top_k,
-    "LayerNormalization": _layer_norm,
-    "RMSNormalization": _layer_norm,
-    "BatchNormalization": _batch_norm,
-    "InstanceNormalization": _instance_norm,
-    "GroupNormalization": _instance_norm,
 }

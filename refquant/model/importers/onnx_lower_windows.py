@@ -56,11 +56,7 @@ def _space(s: Scope, node: OnnxNode) -> list[int]:
 
 
 def window_of(s: Scope, node: OnnxNode, kernel: Sequence[int]) -> Window:
-    """Return the window of a convolution or pool, padding explicit.
-
-    >>> window_of.__name__
-    'window_of'
-    """
+    """Return the window of a convolution or pool, padding explicit."""
     a, space = node.attributes, _space(s, node)
     rank = len(space)
     strides = tuple(a.get("strides", (1,) * rank))
@@ -100,11 +96,7 @@ def _conv(s: Scope, node: OnnxNode) -> None:
 
 
 def weight(s: Scope, node: OnnxNode, index: int) -> str:
-    """Return the weight: codes stay codes beside float32 activations.
-
-    >>> weight.__name__
-    'weight'
-    """
+    """Return the weight: codes stay codes beside float32 activations."""
     item = s.item(node.inputs[index])
     if isinstance(item, Reals) and item.value in s.b.constants:
         return item.value
@@ -142,11 +134,7 @@ def _conv_transpose(s: Scope, node: OnnxNode) -> None:
 
 
 def pool_window(s: Scope, node: OnnxNode) -> Window:
-    """Return the window of a pool, with eq. (2) where ``ceil_mode`` is set.
-
-    >>> pool_window.__name__
-    'pool_window'
-    """
+    """Return the window of a pool, with eq. (2) where ``ceil_mode`` is set."""
     kernel = tuple(node.attributes["kernel_shape"])
     window = window_of(s, node, kernel)
     strides, pads, apart = (window[k] for k in ("strides", "pads", "dilations"))

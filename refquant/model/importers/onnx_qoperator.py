@@ -5,12 +5,9 @@ A ``QLinear...`` is what a QDQ pair around its operator is fused to, so it is im
     QLinearConv(x, sx, zx, w, sw, zw, sy, zy, bias)
         =  QuantizeLinear(Conv(DequantizeLinear(x), DequantizeLinear(w), bias sx sw), sy, zy)
 
-The dynamic ones are ours under the same names; ``DynamicQuantizeMatMul`` is two of them.
-``MatMulNBits`` is a ``MatMul`` with a weight of codes: (N, blocks, bytes) in the file, (K, N) here.
+Left out: QAttention, QLinearReduceMean, channels last.
 
-Left out: QAttention, DynamicQuantizeLSTM, QLinearReduceMean, channels last.
-
-References: ONNX ``QLinearConv``, ``QLinearMatMul``, ``MatMulInteger``; onnxruntime
+References: ONNX ``QLinearConv``, ``QLinearMatMul``; onnxruntime
 ``docs/ContribOperators.md``.
 """
 
@@ -21,11 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from refquant.model.importers.onnx_codes import coded_constant, meaning
-from refquant.model.importers.onnx_lower_windows import window_of
 from refquant.model.importers.onnx_model import OnnxNode
-from refquant.model.importers.onnx_qdq import FUSED, Target
+from refquant.model.importers.onnx_on_codes import FUSED, Target
 from refquant.model.importers.onnx_scope import Known, Reals, Scope, Seen, Unsupported
-from refquant.numerics.packing import unpack
 
 __all__ = ["QOPERATOR"]
 
@@ -108,139 +103,6 @@ def _concat(s: Scope, node: OnnxNode) -> None:
     s.items[target.output] = Seen(target.output, target.dtype)
 
 
-def _integer(s: Scope, node: OnnxNode) -> None:
-    """MatMulInteger, ConvInteger: ours, with zero points of the dtype of their codes."""
-    if _scaled(s, node):
-        return
-    inputs = [s.value(node, i) if s.has(node, i) else "" for i in range(len(node.inputs))]
-    attributes = _window(s, node) if node.op == "ConvInteger" else {}
-    made = s.node(node.op, inputs, node.outputs[0], attributes, contract=s.contract)
-    s.items[node.outputs[0]] = Seen(made, "int32")
-
-
-def _scaled(s: Scope, node: OnnxNode) -> bool:
-    """Take what `quantize_dynamic` writes for one product, Cast and two Mul, as one operator.
-
-    f32(f32(acc) * f32(x_scale * w_scale)) in both; and a scale that a sample has for itself stays
-    inside.
-    """
-    cast, product = (_only_reader(s, node.outputs[0]), None)
-    if cast is not None and cast.op == "Cast":
-        product = _only_reader(s, cast.outputs[0])
-    if product is None or cast is None or product.op != "Mul" or not s.has(node, 2):
-        return False
-    other = next((n for n in product.inputs if n != cast.outputs[0]), "")
-    both, source = s.makers.get(other), s.makers.get(node.inputs[0])
-    if both is None or both.op != "Mul" or source is None or source.op != "DynamicQuantizeLinear":
-        return False
-    scales = [n for n in both.inputs if n != source.outputs[1]]
-    if len(scales) != 1 or not isinstance(s.items.get(scales[0]), Known):
-        return False
-    inner = OnnxNode(node.label, "", (*node.inputs[:2], scales[0], *node.inputs[3:4]), ())
-    try:
-        w = _symmetric(s, inner, 1, 2, 3, axis=0 if node.op == "ConvInteger" else -1)
-    except Unsupported:
-        return False
-    attributes = _window(s, node) if node.op == "ConvInteger" else {}
-    inputs = [s.value(node, 0), w, s.value_of(source.outputs[1]), s.value(node, 2)]
-    made = s.node(f"{node.op}ToFloat", inputs, product.outputs[0], attributes, contract=s.contract)
-    for name in (node.outputs[0], cast.outputs[0], product.outputs[0]):
-        s.items[name] = Seen(made, "float32")
-    return True
-
-
-def _only_reader(s: Scope, name: str) -> OnnxNode | None:
-    readers = s.readers.get(name, [])
-    return readers[0] if len(readers) == 1 and name not in s.outputs else None
-
-
-def _window(s: Scope, node: OnnxNode) -> dict[str, Any]:
-    kernel = tuple(int(d) for d in s.shape(node.inputs[1])[2:])
-    return {**window_of(s, node, kernel), "group": int(node.attributes.get("group", 1))}
-
-
-def _dynamic(s: Scope, node: OnnxNode) -> None:
-    names = s.nodes("DynamicQuantizeLinear", [s.real(node, 0)], node.outputs, contract=s.contract)
-    for output, name, dtype in zip(node.outputs, names, ("uint8", "float32", "uint8"), strict=True):
-        if output:
-            s.items[output] = Seen(name, dtype)
-
-
-def _to_float(s: Scope, node: OnnxNode) -> None:
-    """MatMulIntegerToFloat(a, b, scales of both, zero points of both, bias)."""
-    w = _symmetric(s, node, 1, 3, 5)
-    bias = [s.real(node, 6)] if s.has(node, 6) else []
-    if not s.has(node, 4):
-        raise Unsupported("the zero point of a (input 4) is absent")
-    inputs = [s.value(node, 0), w, s.real(node, 2), s.value(node, 4), *bias]
-    made = s.node("MatMulIntegerToFloat", inputs, node.outputs[0], contract=s.contract)
-    s.items[node.outputs[0]] = Seen(made, "float32")
-
-
-def _dynamic_matmul(s: Scope, node: OnnxNode) -> None:
-    """DynamicQuantizeMatMul(a, b, scale and zero point of b, bias)."""
-    w = _symmetric(s, node, 1, 2, 3)
-    label = node.outputs[0]
-    names = [f"{label}/codes", f"{label}/scale", f"{label}/zero_point"]
-    codes, scale, zero = s.nodes(
-        "DynamicQuantizeLinear", [s.real(node, 0)], names, contract=s.contract
-    )
-    bias = [s.real(node, 4)] if s.has(node, 4) else []
-    made = s.node(
-        "MatMulIntegerToFloat", [codes, w, scale, zero, *bias], label, contract=s.contract
-    )
-    s.items[label] = Seen(made, "float32")
-
-
-def _symmetric(
-    s: Scope, node: OnnxNode, codes: int, scale: int, zero: int, *, axis: int = -1
-) -> str:
-    """Return a weight of int8 codes, its zero point 0."""
-    item = s.item(node.inputs[codes])
-    scales, zeros = s.known(node, scale, "the scale"), s.known(node, zero, "the zero point")
-    if not isinstance(item, Known) or scales is None:
-        raise Unsupported("the weight is computed")
-    if item.dtype == "uint8":  # the same numbers, around 0
-        if zeros is None or (zeros != 128).any():
-            raise Unsupported("a uint8 weight whose zero point is not 128")
-        array = (item.array.astype(np.int16) - 128).astype(np.int8)
-    elif zeros is not None and zeros.any():
-        raise Unsupported("a weight whose zero point is not 0")
-    else:
-        array = item.array
-    return coded_constant(s, node.inputs[codes], array, "int8", scales.ravel(), None, axis=axis)
-
-
-def _n_bits(s: Scope, node: OnnxNode) -> None:
-    """MatMulNBits(a, b, scales, zero points, g_idx, bias)."""
-    a = node.attributes
-    k, n, bits, block = (int(a[name]) for name in ("K", "N", "bits", "block_size"))
-    packed, scales = s.known(node, 1, "b"), s.known(node, 2, "scales")
-    if packed is None or scales is None or bits not in (2, 4, 8) or s.has(node, 4):
-        raise Unsupported(f"{bits} bits, or g_idx")
-    blocks = -(-k // block)
-    shape = (n, blocks * block)
-    codes = unpack(packed.ravel(), num_bits=bits, signed=False, shape=shape)[:, :k].T
-    grid = np.ascontiguousarray(scales.reshape(n, blocks).T)
-    zero, zeros = np.full(grid.shape, 1 << (bits - 1)), s.known(node, 3, "zero_points")
-    if zeros is not None and zeros.dtype == np.uint8:
-        width = zeros.size * 8 // bits // n
-        wide = unpack(zeros.ravel(), num_bits=bits, signed=False, shape=(n, width))
-        zero = wide[:, :blocks].T
-    elif zeros is not None:
-        raise Unsupported(f"zero points of {zeros.dtype}")
-    w = coded_constant(
-        s, node.inputs[1], codes, f"uint{bits}", grid, np.asarray(zero, np.int32),
-        axis=0, block_size=block,
-    )  # fmt: skip
-    label = node.outputs[0]
-    product = f"{label}/product" if s.has(node, 5) else label
-    made = s.node("MatMul", [s.real(node, 0), w], product, contract=s.contract)
-    if s.has(node, 5):
-        made = s.node("Add", [made, s.real(node, 5)], label)
-    s.items[label] = Seen(made, "float32")
-
-
 _X, _W = (0, 1, 2), (3, 4, 5)
 QOPERATOR: Mapping[str, Lower] = {
     "QLinearConv": _linear("Conv", (_X, _W), 6, bias=8),
@@ -254,10 +116,4 @@ QOPERATOR: Mapping[str, Lower] = {
     "QLinearLeakyRelu": _linear("LeakyRelu", (_X,), 3),
     "QLinearSoftmax": _linear("Softmax", (_X,), 3),
     "QLinearConcat": _concat,
-    "MatMulInteger": _integer,
-    "ConvInteger": _integer,
-    "DynamicQuantizeLinear": _dynamic,
-    "MatMulIntegerToFloat": _to_float,
-    "DynamicQuantizeMatMul": _dynamic_matmul,
-    "MatMulNBits": _n_bits,
 }

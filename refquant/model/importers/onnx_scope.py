@@ -1,15 +1,6 @@
 """The graph in the making: what each name of an ONNX model has become.
 
-A name stands for one of these:
-
-* `Known`: an array, known at import; it becomes a constant only where a node needs one;
-* `Seen`: a value of our graph, and the dtype ONNX gives it (our graph has int32 for int64, and
-  uint8 for bool);
-* `Reals`: the reals that codes of our graph mean: a ``DequantizeLinear`` that has not been needed
-  yet, because what reads it may compute with the codes;
-* `Turned`: a value of our graph with its axes in another order. The batch stays at axis 0 of our
-  values; ONNX's recurrent layers have it at axis 1, between two transpositions that cancel;
-* `Filled`: one number, as often as a size says that only a run knows.
+What that can be: `refquant.model.importers.onnx_items`.
 
 `Scope` looks names up, makes constants, adds nodes. A lowering raises `Unsupported` with a reason;
 the importer collects them all.
@@ -25,63 +16,24 @@ from numpy.typing import NDArray
 from refquant.contracts import Contract
 from refquant.model.build import Builder
 from refquant.model.graph import Attribute, Graph, Quant, Shape
-from refquant.model.importers.onnx_fold import listed
+from refquant.model.importers.onnx_items import (
+    Filled,
+    Item,
+    Known,
+    Reals,
+    Seen,
+    Turned,
+    Unsupported,
+)
 from refquant.model.importers.onnx_known import has_letters
 from refquant.model.importers.onnx_model import OnnxNode
+from refquant.model.importers.onnx_sizes import listed
 from refquant.model.reals import reals as reals_of
 
 __all__ = ["Filled", "Item", "Known", "Reals", "Scope", "Seen", "Turned", "Unsupported"]
 
 Array = NDArray[Any]
 
-
-class Unsupported(ValueError):  # noqa: N818  (it is a reason; the error is made of many)
-    """Why a node cannot be imported."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Known:
-    """An array known at import, and what ONNX calls its elements."""
-
-    array: Array
-    dtype: str
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """The value ``value`` of our graph, of ONNX's ``dtype``."""
-
-    value: str
-    dtype: str
-
-
-@dataclass(frozen=True, slots=True)
-class Reals:
-    """What the codes ``value`` mean; ``maker`` is the node that dequantizes them."""
-
-    value: str
-    maker: OnnxNode
-
-
-@dataclass(frozen=True, slots=True)
-class Turned:
-    """The value ``value`` with its axes in the order ``perm``."""
-
-    value: str
-    dtype: str
-    perm: tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Filled:
-    """``number``, in a ``shape`` with letters."""
-
-    number: float
-    dtype: str
-    shape: Shape
-
-
-Item = Known | Seen | Reals | Turned | Filled
 
 _OURS: Mapping[str, str] = {"int64": "int32", "bool": "uint8"}
 

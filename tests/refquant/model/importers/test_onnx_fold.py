@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from onnx.reference import ReferenceEvaluator
 
-from refquant.model.importers.onnx_fold import fold, listed, range_of, reshape_to, split_sizes
+from refquant.model.importers.onnx_fold import fold
 from refquant.model.importers.onnx_known import MOST_FOLDED
 from tests.refquant.model.importers.onnx_models import model, node
 
@@ -61,7 +61,6 @@ def test_splits() -> None:
     parts = fold("Split", [A], {"axis": 2}, opset=13, outputs=2)
     assert parts is not None, "folded"
     assert [p.shape for p in parts] == [(2, 3, 2), (2, 3, 2)], "halves"
-    assert split_sizes(10, 4) == (3, 3, 3, 1), "the last is smaller"
 
 
 def test_what_is_not_folded() -> None:
@@ -87,23 +86,8 @@ def test_bombs_are_refused_before_they_are_made(op: str, arrays: Any, attributes
 
 def test_letters_are_no_sizes() -> None:
     letters = np.array(["N", 3], object)
-    with pytest.raises(ValueError, match=r"must be known integers, got .*'N'"):
-        listed(letters, "axes")
     with pytest.raises(ValueError, match="Range of a size that only a run knows"):
         fold("Range", [np.array(0), letters[:1], np.array(1)], {}, opset=17, outputs=1)
     got = fold("Concat", [letters, np.array([4])], {"axis": 0}, opset=17, outputs=1)
     assert got is not None, "moved"
     assert got[0].tolist() == ["N", 3, 4], "as they are"
-
-
-def test_places_of_a_slice() -> None:
-    for n in (0, 1, 5):
-        for start in (-7, -2, 0, 3, 9):
-            for end in (-9, -1, 0, 2, 2**62):
-                for step in (1, 2, -1, -3):
-                    got = [list(range(n))[i] for i in range_of(n, start, end, step)]
-                    stop = None if step < 0 and end < -n else end
-                    assert got == list(range(n))[start:stop:step], f"{n}[{start}:{end}:{step}]"
-    with pytest.raises(ValueError, match="steps are not 0"):
-        range_of(3, 0, 1, 0)
-    assert reshape_to((2, 0, 3), (0, 0, -1), allowzero=False) == (2, 0, 0), "zeros copy"
