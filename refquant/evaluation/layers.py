@@ -37,7 +37,7 @@ from refquant.evaluation.walk import Arrays, common_values, pairs, pieces
 from refquant.model.graph import Graph
 from refquant.model.metrics import Moments, pooled
 
-__all__ = ["Layer", "first_below", "layer_errors", "worst_step"]
+__all__ = ["Layer", "first_below", "layer_errors", "with_steps", "worst_step"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,11 +90,18 @@ def layer_errors(
                 samples = len(r)
             advance(samples)
     errors = {name: pooled(pieces_of) for name, pieces_of in found.items()}
-    return _layers(reference, errors)
+    return with_steps(reference, errors)
 
 
-def _layers(graph: Graph, errors: Mapping[str, Moments]) -> list[Layer]:
-    """Return the layers with what each adds: eq. (1)."""
+def with_steps(graph: Graph, errors: Mapping[str, Moments]) -> list[Layer]:
+    """Return a `Layer` for each value in ``errors``, with what it adds: eq. (1).
+
+    >>> from refquant.model.build import Builder
+    >>> b = Builder("g")
+    >>> g = b.graph([b.node("Relu", [b.input("x", ("N", 2))], name="y")])
+    >>> with_steps(g, {"y": Moments(4.0, 4.0, 4.0, 1.0, 1.0)})[0].adds
+    0.25
+    """
     noise: dict[str, float] = {}  # of what is compared, and handed on by what is not
     layers = []
     for node in graph.nodes:

@@ -12,10 +12,13 @@ Data are reals; a graph whose inputs or values are codes gets the codes, and giv
 mean. What means no reals (int32 sums, tokens) is no pair.
 
 Samples go in pieces that no result depends on (`refquant.model.execute`): one at a time where
-`DynamicQuantizeLinear` takes its range from all it is given, or where there are sequences.
+`DynamicQuantizeLinear` or `FakeQuantize` takes its range from all it is given, or where there are
+sequences.
 """
 
+import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from numpy.typing import NDArray
@@ -23,11 +26,21 @@ from numpy.typing import NDArray
 from refquant.model.ends import from_outputs, to_inputs
 from refquant.model.execute import CHUNK
 from refquant.model.execute_node import execute_node
-from refquant.model.graph import Graph, has_batch, has_length
+from refquant.model.graph import Graph, Node, has_batch, has_length
+from refquant.model.validate_simulated import mixes_samples
 
-__all__ = ["Arrays", "common_values", "pairs", "pieces"]
+__all__ = ["Arrays", "Step", "common_values", "pairs", "pieces", "steps"]
 
 Arrays = Mapping[str, NDArray[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One node executed: what it ``made``, codes where these are codes, and the time it took."""
+
+    node: Node
+    made: dict[str, NDArray[Any]]
+    seconds: float
 
 
 def common_values(reference: Graph, test: Graph) -> list[str]:
@@ -66,7 +79,8 @@ def pieces(graphs: Sequence[Graph], inputs: Arrays) -> Iterator[dict[str, NDArra
         yield dict(inputs)
         return
     alone = any(
-        has_length(graph) or any(node.op == "DynamicQuantizeLinear" for node in graph.nodes)
+        has_length(graph)
+        or any(node.op == "DynamicQuantizeLinear" or mixes_samples(node) for node in graph.nodes)
         for graph in graphs
     )
     step = 1 if alone else CHUNK
@@ -97,22 +111,42 @@ def pairs(
         yield name, array, early.pop(name)
 
 
-def _made(
-    graph: Graph, inputs: Arrays, names: Collection[str], sums: str
-) -> Iterator[tuple[str, NDArray[Any]]]:
-    """Execute ``graph`` node by node; yield those of ``names`` in reals when they are made."""
+def steps(graph: Graph, inputs: Arrays, *, sums: str) -> Iterator[Step]:
+    """Execute ``graph`` node by node on one piece of data, as it takes them (codes, for codes).
+
+    A value is forgotten after its last use; what is yielded is the caller's to keep.
+
+    >>> import numpy as np
+    >>> from refquant.model.build import Builder
+    >>> b = Builder("g")
+    >>> g = b.graph([b.node("Relu", [b.input("x", ("N", 2))], name="y")])
+    >>> [step.made["y"].tolist() for step in steps(g, {"x": np.float32([[1, -1]])}, sums="ordered")]
+    [[[1.0, 0.0]]]
+    """
     arrays = _arrays(graph, inputs)
     last = {name: i for i, node in enumerate(graph.nodes) for name in node.inputs}
     for i, node in enumerate(graph.nodes):
         operands = [arrays[name] if name else None for name in node.inputs]
+        begin = time.perf_counter()
         results = execute_node(graph, node, operands, sums=sums)
-        for name, array in zip(node.outputs, results, strict=True):
+        seconds = time.perf_counter() - begin
+        made = dict(zip(node.outputs, results, strict=True))
+        for name, array in made.items():
             arrays[name] = array
-            if name in names:
-                yield name, from_outputs(graph, {name: array})[name]
+        yield Step(node, made, seconds)
         for name in {*node.inputs, *node.outputs}:
             if name and name not in graph.constants and last.get(name, i) <= i:
                 arrays.pop(name, None)
+
+
+def _made(
+    graph: Graph, inputs: Arrays, names: Collection[str], sums: str
+) -> Iterator[tuple[str, NDArray[Any]]]:
+    """Execute ``graph`` node by node; yield those of ``names`` in reals when they are made."""
+    for step in steps(graph, inputs, sums=sums):
+        for name, array in step.made.items():
+            if name in names:
+                yield name, from_outputs(graph, {name: array})[name]
 
 
 def _arrays(graph: Graph, inputs: Arrays) -> dict[str, NDArray[Any]]:

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from refquant.evaluation.walk import common_values, pairs, pieces
+from refquant.evaluation.walk import common_values, pairs, pieces, steps
 from refquant.model.build import Builder
 from refquant.model.execute import run
 from refquant.model.graph import Graph
@@ -73,6 +73,11 @@ def test_samples_go_in_pieces_that_no_result_depends_on() -> None:
     assert sizes == [250, 10], f"{sizes}"
     sizes = [len(piece["x"]) for piece in pieces([net, made("int8_dynamic")], x)]
     assert sizes == [1] * 260, "its range is of all it is given"
+    b = Builder("rounded")
+    how = {"format": "fp8_e4m3", "granularity": "tensor"}
+    y = b.node("FakeQuantize", [b.input("x", ("N", 4))], name="y", attributes=how)
+    sizes = [len(piece["x"]) for piece in pieces([b.graph([y])], x)]
+    assert sizes == [1] * 260, "rounded by the largest of all it is given"
     b = Builder("text")
     text = b.graph([b.node("Relu", [b.input("x", ("N", "T"))], name="y")])
     lengths = [piece["x"].shape for piece in pieces([text, text], {"x": np.zeros((2, 7))})]
@@ -96,3 +101,16 @@ def test_values_are_forgotten_after_their_last_reader(monkeypatch: pytest.Monkey
     )
     list(pairs(graph, graph, {"x": f32([[1, 2]])}, common_values(graph, graph), sums="ordered"))
     assert max(alive) == 2, f"a value and what it is made from: {max(alive)}"
+
+
+def test_steps_are_what_the_executor_computes_codes_and_all() -> None:
+    small = made("int8_static")
+    x = {"x": X[:3]}
+    found = list(steps(small, x, sums="ordered"))
+    assert [step.node for step in found] == list(small.nodes), "every node, in order"
+    kept = run(small, x, keep=[name for node in small.nodes for name in node.outputs])
+    for step in found:
+        assert step.seconds >= 0, f"{step.node.name}"
+        for name, array in step.made.items():
+            assert array.dtype == kept[name].dtype, f"{name}: codes stay codes"
+            assert array.tobytes() == kept[name].tobytes(), f"{name}"
