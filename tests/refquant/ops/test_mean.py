@@ -77,6 +77,7 @@ def test_axes_may_be_any() -> None:
 def test_the_multiplier_takes_the_count_in() -> None:
     assert folded_multiplier(F(1), F(1), 1) == (2**30, 1), "nothing to fold"
     assert folded_multiplier(F(1), F(1), 64) == (2**30, -5), "a power of two is exact"
+    assert folded_multiplier(F(1), F(1), 3) == (2**31 // 3, 0), "cut off, not rounded"
     assert folded_multiplier(F(1), F(2.0**40), 3)[0] == 0, "no int32 survives that"
 
 

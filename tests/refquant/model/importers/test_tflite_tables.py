@@ -41,6 +41,15 @@ def test_the_logistic_is_rounded_where_the_tool_does(name: str, scale: float) ->
         assert got[i] == clamp(exact), f"{name}: code {q}"
 
 
+def test_a_tie_goes_away_or_to_the_even_code_behind_the_zero_point() -> None:
+    """The logistic of 0 is 1/2: half a step of scale 1."""
+    for zero_point, xnnpack, tflite in ((0, 0, 1), (1, 2, 2), (2, 2, 3)):
+        x, y = ruler(1.0, 0), ruler(1.0, zero_point)
+        for name, code in (("xnnpack", xnnpack), ("tflite_builtin", tflite)):
+            got = table_of(preset(name), "LOGISTIC", x, y)[128]
+            assert got == code, f"{name}, zero point {zero_point}"
+
+
 def test_a_code_to_a_code_by_8_bits_or_by_31() -> None:
     x, y = ruler(0.1, 3), ruler(0.13, -4)
     fast = table_of(preset("xnnpack"), "QUANTIZE", x, y)
