@@ -14,4 +14,15 @@ onnx_codes      scales and zero points; onnx_qdq, onnx_on_codes: pairs that beco
 onnx_qoperator  operators with scales as inputs; onnx_dynamic: those of codes that a run makes
 onnx_ends       branches put in place, errors, what nobody reads
 onnx_import     the walk over the nodes: `import_onnx`
+
+TFLite (the extra ``refquant[tflite]``):
+
+tflite_model    what a TFLite model is, as data of ours; tflite_schema: the numbers it is written in
+tflite_read     bytes -> that data, counted and checked; the one module that imports ``tflite``
+tflite_kernels  which tool computes which operator in which contract: what was measured
+tflite_scope    the graph in the making: N H W C outside, N C H W inside
+tflite_layers   layers with weights; tflite_pools, tflite_pointwise, tflite_moves: the others
+tflite_tables   functions of int8 as 256 codes; tflite_activations: clamps; tflite_fold: shapes
+tflite_prune    what nobody reads is left out
+tflite          the walk over the operators: `import_tflite`
 """
