@@ -16,8 +16,8 @@ __all__ = ["COMMAND"]
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "model", metavar="PATH",
-        help=".tflite, model.safetensors of a BERT (MiniLM), .gguf of a Llama (SmolLM2), model.bin "
-        "of a CTranslate2 Whisper, .npz of g2p-en, or a folder with one of these",
+        help=".onnx, .tflite, model.safetensors of a BERT (MiniLM), .gguf of a Llama (SmolLM2), "
+        "model.bin of a CTranslate2 Whisper, .npz of g2p-en, or a folder with one of these",
     )  # fmt: skip
     add_part(parser)
     parser.add_argument(

@@ -8,6 +8,7 @@
     u32 version | u16 | ...Spec                    whisper          Whisper: CTranslate2; 2 parts
     PK, an entry enc_emb.npy                       g2p              letters to phonemes; 2 parts
     u32 offset | TFL3                              tflite           TFLite: keeps its int8 codes
+    a protobuf, which has no mark: its name        onnx             ONNX: keeps its codes, too
 
 A folder stands for the one such file in it. The name is asked only where the bytes are of nobody
 (a file cut short, no file at all), so that the error comes from the loader that the name promises.
@@ -15,7 +16,7 @@ A folder stands for the one such file in it. The name is asked only where the by
 A graph that was imported says so in its ``meta["imported"]``: file, SHA-256, loader, part. So a
 model quantized from its source and one quantized from the imported `.rq` file are the same bytes.
 
-Left out: ONNX, which comes with a later version; pickles, which are programs.
+Left out: sizes for an ONNX model that has none (`import_onnx`); pickles, which are programs.
 """
 
 import hashlib
@@ -27,6 +28,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from refquant.model.graph import Graph
+from refquant.model.importers.onnx_import import import_onnx
 from refquant.model.importers.tflite import import_tflite
 from refquant.model.loaders.g2p_gru import load_g2p
 from refquant.model.loaders.minilm import load_minilm
@@ -44,6 +46,7 @@ PARTS: Mapping[str, tuple[str, ...]] = {
     "whisper": ("encoder", "decoder"),
     "g2p": ("encoder", "decoder"),
     "tflite": (),
+    "onnx": (),
 }
 """Loader to the parts of what it reads; none where the file is one graph."""
 
@@ -53,6 +56,7 @@ _LOADERS: Mapping[str, Callable[[Path], tuple[Graph, ...]]] = {
     "llama": lambda file: (load_llama_gguf(file),),
     "whisper": load_whisper,
     "g2p": load_g2p,
+    "onnx": lambda file: (_onnx(file),),
 }
 _SUFFIXES = {
     ".rq": "rq",
@@ -60,10 +64,11 @@ _SUFFIXES = {
     ".gguf": "llama",
     ".npz": "g2p",
     ".tflite": "tflite",
+    ".onnx": "onnx",
 }
 _IN_FOLDERS = ("model.safetensors", "model.bin", "*.gguf", "checkpoint*.npz")
 _KNOWN = (
-    "it reads .rq, .tflite, model.safetensors of a BERT, .gguf of a Llama, model.bin of a "
+    "it reads .rq, .tflite, .onnx, model.safetensors of a BERT, .gguf of a Llama, model.bin of a "
     "CTranslate2 Whisper, .npz of g2p-en, and a folder with one of these"
 )
 _HEADER = 100_000_000  # bytes of a safetensors header that are looked at
@@ -95,9 +100,8 @@ def open_model(
     >>> open_model("model.onnx")
     Traceback (most recent call last):
     ...
-    refquant.model.loaders.tensors.ModelFileError: model.onnx: reading .onnx models comes with a \
-later version; it reads .rq, .tflite, model.safetensors of a BERT, .gguf of a Llama, model.bin of \
-a CTranslate2 Whisper, .npz of g2p-en, and a folder with one of these
+    refquant.model.loaders.tensors.ModelFileError: model.onnx: cannot be read: No such file or \
+directory; give another path
     """
     return open_source(find_source(path), part=part, contract=contract)
 
@@ -149,16 +153,11 @@ def find_source(path: str | os.PathLike[str]) -> Source:
         reason = getattr(error, "strerror", None) or error
         raise ModelFileError(f"{given}: cannot be read: {reason}; give another path") from error
     suffix = file.suffix.lower()
-    if loader is None and suffix == ".onnx":
-        raise _later(given, suffix)
     loader = loader or _SUFFIXES.get(suffix)
     if loader is None and not os.path.lexists(file):
         raise ModelFileError(f"{given}: no such file or folder; give the path of a model")
     if loader is None:
-        raise ModelFileError(
-            f"{given}: is no model that this version reads; {_KNOWN}; .onnx comes with a later "
-            "version"
-        )
+        raise ModelFileError(f"{given}: is no model that this version reads; {_KNOWN}")
     return Source(given, file, loader)
 
 
@@ -211,8 +210,14 @@ def _of_zip(path: str, file: Path) -> str | None:
     return "g2p" if "enc_emb.npy" in names else None
 
 
-def _later(path: str, suffix: str) -> ModelFileError:
-    return ModelFileError(f"{path}: reading {suffix} models comes with a later version; {_KNOWN}")
+def _onnx(file: Path) -> Graph:
+    try:
+        return import_onnx(file)
+    except OSError as error:
+        reason = error.strerror or error
+        raise ModelFileError(f"{file}: cannot be read: {reason}; give another path") from error
+    except (ValueError, ModuleNotFoundError) as error:
+        raise ModelFileError(f"{file}: {error}") from error
 
 
 def _list(source: Source) -> str:

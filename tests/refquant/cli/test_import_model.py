@@ -59,7 +59,7 @@ def test_the_file_says_where_it_came_from(refquant: Refquant, tmp_path: Path) ->
         (("w", "-o", "out.rq"), 1, "w: holds the parts 'encoder', 'decoder'; choose one (--part)"),
         (("w", "--part", "head", "-o", "out.rq"), 1, "has no part 'head', but 'encoder', 'deco"),
         (("m.gguf", "--part", "encoder", "-o", "out.rq"), 1, "without a part 'encoder'; leave"),
-        (("m.onnx", "-o", "out.rq"), 1, "reading .onnx models comes with a later version"),
+        (("m.onnx", "-o", "out.rq"), 1, "m.onnx: cannot be read: No such file or directory"),
         (("m.gguf", "-o", "m.gguf"), 2, "m.gguf: is what is read; give another path"),
         (("w", "--part", "encoder", "-o", "w/model.bin"), 2, "w/model.bin: is what is read"),
         (("m.gguf", "-o", "none/out.rq"), 1, "there is no folder none; make it first"),

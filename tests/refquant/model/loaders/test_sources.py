@@ -20,6 +20,7 @@ from refquant.model.loaders.sources import PARTS, find_source, open_model
 from refquant.model.loaders.tensors import ModelFileError, Tensors
 from refquant.model.loaders.whisper_ct2 import whisper_graphs
 from refquant.model.rq import RqFormatError, read_rq, write_rq
+from tests.refquant.model.importers.onnx_models import model, node
 from tests.refquant.model.importers.test_tflite_read import SMALL
 from tests.refquant.model.loaders import on_disk, tiny
 
@@ -33,7 +34,10 @@ def files(folder: Path) -> dict[str, Path]:
         "g2p": on_disk.g2p(folder / "checkpoint20.npz"),
         "rq": folder / "m.rq",
         "tflite": folder / "m.tflite",
+        "onnx": folder / "m.onnx",
     }
+    small = model([node("Relu", ["x"], ["y"])], {"x": ["N", 2]}, ["y"])
+    made["onnx"].write_bytes(small.SerializeToString())
     made["tflite"].write_bytes(SMALL[:-6])  # the last table is empty, nobody misses its end
     write_rq(made["rq"], known()["bert"][0])
     return made
@@ -52,7 +56,7 @@ def known() -> dict[str, tuple[Graph, ...]]:
     }
 
 
-@pytest.mark.parametrize("loader", sorted(PARTS))
+@pytest.mark.parametrize("loader", sorted(PARTS.keys() - {"onnx"}))  # it has no mark
 @pytest.mark.parametrize("name", ["{}", "model", "model.rq", "model.npz", "model.onnx"])
 def test_the_bytes_decide_under_any_name(loader: str, name: str, tmp_path: Path) -> None:
     given = files(tmp_path)[loader]
@@ -101,12 +105,19 @@ def test_a_part_is_needed_exactly_where_there_are_several(loader: str, tmp_path:
         open_model(path, part="head")
 
 
-def test_onnx_comes_later(tmp_path: Path) -> None:
-    for there in (False, True):
-        if there:
-            (tmp_path / "m.onnx").write_bytes(b"\x08\x07\x12\x04abcd")
-        with pytest.raises(ModelFileError, match=r"reading \.onnx models comes with a later"):
-            open_model(tmp_path / "m.onnx")
+def test_onnx_is_known_by_its_name(tmp_path: Path) -> None:
+    path = tmp_path / "m.ONNX"
+    with pytest.raises(ModelFileError, match=r"m\.ONNX: cannot be read: No such file"):
+        open_model(path)
+    path.write_bytes(b"\x08\x07\x12\x04abcd")
+    with pytest.raises(ModelFileError, match=r"m\.ONNX: the model has no graph; export it again"):
+        open_model(path)
+    made = model([node("Relu", ["x"], ["y"])], {"x": ["N", 2]}, ["y"]).SerializeToString()
+    path.write_bytes(made)
+    graph = open_model(path)
+    assert [n.op for n in graph.nodes] == ["Relu"], "the graph"
+    told = graph.meta["imported"]
+    assert (told["loader"], told["sha256"]) == ("onnx", hashlib.sha256(made).hexdigest()), "whose"
 
 
 def test_a_contract_is_for_tflite_only(tmp_path: Path) -> None:
@@ -128,7 +139,7 @@ def zipped(*names: str) -> bytes:
 @pytest.mark.parametrize(
     ("data", "said"),
     [
-        (b"", "is no model that this version reads; it reads .rq, .*onnx comes with a"),
+        (b"", "is no model that this version reads; it reads .rq, .tflite, .onnx"),
         (b"# Text, of any kind, which is no model at all", "is no model that this version reads"),
         (bytes(64), "is no model that this version reads"),
         (zipped("a.txt"), "is no model that this version reads"),
