@@ -39,7 +39,7 @@ from refquant.model.importers.onnx_model import (
     Tensor,
     used_by,
 )
-from refquant.model.importers.onnx_qdq import fuse
+from refquant.model.importers.onnx_qdq import fuse, widened
 from refquant.model.importers.onnx_read import read_onnx
 from refquant.model.importers.onnx_scope import Filled, Item, Known, Scope, Seen, Unsupported
 from refquant.model.importers.onnx_wire import OnnxFormatError
@@ -159,7 +159,9 @@ class _Walk:
                 raise Unsupported(value.what)
         if node.op == "If":
             self._branch(node)
-        elif not self._fold(node) and not fuse(self.scope, node):
+        elif widened(self.scope, node) or self._fold(node) or fuse(self.scope, node):
+            return
+        else:
             if node.op not in LOWER:
                 raise Unsupported("this operator is not known")
             LOWER[node.op](self.scope, node)

@@ -33,7 +33,7 @@ from refquant.model.importers.onnx_on_codes import CLAMPED, FUSED, Target
 from refquant.model.importers.onnx_scope import Known, Reals, Scope, Seen, Unsupported
 from refquant.model.importers.onnx_tensor import dtype_of
 
-__all__ = ["QDQ", "fuse"]
+__all__ = ["QDQ", "fuse", "widened"]
 
 Lower = Callable[[Scope, OnnxNode], None]
 
@@ -117,6 +117,35 @@ def _quantize_known(s: Scope, node: OnnxNode, item: Known) -> None:
 
 def _listed(s: Scope, node: OnnxNode, reason: str) -> None:
     s.unfused.append({"node": node.label, "op": node.op, "reason": reason})
+
+
+def widened(s: Scope, node: OnnxNode) -> bool:
+    """Take Cast and Mul of constant codes as what they are, a weight of codes: Mul(Cast(q), s).
+
+    f32(f32(q) * s) is what both mean. Only where nothing else reads the Cast.
+    """
+    item = s.items[node.inputs[0]] if node.op == "Cast" else None
+    readers = s.readers.get(node.outputs[0], [])
+    if not isinstance(item, Known) or item.dtype not in ("int8", "uint8"):
+        return False
+    if len(readers) != 1 or readers[0].op != "Mul" or dtype_of(node.attributes["to"]) != "float32":
+        return False
+    other = [name for name in readers[0].inputs if name != node.outputs[0]]
+    scale = s.items.get(other[0]) if other else None
+    if not isinstance(scale, Known) or scale.dtype != "float32" or not scale.array.size:
+        return False
+    shape = (1,) * (item.array.ndim - scale.array.ndim) + scale.array.shape
+    axes = [axis for axis, size in enumerate(shape) if size != 1]
+    fits = len(shape) == item.array.ndim and all(shape[a] == item.array.shape[a] for a in axes)
+    if len(axes) > 1 or not fits or not (scale.array >= np.float32(2.0**-126)).all():
+        return False
+    axis = axes[0] if axes else 0
+    name = coded_constant(
+        s, node.inputs[0], item.array, item.dtype, scale.array.ravel(), None, axis=axis
+    )
+    s.items[node.outputs[0]] = item  # read by nobody
+    s.items[readers[0].outputs[0]] = Reals(name, node)
+    return True
 
 
 def fuse(s: Scope, node: OnnxNode) -> bool:

@@ -221,6 +221,21 @@ def test_a_weight_of_codes_beside_floats_stays_codes() -> None:
     assert (apart <= 9 * 2.0**-24 * size).all(), "gamma_2K of four products, two engines"
 
 
+@pytest.mark.parametrize("scale", [np.float32(0.5), np.float32([[0.5, 0.25, 2.0]])])
+def test_cast_and_mul_of_codes_are_a_weight_of_codes(scale: Any) -> None:
+    w = np.arange(-6, 6, dtype=np.int8).reshape(4, 3)
+    nodes = [
+        node("Cast", ["w"], ["wf"], to=onnx.TensorProto.FLOAT),
+        node("Mul", ["wf", "s"], ["ws"]),
+        node("MatMul", ["x", "ws"], ["y"]),
+    ]
+    made = model(nodes, {"x": ["N", 4]}, ["y"], {"w": w, "s": np.asarray(scale)})
+    graph = import_onnx(made.SerializeToString())
+    assert graph.values["w"].dtype == "int8", "the file's codes"
+    x = {"x": np.eye(4, dtype=np.float32)}
+    assert np.array_equal(run(graph, x)["y"], ask_ort(made, x)[0]), "one code, one real"
+
+
 def test_four_bits_in_blocks() -> None:
     codes = np.arange(-8, 8, dtype=np.int8).reshape(8, 2)
     held = helper.make_tensor("w", onnx.TensorProto.INT4, [8, 2], codes.ravel())
