@@ -36,7 +36,8 @@ def files(folder: Path) -> dict[str, Path]:
         "tflite": folder / "m.tflite",
         "onnx": folder / "m.onnx",
     }
-    small = model([node("Relu", ["x"], ["y"])], {"x": ["N", 2]}, ["y"])
+    small = model([node("MatMul", ["x", "w"], ["y"])], {"x": ["N", 2]}, ["y"],
+                  {"w": np.ones((2, 9), np.float32)})  # fmt: skip
     made["onnx"].write_bytes(small.SerializeToString())
     made["tflite"].write_bytes(SMALL[:-6])  # the last table is empty, nobody misses its end
     write_rq(made["rq"], known()["bert"][0])
