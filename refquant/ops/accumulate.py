@@ -41,6 +41,7 @@ Codes = NDArray[Any]
 Acc = NDArray[np.int64]
 
 _INT32_MAX = 2**31 - 1
+_PIECE = 1 << 20  # elements
 
 
 class AccumulatorOverflowError(ValueError):
@@ -164,12 +165,23 @@ def accumulator_bound(
     zw = np.asarray(w_zero_point, np.int64)
     if zw.ndim == 1 and zw.size > 1:
         zw = zw.reshape([-1 if axis == channel_axis % w.ndim else 1 for axis in range(w.ndim)])
-    magnitude = np.abs(w.astype(np.int64) - zw)
-    others = tuple(axis for axis in range(w.ndim) if axis != channel_axis % w.ndim)
-    bound: NDArray[np.int64] = reach * magnitude.sum(axis=others, dtype=np.int64)
+    bound = reach * _magnitudes(w, np.broadcast_to(zw, w.shape), channel_axis % w.ndim)
     if bias is not None:
         bound = bound + np.abs(bias.astype(np.int64)).reshape(-1)
     return bound
+
+
+def _magnitudes(w: Codes, zw: NDArray[np.int64], axis: int) -> Acc:
+    """Return sum |w - zw| of each channel, some channels at a time: int64 is eight times int8."""
+    others = tuple(other for other in range(w.ndim) if other != axis)
+    channels = w.shape[axis]
+    step = max(1, _PIECE * channels // max(w.size, 1))
+    total = np.zeros(channels, np.int64)
+    for start in range(0, channels, step):
+        piece = (*(slice(None),) * axis, slice(start, start + step))
+        magnitude = np.abs(w[piece].astype(np.int64) - zw[piece])
+        total[start : start + step] = magnitude.sum(axis=others, dtype=np.int64)
+    return total
 
 
 def prove_accumulator(

@@ -270,3 +270,21 @@ def test_reals_are_not_codes() -> None:
         conv_accumulate(np.zeros((1, 1, 1), np.float32), np.zeros((1, 1, 1), np.int8))
     with pytest.raises(ValueError, match="MatMul: w must hold integer codes"):
         matmul_accumulate(np.zeros((1, 1), np.int8), np.zeros((1, 1), np.float32))
+
+
+@pytest.mark.parametrize("axis", [0, 1, -1])
+@pytest.mark.parametrize("piece", [1, 7, 40])
+def test_channels_in_pieces_are_all_of_them(
+    piece: int, axis: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    w = np.random.default_rng(piece).integers(-128, 128, (5, 6, 3)).astype(np.int8)
+    zero = np.arange(w.shape[axis])
+    whole = accumulator_bound(w, zero, "int8", 3, channel_axis=axis)
+    monkeypatch.setattr("refquant.ops.accumulate._PIECE", piece)
+    parts = accumulator_bound(w, zero, "int8", 3, channel_axis=axis)
+    assert parts.tolist() == whole.tolist(), "whatever the size of a piece"
+    by_hand = [
+        131 * sum(abs(int(v) - c) for v in np.take(w, c, axis=axis).reshape(-1))
+        for c in range(w.shape[axis])
+    ]
+    assert whole.tolist() == by_hand, "and the definition"
