@@ -4,6 +4,7 @@ An error names the key, what was got, and what is allowed: a recipe with a typin
 quietly become another recipe.
 """
 
+import sys
 from collections.abc import Collection, Mapping
 from dataclasses import fields
 from typing import Any
@@ -107,7 +108,11 @@ def check_number(key: str, value: object, good: bool, rule: str) -> None:
 def real(value: object) -> float:
     """Return a number, NaN for what is none: every comparison with it fails.
 
-    >>> real(2), real(True)
-    (2.0, nan)
+    So does an integer that no float holds.
+
+    >>> real(2), real(True), real(10**400)
+    (2.0, nan, nan)
     """
+    if type(value) is int and abs(value) > sys.float_info.max:
+        return float("nan")
     return float(value) if type(value) in (int, float) else float("nan")  # type: ignore[arg-type]  # checked

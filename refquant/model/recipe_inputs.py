@@ -57,6 +57,10 @@ class Inputs:
             given = getattr(self, key)
             if given is not None and type(given) not in (int, float):
                 raise ValueError(f"inputs.{key}: a number, got {given!r}")
+        if not isinstance(self.observer, str):
+            raise ValueError(f"inputs.observer: a name, got {self.observer!r}")
+        if not isinstance(self.options, Mapping):
+            raise ValueError(f"inputs.options: a table, got {self.options!r}")
         if self.granularity == "":
             plain = "tensor" if self.static else "token"
             object.__setattr__(self, "granularity", "block" if is_blocked(self.format) else plain)

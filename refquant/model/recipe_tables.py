@@ -30,7 +30,7 @@ def table_of(kind: Any, where: str, table: object) -> Any:
     >>> table_of(Override, "override", {"nodes": "head", "skip": True})
     Traceback (most recent call last):
     ValueError: override: unknown key 'skip' (value True); allowed: 'nodes', 'op', 'exclude', \
-'weights'
+'weights', 'weight'
     """
     if table is None:
         return None

@@ -58,6 +58,18 @@ WRONG = [
         'algorithm = "adaround"\nadaround = { learning_rate = nan }',
         "weights.adaround.learning_rate: a number, got nan",
     ),
+    *(  # integers that no float holds
+        (
+            f'algorithm = "{name}"\n{name} = {{ {key} = 1{"0" * 400} }}',
+            f"weights.{name}.{key}: a number",
+        )
+        for name, key in (
+            ("gptq", "damp"),
+            ("hqq", "p"),
+            ("kquant", "delta"),
+            ("adaround", "beta_end"),
+        )
+    ),
 ]
 
 

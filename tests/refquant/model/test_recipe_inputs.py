@@ -56,6 +56,9 @@ REFUSED = [
     ("format = 'fp8_e4m3'\nrange = 'static'\nobserver = 'mse_grid'",
      "inputs.observer: unknown value 'mse_grid'; allowed: 'minmax', 'moving_average', 'percenti"),
     ("format = 'int8'\nrange = 'static'\noptions = { bins = 4 }", "inputs.options: observer 'minm"),
+    ("format = 'int8'\noptions = 1", "inputs.options: a table, got 1"),
+    ("format = 'int8'\noptions = []", "inputs.options: a table, got []"),
+    ("format = 'int8'\nobserver = 0", "inputs.observer: a name, got 0"),
 ]  # fmt: skip
 
 
