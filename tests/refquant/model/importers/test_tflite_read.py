@@ -204,3 +204,22 @@ def test_a_path_that_is_none(tmp_path: Path) -> None:
     for path in (tmp_path / "none.tflite", tmp_path, "a\0b"):
         with pytest.raises(ModelFileError, match="cannot read"):
             import_tflite(path)
+
+
+def test_a_layer_takes_no_more_than_four_times_its_file() -> None:
+    """Proofs compute in int64, eight times as wide as the weights: some channels at a time."""
+    m = Model()
+    x = m.tensor((1, 3000), scale=0.5)
+    w = m.tensor((4000, 3000), values=np.ones((4000, 3000), np.int8), scale=0.01)
+    y = m.tensor((1, 4000), scale=50.0)
+    m.op("FULLY_CONNECTED", [x, w, -1], [y])
+    data = m.data([x], [y])
+    tracemalloc.start()
+    try:
+        tflite_graph(data, path="large.tflite")
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak <= 4 * len(data), (
+        f"{peak} bytes for a file of {len(data)}, without the spare 256 MB"
+    )
