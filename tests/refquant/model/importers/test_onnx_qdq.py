@@ -154,7 +154,8 @@ def test_softmax_is_the_text_when_nothing_is_fused(tmp_path: Path) -> None:
 
 def pairs(*between: Any, inputs: Any = None, **constants: Any) -> Any:
     """Return Q -> DQ -> ``between`` from ``a`` to ``b`` -> Q -> DQ."""
-    held = {"s": np.array(0.1, np.float32), "z": np.array(3, np.uint8), **constants}
+    held = {"s": np.array(0.1, np.float32), "z": np.array(3, np.uint8)}
+    held |= {name: np.asarray(array) for name, array in constants.items()}
     nodes = [
         node("QuantizeLinear", ["x", "s", "z"], ["q"]),
         node("DequantizeLinear", ["q", "s", "z"], ["a"]),
@@ -185,6 +186,25 @@ def test_what_cannot_be_fused_says_why(between: Any, reason: str) -> None:
     x = {"x": reals(0, 9, 4)}
     (theirs,) = ask_ort(made, x)
     assert np.abs(run(graph, x)["y"] - theirs).max() <= 0.1 + 1e-6, "within one step of it"
+
+
+@pytest.mark.parametrize("factor", [1.0, 2.0])
+def test_a_bias_on_another_ruler_is_not_added_to_products(factor: float) -> None:
+    step = np.float32(0.1)
+    between = [
+        node("DequantizeLinear", ["w", "sw"], ["wf"]),
+        node("DequantizeLinear", ["c", "sc"], ["cf"]),
+        node("Gemm", ["a", "wf", "cf"], ["b"]),
+    ]
+    made = pairs(
+        *between, w=np.ones((4, 2), np.int8), sw=step, c=np.array([5, -5], np.int32),
+        sc=np.asarray(step * step * np.float32(factor)),
+    )  # fmt: skip
+    graph = import_onnx(made.SerializeToString())
+    fused = [n.op for n in graph.nodes] == ["QuantizeLinear", "Gemm", "DequantizeLinear"]
+    assert fused == (factor == 1.0), f"{[n.op for n in graph.nodes]}"
+    x = {"x": reals(0, 9, 4)}
+    assert np.abs(run(graph, x)["y"] - ask_ort(made, x)[0]).max() <= 0.1 + 1e-6, "a step"
 
 
 def test_what_is_fused_leaves_nothing_to_say() -> None:
@@ -221,7 +241,7 @@ def test_a_weight_of_codes_beside_floats_stays_codes() -> None:
     assert (apart <= 9 * 2.0**-24 * size).all(), "gamma_2K of four products, two engines"
 
 
-@pytest.mark.parametrize("scale", [np.float32(0.5), np.float32([[0.5, 0.25, 2.0]])])
+@pytest.mark.parametrize("scale", [np.float32(0.5), np.array([[0.5, 0.25, 2.0]], np.float32)])
 def test_cast_and_mul_of_codes_are_a_weight_of_codes(scale: Any) -> None:
     w = np.arange(-6, 6, dtype=np.int8).reshape(4, 3)
     nodes = [
