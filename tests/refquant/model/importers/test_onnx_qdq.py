@@ -154,7 +154,7 @@ def test_softmax_is_the_text_when_nothing_is_fused(tmp_path: Path) -> None:
 
 def pairs(*between: Any, inputs: Any = None, **constants: Any) -> Any:
     """Return Q -> DQ -> ``between`` from ``a`` to ``b`` -> Q -> DQ."""
-    held = {"s": np.array(0.1, np.float32), "z": np.array(3, np.uint8)}
+    held: dict[str, Any] = {"s": np.array(0.1, np.float32), "z": np.array(3, np.uint8)}
     held |= {name: np.asarray(array) for name, array in constants.items()}
     nodes = [
         node("QuantizeLinear", ["x", "s", "z"], ["q"]),
