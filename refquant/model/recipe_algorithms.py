@@ -8,6 +8,7 @@ says so.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from math import isfinite
 from typing import Any
 
 from refquant.algorithms import adaround, hqq, kquant
@@ -93,7 +94,7 @@ got 0.0, 10.0, 1.01, 20
         """Refuse values that mean nothing."""
         for key in ("p", "beta", "kappa"):
             value = getattr(self, key)
-            check_number(f"hqq.{key}", value, real(value) == real(value), "")
+            check_number(f"hqq.{key}", value, isfinite(real(value)), "that is finite")
             object.__setattr__(self, key, float(value))
         check_count("hqq.iters", self.iters)
         try:
@@ -177,7 +178,8 @@ class AdaRound:
         for item in fields(self):
             if item.name != "iterations":
                 value = getattr(self, item.name)
-                check_number(f"adaround.{item.name}", value, real(value) == real(value), "")
+                finite = isfinite(real(value))
+                check_number(f"adaround.{item.name}", value, finite, "that is finite")
                 object.__setattr__(self, item.name, float(value))
         try:
             self.settings()

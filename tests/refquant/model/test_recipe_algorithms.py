@@ -36,7 +36,9 @@ WRONG = [
     ('algorithm = "hqq"\nhqq = { p = 2 }', "weights.hqq: p must be in (0, 1]"),
     ('algorithm = "hqq"\nhqq = { iters = 0 }', "weights.hqq.iters: an integer >= 1, got 0"),
     ('algorithm = "hqq"\nhqq = { keep = "first" }', "weights.hqq: keep must be one of"),
-    ('algorithm = "hqq"\nhqq = { beta = "x" }', "weights.hqq.beta: a number, got 'x'"),
+    ('algorithm = "hqq"\nhqq = { beta = "x" }', "weights.hqq.beta: a number that is finite"),
+    ('algorithm = "hqq"\nhqq = { beta = inf }', "hqq.beta: a number that is finite, got inf"),
+    ('algorithm = "hqq"\nhqq = { kappa = inf }', "hqq.kappa: a number that is finite, got inf"),
     ("gptq = { damp = 0.1 }", "weights.gptq: only with algorithm 'gptq', got 'rtn'"),
     ('algorithm = "hqq"\nobserver = "mse_grid"', "'hqq' finds its own zero points"),
     ('algorithm = "kquant"\nobserver = "mse_grid"', "'kquant' finds its own zero points"),
@@ -56,7 +58,7 @@ WRONG = [
     ),
     (
         'algorithm = "adaround"\nadaround = { learning_rate = nan }',
-        "weights.adaround.learning_rate: a number, got nan",
+        "weights.adaround.learning_rate: a number that is finite, got nan",
     ),
     *(  # integers that no float holds
         (
