@@ -29,6 +29,7 @@ from refquant.model.frontier import Held, hold
 from refquant.model.graph import Graph
 from refquant.model.layer_by_layer import Report
 from refquant.model.migrate import smooth_scales
+from refquant.model.operators import DYNAMIC
 from refquant.model.quantize_rules import rules_of
 from refquant.model.quantize_schemes import Work, decoded, on_codes
 from refquant.model.quantize_simulated import round_inputs
@@ -132,9 +133,11 @@ def _transformed(
 
 
 def _need_float(graph: Graph) -> None:
+    codes = {n for node in graph.nodes if node.op in DYNAMIC for n in (*node.inputs, *node.outputs)}
     for name, value in graph.values.items():
-        tokens = value.dtype == "int32" and value.quant is None and name in graph.inputs
-        if value.dtype != "float32" and not tokens:
+        # Tokens, places, truths: integers that no operator multiplies.
+        counts = value.dtype in ("int32", "uint8") and value.quant is None and name not in codes
+        if value.dtype != "float32" and not counts:
             raise ValueError(
                 f"quantize takes a float32 graph, but value {name!r} is {value.dtype}; "
                 "quantize the model it came from"
