@@ -27,6 +27,9 @@ from refquant.model.graph import DTYPES, Graph
 from refquant.model.recipe import ALIASES, recipe
 from refquant.model.rq import read_rq
 
+ENVIRONMENT = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
+"""One thread: two that wait for each other on a busy machine spend more time, and count it."""
+
 __all__ = ["bits_per_weight", "measure", "recipe_text"]
 
 PART = "model"
@@ -60,7 +63,7 @@ def measure(subject: Subject, name: str) -> dict[str, Any]:
             "bits": bits_per_weight(graphs),
             "seconds": round(cost.seconds, 1),
             "peak_mb": round(cost.peak / 2**20),
-            "metrics": {m.name: _asked(subject, m.options, folder) for m in subject.metrics},
+            "metrics": _asked(subject, folder),
         }
 
 
@@ -102,7 +105,7 @@ class Cost:
         with tempfile.TemporaryFile() as errors:
             process = subprocess.Popen(
                 [sys.executable, "-m", "refquant.cli", *command],
-                stdout=subprocess.DEVNULL, stderr=errors, cwd=ROOT,
+                stdout=subprocess.DEVNULL, stderr=errors, cwd=ROOT, env=ENVIRONMENT,
             )  # fmt: skip
             _, status, usage = os.wait4(process.pid, 0)
             process.returncode = os.waitstatus_to_exitcode(status)
@@ -110,21 +113,30 @@ class Cost:
             said = errors.read().decode().strip()
         self.seconds += usage.ru_utime + usage.ru_stime
         self.peak = max(self.peak, usage.ru_maxrss * 1024)
-        if process.returncode == 1:
+        if process.returncode == 1 and "Traceback" not in said:
             return said.removeprefix("refquant quantize: ")
         if process.returncode != 0:
             raise RuntimeError(f"refquant {' '.join(command)}: exit {process.returncode}: {said}")
         return None
 
 
-def _asked(subject: Subject, options: Sequence[str], folder: Path) -> float | None:
-    """Return the value of a metric; None where it has no bound: equal results, in dB."""
+def _asked(subject: Subject, folder: Path) -> dict[str, float | None]:
+    """Return the metrics' values; None for what has no bound: the SQNR of equal results."""
+    answers: dict[tuple[str, ...], Any] = {}
+    for metric in subject.metrics:
+        if metric.options not in answers:
+            answers[metric.options] = _answer(subject, metric.options, folder)
+    return {m.name: m.value(answers[m.options]) for m in subject.metrics}
+
+
+def _answer(subject: Subject, options: Sequence[str], folder: Path) -> Any:
+    """Return what ``refquant evaluate`` says of a cell's model, as JSON."""
     filled = [option.replace("{folder}", str(folder)) for option in options]
     model = folder / f"{subject.asked or PART}.rq"
     command = [sys.executable, "-m", "refquant.cli", "evaluate", str(model), *filled, "--json"]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
+    done = subprocess.run(
+        command, capture_output=True, text=True, cwd=ROOT, env=ENVIRONMENT, check=False
+    )
     if done.returncode:
         raise RuntimeError(f"{' '.join(command)}: {done.stderr.strip()}")
-    found = json.loads(done.stdout)
-    value = (found[-1] if isinstance(found, list) else found)["value"]
-    return None if value is None else float(value)
+    return json.loads(done.stdout)
