@@ -104,7 +104,7 @@ class _Walk:
             if ours not in ("float32", "int32", "uint8", "int8", "uint16", "int16"):
                 raise OnnxFormatError(f"input {name!r} is {dtype}; cast it to float32 before")
             codes = ours if ours == dtype and ours[-1] in "86" else ""
-            quant = input_meaning(self.scope, graph, name) if codes else None
+            quant = input_meaning(self.scope, name) if codes else None
             value = self.scope.b.input(name, shape, dtype=ours, quant=quant)
             self.scope.items[name] = Seen(value, dtype)
 

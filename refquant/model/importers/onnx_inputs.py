@@ -14,7 +14,8 @@ from collections.abc import Mapping, Sequence
 
 from refquant.model.graph import Quant, Shape
 from refquant.model.importers.onnx_codes import meaning
-from refquant.model.importers.onnx_model import OnnxGraph, OnnxInput, Tensor
+from refquant.model.importers.onnx_items import Known
+from refquant.model.importers.onnx_model import OnnxInput
 from refquant.model.importers.onnx_scope import Scope
 from refquant.model.importers.onnx_wire import OnnxFormatError
 
@@ -92,18 +93,18 @@ _PARAMETERS: Mapping[str, Mapping[int, tuple[int, int]]] = {
 _MOVED = ("Reshape", "Transpose", "Flatten", "MaxPool", "Squeeze", "Unsqueeze", "Identity", "Slice")
 
 
-def input_meaning(s: Scope, graph: OnnxGraph, name: str) -> Quant | None:
+def input_meaning(s: Scope, name: str) -> Quant | None:
     """Return what the codes of the input ``name`` mean; None if nobody dequantizes them."""
     for node in s.readers.get(name, []):
         place = node.inputs.index(name) if name in node.inputs else -1
         if place in _PARAMETERS.get(node.op, {}):
             found = [
-                graph.constants.get(node.inputs[i]) if i < len(node.inputs) else None
+                s.items.get(node.inputs[i]) if i < len(node.inputs) else None
                 for i in _PARAMETERS[node.op][place]
             ]
-            arrays = [tensor.array if isinstance(tensor, Tensor) else None for tensor in found]
+            arrays = [item.array if isinstance(item, Known) else None for item in found]
             if arrays[0] is not None:
                 return meaning(arrays[0], arrays[1])
         if node.op in _MOVED and place == 0:
-            return input_meaning(s, graph, node.outputs[0])
+            return input_meaning(s, node.outputs[0])
     return None
