@@ -1,0 +1,175 @@
+r"""The QOperator form: operators that take codes, scales and zero points, and one arithmetic.
+
+Every code that onnxruntime's CPU kernels make of it is ours, whatever it optimizes; but for
+``Softmax``. Where one of its kernels computes by the node's contract, that kernel is asked for:
+
+::
+
+    Conv                      QLinearConv             Add, scale_ratios           QLinearAdd
+    Gemm                      QGemm                   Mul, float_zp_before_round  QLinearMul
+    MatMul without a bias     QLinearMatMul           GlobalAveragePool  QLinearGlobalAveragePool
+    LeakyRelu                 QLinearLeakyRelu        Sigmoid                     QLinearSigmoid
+    Softmax                   QLinearSoftmax          movement                    itself, on codes
+
+Where none does, the arithmetic is spelled out in operators whose results have one value only:
+
+* a table of 256 codes is a ``Gather``; so is the table of a ``Sigmoid`` of which a code is so near
+  to a tie that two good sigmoids disagree, nearer than
+
+.. math:: |\, v - \lfloor v \rfloor - \tfrac12 | \le 2^{-12}, \quad v = \sigma(x) / s_y  \tag{1}
+
+* integer accumulators are int32, or sums of integers in float32 below 2^24; then comes
+
+.. math:: q_y = \mathrm{QuantizeLinear}(f_{32}(f_{32}(acc) \cdot m);\ s = 1, z = z_y)      \tag{2}
+
+* ``Add`` of two reals is the operator ``Sum``, which onnxruntime does not fuse into ``QLinearAdd``.
+
+References: ONNX ``QLinearConv``, ``QLinearMatMul``; onnxruntime, ``docs/ContribOperators.md``.
+"""
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from refquant.model.exporters.onnx_codes import clamped, meaning, real
+from refquant.model.exporters.onnx_contract import arithmetic
+from refquant.model.exporters.onnx_draft import MICROSOFT, Draft
+from refquant.model.exporters.onnx_float import add_float
+from refquant.model.exporters.onnx_qdq import codes_of, is_tabled
+from refquant.model.exporters.onnx_spelled import (
+    add_average,
+    add_extreme,
+    add_product,
+    add_sum_of_products,
+    add_table,
+    is_clear,
+)
+from refquant.model.graph import Node
+from refquant.model.operators import MOVEMENT
+
+__all__ = ["add_qoperator"]
+
+_CLAMPS = ("clamp_min", "clamp_max")
+
+
+def add_qoperator(d: Draft, node: Node) -> None:
+    """Add a node that computes on codes."""
+    if node.op in MOVEMENT:
+        _move(d, node)
+        return
+    arithmetic(d.graph, node)
+    if is_tabled(d, node) and (node.op not in ("Sigmoid", "LeakyRelu") or not is_clear(d, node)):
+        add_table(d, node)
+        return
+    (output,) = node.outputs
+    bounds = {k: v for k, v in node.attributes.items() if k in _CLAMPS}
+    if node.op == "Clip":
+        clamped(d, output, bounds, node.inputs[0])
+        return
+    target = clamped(d, output, bounds, None)
+    _OPERATORS[node.op](d, node, target)
+    if bounds:
+        clamped(d, output, bounds, target)
+
+
+def _operand(d: Draft, name: str) -> list[str]:
+    codes = codes_of(d, name)
+    return [codes, *meaning(d, name, d.constants[name].dtype if name in d.constants else None)]
+
+
+def _operands(d: Draft, node: Node) -> list[str]:
+    return [name for value in node.inputs[:2] for name in _operand(d, value)]
+
+
+def _conv(d: Draft, node: Node, target: str) -> None:
+    attributes = {k: v for k, v in node.attributes.items() if k not in _CLAMPS}
+    bias = [d.own(node.inputs[2])] if len(node.inputs) == 3 else []
+    inputs = [*_operands(d, node), *meaning(d, node.outputs[0]), *bias]
+    d.add("QLinearConv", inputs, target, attributes)
+
+
+def _gemm(d: Draft, node: Node, target: str) -> None:
+    attributes = {k: v for k, v in node.attributes.items() if k == "transB"}
+    bias = d.own(node.inputs[2]) if len(node.inputs) == 3 else ""
+    inputs = [*_operands(d, node), bias, *meaning(d, node.outputs[0])]
+    d.add("QGemm", inputs, target, {"alpha": 1.0, **attributes}, domain=MICROSOFT)
+
+
+def _matmul(d: Draft, node: Node, target: str) -> None:
+    ranks = [len(d.graph.values[name].shape) for name in node.inputs[:2]]
+    if len(node.inputs) == 2:
+        inputs = [*_operands(d, node), *meaning(d, node.outputs[0])]
+        d.add("QLinearMatMul", inputs, target)
+    elif ranks == [2, 2]:
+        _gemm(d, node, target)
+    else:
+        add_sum_of_products(d, node, target)
+
+
+def _add(d: Draft, node: Node, target: str) -> None:
+    if arithmetic(d.graph, node).add == "scale_ratios":
+        inputs = [*_operands(d, node), *meaning(d, node.outputs[0])]
+        d.add("QLinearAdd", inputs, target, domain=MICROSOFT)
+        return
+    total = d.step("Sum", [real(d, name) for name in node.inputs], f"{node.outputs[0]}/reals")
+    d.add("QuantizeLinear", [total, *meaning(d, node.outputs[0])], target)
+
+
+def _mul(d: Draft, node: Node, target: str) -> None:
+    if arithmetic(d.graph, node).requantize == "float_zp_before_round":
+        inputs = [*_operands(d, node), *meaning(d, node.outputs[0])]
+        d.add("QLinearMul", inputs, target, domain=MICROSOFT)
+    else:
+        add_product(d, node, target)
+
+
+def _unary(d: Draft, node: Node, target: str) -> None:
+    inputs = [*_operand(d, node.inputs[0]), *meaning(d, node.outputs[0])]
+    attributes = dict(node.attributes)
+    if node.op == "Softmax":
+        rank = len(d.graph.values[node.inputs[0]].shape)
+        axis = int(str(attributes.get("axis", -1))) % rank
+        attributes = {"axis": axis, "opset": 13}
+    d.add(f"QLinear{node.op}", inputs, target, attributes, domain=MICROSOFT)
+
+
+def _relu(d: Draft, node: Node, target: str) -> None:
+    zero = meaning(d, node.inputs[0])[1]
+    d.add("Clip", [node.inputs[0], zero], target)
+
+
+def _move(d: Draft, node: Node) -> None:
+    """Movement is the operator itself; what it adds are zero points."""
+    if node.op == "GlobalMaxPool":
+        add_extreme(d, node)
+        return
+    value = d.graph.values[node.outputs[0]]
+    assert value.quant is not None, "the caller has codes"
+    if node.op == "Pad":
+        pads = np.array(node.attributes["pads"], np.int64)
+        names = [
+            d.number(f"{node.name}/pads", pads, "int64"),
+            meaning(d, node.outputs[0])[1],
+        ]
+        d.add("Pad", [node.inputs[0], *names], node.outputs)
+        return
+    for name in node.inputs:
+        d.real_names[name] = codes_of(d, name)
+    add_float(d, node)
+    for name in node.inputs:
+        del d.real_names[name]
+
+
+_OPERATORS: Mapping[str, Callable[[Draft, Node, str], None]] = {
+    "Conv": _conv,
+    "Gemm": _gemm,
+    "MatMul": _matmul,
+    "Add": _add,
+    "Mul": _mul,
+    "AveragePool": add_average,
+    "GlobalAveragePool": _unary,
+    "Sigmoid": _unary,
+    "LeakyRelu": _unary,
+    "Softmax": _unary,
+    "Relu": _relu,
+}
