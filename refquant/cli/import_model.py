@@ -24,8 +24,21 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         "--contract", choices=TOOLS,
         help="of TFLite: whose arithmetic its int8 operators have (default: xnnpack, as LiteRT)",
     )  # fmt: skip
+    parser.add_argument(
+        "--shape", action="append", default=[], metavar="NAME=SIZES",
+        help="of ONNX: sizes of an input, as x=N,3,48,192; N is the batch, T the length of a "
+        "sequence; once for each input",
+    )  # fmt: skip
     parser.add_argument("-o", "--output", required=True, metavar="OUT.rq", help="where to write it")
     parser.add_argument("--json", action="store_true", help="one JSON object instead of text")
+
+
+def _shape(text: str) -> tuple[str, tuple[int | str, ...]]:
+    name, equals, sizes = text.rpartition("=")
+    items = sizes.split(",")
+    if not equals or not all(item in ("N", "T") or item.isdecimal() for item in items):
+        raise ValueError(f"--shape {text}: is NAME=SIZES, as x=N,3,48,192; correct it")
+    return name, tuple(item if item in ("N", "T") else int(item) for item in items)
 
 
 def _run(arguments: argparse.Namespace) -> int:
@@ -34,7 +47,8 @@ def _run(arguments: argparse.Namespace) -> int:
         raise ValueError(f"{arguments.model}: is a .rq file already; use it as it is")
     refuse_overwriting(arguments.output, [source.file])
     check_writable(arguments.output)
-    graph = open_source(source, part=arguments.part, contract=arguments.contract)
+    shapes = dict(map(_shape, arguments.shape))
+    graph = open_source(source, part=arguments.part, contract=arguments.contract, shapes=shapes)
     write_rq(arguments.output, graph)
     size = Path(arguments.output).stat().st_size
     weights = sum(a.size for n, a in graph.constants.items() if graph.values[n].dtype == "float32")

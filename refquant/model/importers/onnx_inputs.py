@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 
 from refquant.model.graph import Quant, Shape
 from refquant.model.importers.onnx_codes import meaning
-from refquant.model.importers.onnx_items import Known
+from refquant.model.importers.onnx_items import Known, Unsupported
 from refquant.model.importers.onnx_model import OnnxInput
 from refquant.model.importers.onnx_scope import Scope
 from refquant.model.importers.onnx_wire import OnnxFormatError
@@ -104,7 +104,10 @@ def input_meaning(s: Scope, name: str) -> Quant | None:
             ]
             arrays = [item.array if isinstance(item, Known) else None for item in found]
             if arrays[0] is not None:
-                return meaning(arrays[0], arrays[1])
+                try:
+                    return meaning(arrays[0], arrays[1])
+                except Unsupported:
+                    return None  # the node that reads it says what is wrong
         if node.op in _MOVED and place == 0:
             return input_meaning(s, node.outputs[0])
     return None

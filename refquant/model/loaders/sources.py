@@ -23,7 +23,7 @@ import hashlib
 import os
 import re
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -56,7 +56,6 @@ _LOADERS: Mapping[str, Callable[[Path], tuple[Graph, ...]]] = {
     "llama": lambda file: (load_llama_gguf(file),),
     "whisper": load_whisper,
     "g2p": load_g2p,
-    "onnx": lambda file: (_onnx(file),),
 }
 _SUFFIXES = {
     ".rq": "rq",
@@ -106,8 +105,16 @@ directory; give another path
     return open_source(find_source(path), part=part, contract=contract)
 
 
-def open_source(source: Source, *, part: str | None = None, contract: str | None = None) -> Graph:
+def open_source(
+    source: Source,
+    *,
+    part: str | None = None,
+    contract: str | None = None,
+    shapes: Mapping[str, Sequence[int | str]] | None = None,
+) -> Graph:
     """Return the graph ``part`` of a source, or its only one, as `open_model`.
+
+    ``shapes``: of ONNX, sizes for inputs that have none (`import_onnx`).
 
     >>> open_source(Source("whisper", Path("model.bin"), "whisper"))
     Traceback (most recent call last):
@@ -123,8 +130,12 @@ choose one (--part)
         raise ModelFileError(f"{source.path}: {has if source.parts else one}")
     if contract is not None and source.loader != "tflite":
         raise ModelFileError(f"{source.path}: only TFLite models take a contract; leave it away")
-    if source.loader == "tflite":
-        graphs: tuple[Graph, ...] = (import_tflite(source.file, contract=contract or "xnnpack"),)
+    if shapes and source.loader != "onnx":
+        raise ModelFileError(f"{source.path}: only ONNX models take sizes; leave --shape away")
+    if source.loader == "onnx":
+        graphs: tuple[Graph, ...] = (_onnx(source.file, shapes),)
+    elif source.loader == "tflite":
+        graphs = (import_tflite(source.file, contract=contract or "xnnpack"),)
     else:
         graphs = _LOADERS[source.loader](source.file)
     if source.loader == "rq":
@@ -210,9 +221,9 @@ def _of_zip(path: str, file: Path) -> str | None:
     return "g2p" if "enc_emb.npy" in names else None
 
 
-def _onnx(file: Path) -> Graph:
+def _onnx(file: Path, shapes: Mapping[str, Sequence[int | str]] | None) -> Graph:
     try:
-        return import_onnx(file)
+        return import_onnx(file, shapes=shapes)
     except OSError as error:
         reason = error.strerror or error
         raise ModelFileError(f"{file}: cannot be read: {reason}; give another path") from error

@@ -11,6 +11,8 @@ import pytest
 
 from refquant.model.loaders.sources import open_model
 from refquant.model.rq import read_rq
+from tests.refquant.model.importers.onnx_models import model as onnx_model
+from tests.refquant.model.importers.onnx_models import node
 from tests.refquant.model.loaders import on_disk
 
 Refquant = Callable[..., Any]
@@ -60,6 +62,8 @@ def test_the_file_says_where_it_came_from(refquant: Refquant, tmp_path: Path) ->
         (("w", "--part", "head", "-o", "out.rq"), 1, "has no part 'head', but 'encoder', 'deco"),
         (("m.gguf", "--part", "encoder", "-o", "out.rq"), 1, "without a part 'encoder'; leave"),
         (("m.onnx", "-o", "out.rq"), 1, "m.onnx: cannot be read: No such file or directory"),
+        (("m.gguf", "--shape", "x=1", "-o", "out.rq"), 1, "only ONNX models take sizes"),
+        (("m.onnx", "--shape", "x:1", "-o", "out.rq"), 1, "--shape x:1: is NAME=SIZES, as x=N,3"),
         (("m.gguf", "-o", "m.gguf"), 2, "m.gguf: is what is read; give another path"),
         (("w", "--part", "encoder", "-o", "w/model.bin"), 2, "w/model.bin: is what is read"),
         (("m.gguf", "-o", "none/out.rq"), 1, "there is no folder none; make it first"),
@@ -95,3 +99,14 @@ def test_a_full_disk_leaves_nothing(
     assert (done.code, done.out) == (1, ""), f"exit code {done.code}"
     assert "no space left on device" in done.err, done.err
     assert sorted(p.name for p in tmp_path.iterdir()) == ["m.gguf"], "no half a file"
+
+
+def test_sizes_of_an_onnx_model(refquant: Refquant, tmp_path: Path) -> None:
+    made = onnx_model([node("Relu", ["x"], ["y"])], {"x": ["batch", 3, "h", "w"]}, ["y"])
+    (tmp_path / "m.onnx").write_bytes(made.SerializeToString())
+    done = refquant("import", tmp_path / "m.onnx", "-o", tmp_path / "out.rq")
+    assert "sizes without a number" in done.err, done.err
+    given = ("--shape", "x=N,3,4,5", "-o", tmp_path / "out.rq")
+    done = refquant("import", tmp_path / "m.onnx", *given)
+    assert done.code == 0, done.err
+    assert read_rq(tmp_path / "out.rq").values["y"].shape == ("N", 3, 4, 5), "as given"
