@@ -28,9 +28,9 @@ def commands() -> tuple[Command, ...]:
         demo,
         evaluate,
         explain,
+        export,
         import_model,
         inspect,
-        later,
         quantize,
         run,
     )
@@ -43,7 +43,7 @@ def commands() -> tuple[Command, ...]:
         quantize.COMMAND,
         evaluate.COMMAND,
         compare.COMMAND,
-        *later.COMMANDS,
+        export.COMMAND,
         explain.COMMAND,
         atlas.COMMAND,
     )

@@ -48,8 +48,6 @@ def is_clear(d: Draft, node: Node) -> bool:
     Also whether the table is that of the function: an importer may have made it by another rule.
     """
     x, y = (d.graph.values[name] for name in (node.inputs[0], node.outputs[0]))
-    if x.dtype != y.dtype:
-        return False  # onnxruntime's kernels have one type
     (sx, zx), (sy, zy) = _numbers(x.quant), _numbers(y.quant)
     limits = DTYPES[x.dtype]
     codes = np.arange(limits.qmin, limits.qmax + 1)
@@ -61,7 +59,7 @@ def is_clear(d: Draft, node: Node) -> bool:
     else:
         slope = np.float32(float(str(node.attributes.get("alpha", 0.01))))
         values, near = np.where(reals >= 0, reals, reals * slope) / np.float32(sy), False
-    made = np.clip(np.rint(values) + zy, limits.qmin, limits.qmax)
+    made = np.clip(np.rint(values) + zy, DTYPES[y.dtype].qmin, DTYPES[y.dtype].qmax)
     return not near and bool((made == d.graph.constants[node.inputs[1]]).all())
 
 
