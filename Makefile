@@ -1,6 +1,6 @@
 # The only command list. A machine needs Python 3.11 or newer, pip and make; the rest goes into .venv.
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test lint types docs conformance conformance-exhaustive atlas models outsiders arm bench assets clean
+.PHONY: help venv demo test lint types docs conformance conformance-exhaustive atlas models browser outsiders arm bench assets clean
 MAKEFLAGS += --no-print-directory
 
 # The first interpreter that runs and is new enough; say `make PYTHON=...` to choose another.
@@ -64,6 +64,9 @@ atlas: venv ## the tables of docs/concepts/atlas.md, after a change of a contrac
 models: venv ## tests on real models, which it fetches first (five, and data: 370 MB)
 	@$(BIN)/python examples/assets/fetch.py smollm2 minilm minilm_int8 g2p whisper_tiny_en text librivox mlperf_tiny silabs
 	$(PROFILE) $(BIN)/python -m pytest -q -n $(WORKERS) -m models tests/models
+
+browser: venv ## what the pages look like and ask for, in headless Chromium (Debian: apt-get install chromium)
+	$(PROFILE) $(BIN)/python -m pytest -q -n $(WORKERS) -m browser tests/browser
 
 OUTSIDERS := .venv-outsiders/bin/python
 .venv-outsiders/.made: $(PROJECTS) constraints.txt constraints-outsiders.txt

@@ -26,7 +26,7 @@ PACKAGES = {  # package -> its tests
 PROJECTS = {".": "refquant", "runtime": "refquant_runtime", "conformance": "refquant_conformance"}
 TARGETS = [
     *("venv", "demo", "test", "lint", "types", "docs", "conformance", "conformance-exhaustive"),
-    *("atlas", "models", "outsiders", "arm", "bench", "assets", "clean"),
+    *("atlas", "models", "browser", "outsiders", "arm", "bench", "assets", "clean"),
 ]
 
 MAX_FILE_LINES, MAX_FUNCTION_LINES, MAX_README_LINES = 250, 40, 60

@@ -1,4 +1,7 @@
-"""``refquant compare``: how far two models' outputs are apart, on the same data.
+"""``refquant compare``: how far two models are apart on the same data, and where they part.
+
+Outputs first, then every value that both make under one name (`refquant.evaluation.trace`), and
+with ``--html`` a page (`refquant.report`).
 
 A quantized output is compared by what its codes mean. Where both models make an output from codes
 of one and the same kind (the output itself, or the input of the `DequantizeLinear` before it), the
@@ -7,6 +10,7 @@ largest difference of codes is the sharpest number, and is given, too.
 
 import argparse
 import math
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,17 +19,25 @@ from numpy.typing import NDArray
 
 from refquant.cli.common import (
     Command,
+    UsageError,
+    check_writable,
     decimals,
     need_tables,
     plain,
     print_json,
     print_table,
     progress,
+    whole_file,
 )
+from refquant.cli.compare_layers import json_layers, print_layers
+from refquant.cli.compare_report import make_page, need_report
 from refquant.cli.data import in_reals, load, sample_count
-from refquant.cli.models import MODEL, add_part, add_sums, read_pair
-from refquant.cli.reference import execute
+from refquant.cli.evaluate_reference import LOW
+from refquant.cli.models import MODEL, add_part, add_sums, read_pair, refuse_overwriting
+from refquant.evaluation.difference import same_ruler
+from refquant.evaluation.trace import Trace, trace
 from refquant.model.graph import Graph
+from refquant.model.loaders.sources import find_source
 from refquant.model.metrics import agreement, cosine, max_code_difference, sqnr_db
 
 __all__ = ["COMMAND", "distances"]
@@ -39,40 +51,75 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         "--data", required=True, metavar="D.npz", help="one array an input of both models"
     )
     add_sums(parser, "ordered")
-    parser.add_argument("--json", action="store_true", help="one JSON object instead of a table")
+    parser.add_argument(
+        "--threshold", type=_decibels, default=LOW, metavar="DB",
+        help=f"point at the first layer below so many dB (default: {LOW:g})",
+    )  # fmt: skip
+    parser.add_argument(
+        "--html", metavar="PAGE", help="write a page with plots, too; needs refquant[report]"
+    )
+    parser.add_argument(
+        "--times", action="store_true",
+        help="put the slowest nodes on the page: it is another one after every run, then",
+    )  # fmt: skip
+    parser.add_argument("--json", action="store_true", help="one JSON object instead of tables")
+
+
+def _decibels(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of dB; give one like 20")
+    return number
 
 
 def _run(arguments: argparse.Namespace) -> int:
     if not arguments.json:
         need_tables()
+    if arguments.html is None and arguments.times:
+        raise UsageError("--times is for the page; name one by --html, or leave --times away")
     paths = (arguments.reference, arguments.test)
-    graphs = read_pair(paths, arguments.part)
-    sums = arguments.sums or "ordered"
+    if arguments.html is not None:
+        need_report()
+        check_writable(arguments.html)
+        files = [find_source(path).file for path in paths]
+        refuse_overwriting(arguments.html, [*files, arguments.data])
+    a, b = read_pair(paths, arguments.part)
+    graphs, sums = (a, b), arguments.sums or "ordered"
     _check_names(paths, graphs)
-    inputs = [load(arguments.data, graph)[0] for graph in graphs]
-    samples = sample_count(graphs[0], inputs[0])
-    codes = _common_codes(*graphs)
+    inputs = (load(arguments.data, a)[0], load(arguments.data, b)[0])
+    samples = sample_count(a, inputs[0])
+    codes = _common_codes(graphs)
+    keep = [frozenset([*graphs[i].outputs, *(pair[i] for pair in codes.values())]) for i in (0, 1)]
     with progress() as bar:
-        bars = [bar(path, samples) for path in paths]
-        results = [
-            execute(
-                graphs[i], inputs[i], bars[i], keep=[pair[i] for pair in codes.values()], sums=sums
-            )
-            for i in (0, 1)
-        ]
-    rows = []
-    for name in graphs[0].outputs:
-        reals = (in_reals(graphs[i], name, results[i][name]) for i in (0, 1))
-        row = {"output": name, **distances(*reals), "max_code_difference": None}
-        if name in codes:
-            pair = (results[i][codes[name][i]] for i in (0, 1))
-            row["max_code_difference"] = max_code_difference(*pair)
-        rows.append(row)
+        found = trace(graphs, inputs, keep=(keep[0], keep[1]), sums=sums,
+                      advance=bar("both models", samples))  # fmt: skip
+        rows = [_row(graphs, found, name, codes.get(name)) for name in a.outputs]
+        if arguments.html is not None:
+            page = make_page(arguments, graphs, inputs, found, rows, samples, bar)
+            with whole_file(arguments.html) as file:
+                file.write(page)
+    result = {"a": paths[0], "b": paths[1], "samples": samples, "outputs": rows}
     if arguments.json:
-        print_json({"a": paths[0], "b": paths[1], "samples": samples, "outputs": rows})
+        layers = json_layers(graphs, found, arguments.threshold)
+        print_json({**result, **layers, "sums": sums, "html": arguments.html})
     else:
         _print(rows)
+        print_layers(paths, found, arguments.threshold)
+        if arguments.html is not None:
+            sys.stdout.write(f"{plain(arguments.html)}: {len(page):,} bytes\n")
     return 0
+
+
+def _row(
+    graphs: tuple[Graph, Graph], found: Trace, name: str, codes: tuple[str, str] | None
+) -> dict[str, Any]:
+    """Return the numbers of one output."""
+    r, t = (in_reals(graphs[i], name, found.kept[i][name]) for i in (0, 1))
+    row = {"output": name, **distances(r, t), "max_code_difference": None}
+    if codes is not None:
+        pair = (found.kept[i][codes[i]] for i in (0, 1))
+        row["max_code_difference"] = max_code_difference(*pair)
+    return row
 
 
 def _check_names(paths: Sequence[str], graphs: Sequence[Graph]) -> None:
@@ -112,13 +159,14 @@ def _finite(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def _common_codes(a: Graph, b: Graph) -> dict[str, tuple[str, str]]:
-    """Return output -> the values of ``a`` and of ``b`` with its codes, if these are comparable."""
+def _common_codes(graphs: tuple[Graph, Graph]) -> dict[str, tuple[str, str]]:
+    """Return output -> the values of both with its codes, if these are comparable."""
+    a, b = graphs
     pairs = {name: (_codes(a, name), _codes(b, name)) for name in a.outputs if name in b.outputs}
     return {
         name: pair
         for name, pair in pairs.items()
-        if a.values[pair[0]].quant is not None and a.values[pair[0]] == b.values[pair[1]]
+        if a.values[pair[0]].shape == b.values[pair[1]].shape and same_ruler(graphs, pair)
     }
 
 
@@ -150,8 +198,8 @@ def _print(rows: list[dict[str, Any]]) -> None:
 
 COMMAND = Command(
     name="compare",
-    help="compare the outputs of two models on the same data",
-    example="refquant compare float.rq small.rq --data test.npz",
+    help="compare two models on the same data: outputs, layers, and where they part",
+    example="refquant compare float.rq small.rq --data test.npz --html report.html",
     add_arguments=_add_arguments,
     run=_run,
 )
