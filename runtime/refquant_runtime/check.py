@@ -5,24 +5,28 @@ Follows ``docs/spec/rq-format.md`` sections 3 and 4 and ``docs/spec/operators.md
 kernels check nothing.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from refquant_runtime.check_lengths import check_lengths
 from refquant_runtime.check_operands import MOVEMENT, RAW, check_operands
 from refquant_runtime.contracts import Arithmetic, arithmetic_of
-from refquant_runtime.errors import FormatError, UnsupportedError
+from refquant_runtime.errors import FormatError, InputError, UnsupportedError
 from refquant_runtime.graph import DTYPE_RANGE, Graph, Node, Value
-from refquant_runtime.rules import BeyondError, can, check_attributes, need
+from refquant_runtime.rules import BeyondError, check_attributes, need
 from refquant_runtime.shapes import OPERATORS, Shape
 
-__all__ = ["bind"]
+__all__ = ["bind", "lengthened"]
 
-# In place of N: a prime that no size of a file can be, so whatever mixes samples does not fit.
-_SAMPLES = 2**61 - 1
+# In place of N and T: primes that no size of a file can be, so whatever mixes them does not fit.
+_SAMPLES, _STEPS = 2**61 - 1, 2**89 - 1
 
 
 def bind(graph: Graph, batch: int) -> tuple[Graph, Mapping[str, Arithmetic]]:
-    """Return the graph with ``N`` bound to ``batch``, every node checked, and its arithmetics."""
+    """Return the graph with ``N`` bound to ``batch``, every node checked, and its arithmetics.
+
+    ``T`` is 1; :func:`lengthened` binds it to another length.
+    """
     values = {
         name: replace(value, shape=(batch, *value.shape[1:])) if value.batched else value
         for name, value in graph.values.items()
@@ -50,7 +54,31 @@ def bind(graph: Graph, batch: int) -> tuple[Graph, Mapping[str, Arithmetic]]:
         except ValueError as error:
             raise FormatError(graph.path, where, str(error), "write the file again") from error
     _check_batch(graph)
+    _check_length(graph)
     return replace(graph, values=values), arithmetics
+
+
+def lengthened(bound: Graph, arithmetics: Mapping[str, Arithmetic], length: int) -> Graph:
+    """Return a bound graph for sequences of ``length`` steps, checked where that may matter."""
+
+    def sized(value: Value) -> Value:
+        shape = tuple(length if i in value.lengths else d for i, d in enumerate(value.shape))
+        return replace(value, shape=shape)
+
+    values = {name: sized(value) for name, value in bound.values.items()}
+    for node in bound.nodes:
+        constants = [name for name in node.inputs if name and values[name].data is not None]
+        if constants and node.op not in ("Softmax", "ReduceMean"):
+            continue  # weights were proved, whatever the length
+        inputs = [values[name] if name else None for name in node.inputs]
+        try:
+            check_operands(node, inputs, [values[name] for name in node.outputs], arithmetics)
+        except ValueError as error:
+            where = f"node {node.name!r} ({node.op})"
+            raise InputError(
+                f"{bound.path}: {where}, sequences of {length} steps: {error}; pass shorter ones"
+            ) from error
+    return replace(bound, values=values)
 
 
 def _check_node(
@@ -64,7 +92,6 @@ def _check_node(
         and all(value is not None for value in inputs[: operator.required]),
         f"takes {operator.required} to {operator.most} inputs, got {len(inputs)}",
     )
-    can("approximate" not in node.attributes, "the attribute approximate of version 2")
     check_attributes(node.attributes, operator.attributes)
     _check_shapes(node, inputs, outputs)
     _check_contract(node, inputs, outputs)
@@ -73,22 +100,30 @@ def _check_node(
 
 
 def _check_shapes(node: Node, inputs: list[Value | None], outputs: list[Value]) -> None:
-    """Compare declared with computed shapes, for one sample and for very many."""
+    """Compare declared with computed shapes, for one sample of one step and for very many."""
 
-    def shape_of(value: Value, samples: int | None) -> Shape:
-        several = samples is not None and value.batched
-        return (samples or 0, *value.shape[1:]) if several else value.shape
+    def shape_of(value: Value, several: bool) -> Shape:
+        if not several:
+            return value.shape
+        sizes = [_STEPS if i in value.lengths else d for i, d in enumerate(value.shape)]
+        return (_SAMPLES, *sizes[1:]) if value.batched else tuple(sizes)
 
-    for samples in (None, _SAMPLES):
+    for samples in (False, True):
         given = [None if value is None else shape_of(value, samples) for value in inputs]
         shapes = OPERATORS[node.op].shapes(given, node.attributes)
         need(len(outputs) == len(shapes), f"has {len(shapes)} outputs, got {len(outputs)}")
         for value, shape in zip(outputs, shapes, strict=True):
             declared = shape_of(value, samples)
             rule = f"output {value.name!r} is declared {list(declared)}, computed {list(shape)}"
-            need(declared == shape, rule.replace(str(_SAMPLES), "N"))
+            rule = rule.replace(str(_SAMPLES), "N").replace(str(_STEPS), "T")
+            need(declared == shape, rule)
+    check_lengths(node, inputs, outputs)
     if any(value is not None and value.batched for value in inputs):
         _check_samples_apart(node, max(len(v.shape) for v in [*inputs, *outputs] if v is not None))
+
+
+_AXES = ("ReduceMean", "ReduceSum", "ReduceMax", "ReduceMin", "Slice", "Squeeze")
+_AXIS = {"Concat": -1, "Softmax": -1, "ArgMax": 0, "ArgMin": 0, "TopK": -1}
 
 
 def _check_samples_apart(node: Node, rank: int) -> None:
@@ -96,15 +131,18 @@ def _check_samples_apart(node: Node, rank: int) -> None:
     attributes = node.attributes
     if node.op == "Reshape":
         need(attributes["shape"][:1] == [0], "must keep 'N': its shape begins with 0")
-    if node.op == "ReduceMean":
-        need(all(axis % rank for axis in attributes["axes"]), "works across samples: axis 0 is 'N'")
-    if node.op in ("Concat", "Softmax"):
-        need(attributes.get("axis", -1) % rank != 0, "works across samples: axis 0 is 'N'")
+    axes: Sequence[int] = ()
+    if node.op in _AXES:
+        axes = attributes["axes"]
+    elif node.op in _AXIS:
+        axes = [attributes.get("axis", _AXIS[node.op])]
+    need(all(axis % rank for axis in axes), "works across samples: axis 0 is 'N'")
 
 
 def _check_contract(node: Node, inputs: list[Value | None], outputs: list[Value]) -> None:
     quantized = any(v is not None and v.quant for v in [*inputs, *outputs])
-    needs = (quantized and node.op not in MOVEMENT) or node.op in RAW
+    moved = node.op in MOVEMENT or (node.op == "Gather" and outputs[0].quant is not None)
+    needs = (quantized and not moved) or node.op in RAW
     need(not needs or node.contract is not None, "needs a contract")
     need(needs or node.contract is None, "has a contract but computes nothing by it")
 
@@ -121,6 +159,16 @@ def _check_clamp(node: Node, y: Value) -> None:
         lowest <= low <= high <= highest,
         f"clamp_min {low} and clamp_max {high} must ascend in [{lowest}, {highest}]",
     )
+
+
+def _check_length(graph: Graph) -> None:
+    """Check that some input has a ``T`` if a value that depends on inputs has one."""
+    if any(graph.values[name].lengths for name in graph.inputs):
+        return
+    for name, value in graph.values.items():
+        if value.lengths:
+            remedy = "give an input the length 'T', then write the file again"
+            raise FormatError(graph.path, f"value {name!r}", "has a 'T' and no input does", remedy)
 
 
 def _check_batch(graph: Graph) -> None:

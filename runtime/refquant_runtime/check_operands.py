@@ -11,7 +11,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from refquant_runtime.check_products import check_product, check_raw
-from refquant_runtime.check_statistics import check_mean, check_neighbours, check_softmax
+from refquant_runtime.check_sequence import check_recurrent, check_typed, is_typed
+from refquant_runtime.check_statistics import check_mean, check_softmax
 from refquant_runtime.contracts import Arithmetic
 from refquant_runtime.graph import Node, Quant, Value
 from refquant_runtime.rules import can, need
@@ -20,7 +21,19 @@ from refquant_runtime.weights import EIGHT, codes_of, reach_of
 __all__ = ["MOVEMENT", "RAW", "check_operands"]
 
 MOVEMENT = frozenset(
-    ["Reshape", "Flatten", "Transpose", "Concat", "Pad", "Identity", "MaxPool", "GlobalMaxPool"]
+    [
+        "Reshape",
+        "Flatten",
+        "Transpose",
+        "Concat",
+        "Pad",
+        "Identity",
+        "MaxPool",
+        "GlobalMaxPool",
+        "Slice",
+        "Squeeze",
+        "Unsqueeze",
+    ]
 )
 RAW = frozenset(
     [
@@ -32,6 +45,7 @@ RAW = frozenset(
     ]
 )
 LAYERS = frozenset(["Conv", "Gemm", "MatMul"])
+WEIGHTS = {"Conv": (1,), "Gemm": (1,), "MatMul": (1,), "GRU": (1, 2), "LSTM": (1, 2)}
 UNARY = frozenset(
     [
         *("Abs", "Clip", "Elu", "Erf", "Exp", "Gelu", "HardSigmoid", "HardSwish", "LeakyRelu"),
@@ -72,8 +86,10 @@ def check_operands(
         check_raw(node, inputs, y)
     elif y.quant is not None and op in ON_CODES:
         _quantized(node, present, y, arithmetics[str(node.contract)])
+    elif is_typed(op):
+        check_typed(node, inputs, outputs)
     else:
-        _floats(node, inputs, y)
+        _floats(node, inputs, outputs)
 
 
 def _plain(what: str, value: Value) -> None:
@@ -89,32 +105,36 @@ def _movement(node: Node, values: list[Value]) -> None:
     if node.op == "Pad" and x.dtype != "float32":
         need(x.quant is not None, f"a plain {x.dtype} has no code for 0")
         need(node.attributes.get("value", 0) == 0, "pads codes with their zero point: value is 0")
-    can(x.dtype in ("float32", *EIGHT), f"moves {x.dtype}")
+    wide = x.dtype == "int32" and node.op not in ("Pad", "MaxPool", "GlobalMaxPool")
+    can(wide or x.dtype in ("float32", *EIGHT), f"moves {x.dtype}")
 
 
-def _floats(node: Node, inputs: list[Value | None], y: Value) -> None:
+def _floats(node: Node, inputs: list[Value | None], outputs: list[Value]) -> None:
     """Check float32 arithmetic, its weights perhaps codes."""
-    layer = node.op in LAYERS
     need(node.op not in {*UNARY, "Softmax"} or len(inputs) == 1, "a table goes with codes")
-    if node.op == "ReduceMean":
-        check_neighbours(node, inputs[0])
     need(node.op != "Requantize", "goes with codes")
     need(node.op != "MatMul" or len(inputs) < 3, "a float32 MatMul has no bias: use Add")
     for index, value in enumerate(inputs):
         if value is None:
             continue
-        if index == 1 and layer and value.quant is not None:
+        if index in WEIGHTS.get(node.op, ()) and value.quant is not None:
             need(value.data is not None, "quantized weights are constants")
             need(value.dtype != "int32", "weights have at most 16 bits")
             can(value.dtype not in ("int16", "uint16"), f"weights of {value.dtype}")
             can(node.op != "MatMul" or len(value.shape) == 2, "a stack of quantized weights")
+        elif node.op == "RotaryEmbedding" and index == 3:
+            need(value.dtype == "int32" and value.quant is None, "positions are int32")
         else:
             _plain(f"input {value.name!r}", value)
-    _plain("the output", y)
+    for value in outputs:
+        _plain("an output", value)
+    if node.op in ("GRU", "LSTM"):
+        check_recurrent(inputs)
+        return
     w = inputs[1] if len(inputs) > 1 else None
     bias = inputs[2] if len(inputs) > 2 else None
     can(node.op not in ("Conv", "Gemm") or w is None or w.data is not None, "computed weights")
-    can(bias is None or bias.data is not None, "a computed bias")
+    can(node.op not in LAYERS or bias is None or bias.data is not None, "a computed bias")
     low, high = node.attributes.get("min", -np.inf), node.attributes.get("max", np.inf)
     can(low <= high, f"min {low} above max {high}")
 

@@ -11,9 +11,9 @@ import numpy as np
 from refquant_runtime.contracts import Arithmetic
 from refquant_runtime.graph import DTYPE_RANGE, Node, Value
 from refquant_runtime.lower.fixedpoint import quantize_multiplier
-from refquant_runtime.rules import can, need
+from refquant_runtime.rules import need
 
-__all__ = ["check_mean", "check_neighbours", "check_softmax"]
+__all__ = ["check_mean", "check_softmax"]
 
 _MOST = 4095  # sums of exponentials have 12 integer bits
 _TABLES = {"float_table": ("float32", 1.0), "fixed_point_table": ("int32", 2**31 - 1)}
@@ -43,17 +43,8 @@ def check_softmax(node: Node, present: list[Value], y: Value, arithmetic: Arithm
         need(length <= _MOST, f"fixed_point_table sums {_MOST} elements, got {length}")
 
 
-def check_neighbours(node: Node, x: Value | None) -> None:
-    """Refuse means along axes that are not next to each other."""
-    assert x is not None, "check: required"
-    axes = sorted(axis % len(x.shape) for axis in node.attributes["axes"])
-    apart = axes != list(range(axes[0], axes[-1] + 1))
-    can(not apart, f"a mean along the axes {axes}, which are not neighbours,")
-
-
 def check_mean(node: Node, x: Value, y: Value, arithmetic: Arithmetic) -> None:
     """Check a ReduceMean of codes: a contract that has one, and that its sums fit int32."""
-    check_neighbours(node, x)
     need(arithmetic.mean != "unspecified", f"contract {arithmetic.name!r} has no integer mean")
     assert x.quant is not None, "codes_of: checked"
     assert y.quant is not None, "codes_of: checked"

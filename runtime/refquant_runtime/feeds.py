@@ -1,6 +1,6 @@
 """What a session is fed: names, dtypes and shapes, checked before anything is computed."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from refquant_runtime.errors import InputError
 from refquant_runtime.graph import Value
 
-__all__ = ["check_feeds"]
+__all__ = ["check_feeds", "length_of"]
 
 
 def check_feeds(
@@ -52,6 +52,28 @@ dict with one array for each of []
     return counts.pop() if counts else 1
 
 
+def length_of(path: Path, values: Mapping[str, Value], names: Iterable[str], feeds: Any) -> int:
+    """Return the length of the sequences of ``feeds``, 1 where that cannot be told.
+
+    ``check_feeds`` then refuses what does not fit it.
+    """
+    found: dict[str, int] = {}
+    for name in names:
+        shape = np.shape(feeds[name]) if isinstance(feeds, Mapping) and name in feeds else ()
+        if len(shape) == len(values[name].shape):
+            for axis in values[name].lengths:
+                found.setdefault(f"input {name!r}", shape[axis])
+    if len(set(found.values())) > 1:
+        raise InputError(
+            f"{path}: sequences have different lengths, "
+            f"{', '.join(f'{size} in {name}' for name, size in found.items())}; pass one length"
+        )
+    length = next(iter(found.values()), 1)
+    if length < 1:
+        raise InputError(f"{path}: sequences of length {length}; pass at least one step")
+    return length
+
+
 def _check_dtype(where: str, value: Value, view: NDArray[Any], array: Any) -> None:
     dtype = view.dtype
     if isinstance(array, np.ma.MaskedArray):
@@ -89,7 +111,9 @@ def _check_shape(where: str, value: Value, view: NDArray[Any], array: NDArray[An
         fits = array.shape == view.shape
     if fits:
         return
-    shape = ["N", *view.shape[1:]] if value.batched else list(view.shape)
+    shape: list[Any] = list(view.shape)
+    if value.batched:
+        shape[0] = "N"
     one = value.batched and array.shape == view.shape[1:]
     remedy = "pass one sample as x[None]" if one else "reshape it"
     if value.batched and not one:

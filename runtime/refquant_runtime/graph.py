@@ -54,7 +54,10 @@ class Quant:
 
 @dataclass(frozen=True)
 class Value:
-    """One tensor of the graph; ``shape[0]`` is 0 with ``batched`` when the file says ``"N"``."""
+    """One tensor of the graph; ``shape[0]`` is 0 with ``batched`` when the file says ``"N"``.
+
+    ``lengths`` are the axes of which it says ``"T"``: their size is 1 until a run gives another.
+    """
 
     name: str
     dtype: str
@@ -62,6 +65,7 @@ class Value:
     batched: bool
     quant: Quant | None
     data: Array | None  # constants only; sub-byte codes are still packed
+    lengths: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ The lowering (``refquant_runtime.lower``) emits :class:`Step` s whose parameters
 are never alive together share memory, and turns each step into one row of int64.
 """
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,7 +17,7 @@ from refquant_runtime.errors import UnsupportedError
 from refquant_runtime.kernels.abi import compiled
 from refquant_runtime.kernels.pointers import aligned_zeros
 
-__all__ = ["At", "Buffer", "Constants", "Plan", "Step", "finish"]
+__all__ = ["At", "Buffer", "Constants", "Guards", "Plan", "Step", "finish"]
 
 ALIGNMENT = 64
 SLACK = 128  # vector loads may read this far past a row; nobody uses what they find there
@@ -56,6 +57,32 @@ class Step:
     macs: int = 0
 
 
+@dataclass
+class Guards:
+    """What kernels may find wrong with an input: a rule each, and the place where they say so."""
+
+    rules: list[str] = field(default_factory=list)
+    buffer: Buffer = field(default_factory=lambda: Buffer(4, "guards", pinned=True))
+
+    def add(self, rule: str) -> At:
+        """Return the place (int32) that is not 0 after a run in which the rule was broken."""
+        self.rules.append(rule)
+        self.buffer.nbytes = 4 * len(self.rules)
+        return At(self.buffer, self.buffer.nbytes - 4)
+
+    def broken(self, arena: NDArray[np.uint8]) -> str | None:
+        """Return the first broken rule, and forget all of them."""
+        if not self.rules:
+            return None
+        place = self.buffer.offset
+        flags = arena[place : place + self.buffer.nbytes].view(np.int32)
+        if not flags.any():
+            return None
+        rule = self.rules[int(flags.argmax())]
+        flags[:] = 0
+        return rule
+
+
 @dataclass(frozen=True)
 class Plan:
     """What the executor runs."""
@@ -66,39 +93,61 @@ class Plan:
     arena: NDArray[np.uint8]
     steps: Sequence[Step]
     buffers: Sequence[Buffer]
+    guards: Guards = field(default_factory=Guards)
 
 
 @dataclass
 class Constants:
-    """Packed weights and tables, each at a 64-byte boundary; equal bytes are stored once."""
+    """Packed weights and tables, each at a 64-byte boundary; equal bytes are stored once.
 
-    parts: list[NDArray[np.uint8]] = field(default_factory=list)
+    Plans for several lengths of sequences share them: what is packed for one is there for all.
+    """
+
+    parts: list[tuple[int, NDArray[np.uint8]]] = field(default_factory=list)  # not in memory yet
     places: dict[bytes, int] = field(default_factory=dict)
+    known: dict[Any, Any] = field(default_factory=dict)
     size: int = 0
+    memory: NDArray[np.uint8] = field(default_factory=lambda: aligned_zeros(0))
+    shared: bool = False
 
     def add(self, array: NDArray[Any]) -> int:
         """Store an array and return its offset."""
         data = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
-        key = data.tobytes()
+        key = hashlib.sha256(data.data).digest()
         if key not in self.places:
             self.places[key] = self.size
-            self.parts.append(data)
+            self.parts.append((self.size, data))
             self.size += -(-(data.size + SLACK) // ALIGNMENT) * ALIGNMENT
         return self.places[key]
 
+    def once(self, key: Any, make: Callable[[], Any]) -> Any:
+        """Return what ``make`` returned for this key, now or for a plan before."""
+        if key not in self.known:
+            self.known[key] = make()
+        return self.known[key]
+
     def block(self) -> NDArray[np.uint8]:
-        """Return all parts as one aligned block."""
-        block = aligned_zeros(self.size + ALIGNMENT)
-        at = 0
-        for part in self.parts:
-            block[at : at + part.size] = part
-            at += -(-(part.size + SLACK) // ALIGNMENT) * ALIGNMENT
-        return block
+        """Return all parts as one aligned block, with room for some more if plans share it."""
+        if self.memory.size < self.size + ALIGNMENT:
+            room = self.size // 8 if self.shared else 0  # pages that nobody touches cost nothing
+            grown = aligned_zeros(self.size + ALIGNMENT + room)
+            grown[: self.memory.size] = self.memory
+            self.memory = grown
+        for at, part in self.parts:
+            self.memory[at : at + part.size] = part
+        self.parts.clear()
+        return self.memory
 
 
-def finish(steps: Sequence[Step], constants: Constants, keep: Sequence[Buffer]) -> Plan:
+def finish(
+    steps: Sequence[Step],
+    constants: Constants,
+    keep: Sequence[Buffer],
+    guards: Guards | None = None,
+) -> Plan:
     """Place the buffers, compile the kernels, and write the table."""
-    buffers = _lifetimes(steps, keep)
+    guards = guards or Guards()
+    buffers = _lifetimes(steps, [*keep, guards.buffer] if guards.rules else keep)
     size = _place(buffers)
     if size > LIMIT:
         raise UnsupportedError(
@@ -117,7 +166,7 @@ def finish(steps: Sequence[Step], constants: Constants, keep: Sequence[Buffer]) 
             params[row, column] = _number(value)
     codes = np.array([compiled(step.kernel) for step in steps], np.int64)
     placed = [buffer for buffer, _ in buffers]
-    return Plan(codes, params, constants.block(), arena, steps, placed)
+    return Plan(codes, params, constants.block(), arena, steps, placed, guards)
 
 
 def _number(value: int | Buffer | At) -> int:

@@ -14,7 +14,7 @@ from refquant_runtime.fields import Fields
 from refquant_runtime.fileformat import Container, read_container
 from refquant_runtime.graph import Graph, Node, Value
 from refquant_runtime.read_values import ValueReader
-from refquant_runtime.shapes import OPERATORS
+from refquant_runtime.shapes import OPERATORS, VERSION_2
 
 __all__ = ["read_graph"]
 
@@ -39,7 +39,7 @@ class _Reader(Fields):
         self.keys("graph", self.json, keys, set())
         raw = self.kind("values", self.json["values"], dict)
         if self.container.version != "refquant/1":
-            self.within_reach(raw)
+            self.within_reach()
         tensors = self.container.tensors
         for tensor in tensors.keys() - raw.keys():
             self.fail(f"tensor {tensor!r}", "is not one of the graph's values")
@@ -66,21 +66,14 @@ class _Reader(Fields):
             self.container.nbytes,
         )
 
-    def within_reach(self, values: Mapping[str, Any]) -> None:
-        """Name the operators and lengths that this runtime lacks before it reads anything else."""
+    def within_reach(self) -> None:
+        """Name the operators that this runtime lacks before it reads anything else."""
         for index, entry in enumerate(self.kind("nodes", self.json["nodes"], list)):
             op = entry.get("op") if isinstance(entry, dict) else None
             if isinstance(op, str) and op not in OPERATORS:
                 raise UnsupportedError(
                     f"{self.path}: node {index} ({op!r:.60}): the operator is not implemented; use "
                     "a newer runtime, or run the model in the reference"
-                )
-        for name, entry in values.items():
-            shape = entry.get("shape") if isinstance(entry, dict) else None
-            if isinstance(shape, list) and "T" in shape:
-                raise UnsupportedError(
-                    f"{self.path}: value {name!r:.60}: sequences of any length, 'T', are not "
-                    "implemented; use a newer runtime, or run the model in the reference"
                 )
 
     def first_version(self, values: Mapping[str, Value]) -> None:
@@ -89,17 +82,18 @@ class _Reader(Fields):
             quant = value.quant
             scale = self.json["values"][name]["quant"]["scale"] if quant else None
             coded = isinstance(scale, str) and self.container.tensors[scale].dtype != "float32"
-            if value.dtype in SECOND or (quant and not quant.plain) or coded:
+            odd = value.dtype in SECOND or (quant and not quant.plain)
+            if odd or coded or value.lengths:
                 self.fail(f"value {name!r}", "has what refquant/1 has no words for: a dtype, a "
-                          "table, g_idx, or scales of codes")  # fmt: skip
+                          "table, g_idx, scales of codes, or the length 'T'")  # fmt: skip
         for index, entry in enumerate(self.kind("nodes", self.json["nodes"], list)):
             if not isinstance(entry, dict):
                 continue  # refused by `node`
             inputs = entry.get("inputs")
-            tabled = entry.get("op") == "Softmax" and isinstance(inputs, list) and len(inputs) > 1
-            if entry.get("op") == "ReduceMean" or tabled:
-                self.fail(f"node {index}", "is an operator of refquant/2: ReduceMean, or a Softmax "
-                          "with a table")  # fmt: skip
+            op, attributes = entry.get("op"), entry.get("attributes")
+            tabled = op == "Softmax" and isinstance(inputs, list) and len(inputs) > 1
+            if op in VERSION_2 or tabled or (op == "Gelu" and attributes):
+                self.fail(f"node {index}", f"is {op!r:.40} as only refquant/2 has it")
 
     def nodes(self, inputs: tuple[str, ...], values: Mapping[str, Value]) -> tuple[Node, ...]:
         known = {name for name, value in values.items() if value.data is not None}

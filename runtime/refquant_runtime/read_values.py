@@ -48,15 +48,15 @@ class ValueReader(Fields):
         dtype = entry["dtype"]
         if not isinstance(dtype, str) or dtype not in DTYPES:
             self.fail(where, f"dtype {dtype!r:.60} is none of {list(DTYPES)}")
-        shape, batched = self.shape(where, entry["shape"])
-        data = self.constant(where, name, dtype, shape, batched)
+        shape, batched, lengths = self.shape(where, entry["shape"])
+        data = self.constant(where, name, dtype, shape, batched or bool(lengths))
         if dtype in SUBBYTE and data is None:
             self.fail(where, f"{dtype} is for constants only")
         quant = None
         if "quant" in entry:
-            plain = Value(name, dtype, shape, batched, None, data)
+            plain = Value(name, dtype, shape, batched, None, data, lengths)
             quant = self.quants.quant(plain, entry["quant"], self.scales(where, entry["quant"]))
-        return Value(name, dtype, shape, batched, quant, data)
+        return Value(name, dtype, shape, batched, quant, data, lengths)
 
     def scales(self, where: str, quant: Any) -> Value | None:
         """Return the constant that holds a value's scales as codes, ``None`` for other scales."""
@@ -72,12 +72,14 @@ class ValueReader(Fields):
             self.fail(where, f"the scales of its scale {name!r} are codes, too")
         return self.value(name, entry)
 
-    def shape(self, where: str, shape: Any) -> tuple[Shape, bool]:
-        """Return the sizes, 0 for an ``N``, and whether there is one."""
+    def shape(self, where: str, shape: Any) -> tuple[Shape, bool, tuple[int, ...]]:
+        """Return the sizes (0 for an N, 1 for a T), whether there is an N, and where T is."""
         if not isinstance(shape, list) or len(shape) > MAX_RANK:
             self.fail(where, f"shape {shape!r:.60} is not a list of at most {MAX_RANK} sizes")
         batched = bool(shape) and shape[0] == "N"
-        sizes = tuple([0, *shape[1:]] if batched else shape)
+        lengths = tuple(i for i, size in enumerate(shape) if i and size == "T")
+        sizes = tuple(1 if i in lengths else size for i, size in enumerate(shape))
+        sizes = (0, *sizes[1:]) if batched else sizes
         if not all(type(size) is int and size >= 0 for size in sizes):
             self.fail(where, f"shape {shape!r:.60} has a size that is not an integer >= 0")
         if math.prod(sizes[batched:]) >= MAX_ELEMENTS:
@@ -88,17 +90,17 @@ class ValueReader(Fields):
                 f"{self.path}: {where}: the sizes of shape {shape!r:.60} that are not 0 have a "
                 "product of 2**31 or more, which is not implemented; use smaller ones"
             )
-        return sizes, batched
+        return sizes, batched, lengths
 
     def constant(
-        self, where: str, name: str, dtype: str, shape: Shape, batched: bool
+        self, where: str, name: str, dtype: str, shape: Shape, variable: bool
     ) -> Array | None:
         """Return the value's tensor, ``None`` if it has none."""
         data = self.tensors.get(name)
         if data is None:
             return None
-        if batched:
-            self.fail(where, "is a constant, but its shape has an 'N'")
+        if variable:
+            self.fail(where, "is a constant, but its shape has an 'N' or a 'T'")
         expected, physical = shape, dtype
         bits = math.prod(shape) * SUBBYTE.get(dtype, 0)
         if dtype in SUBBYTE:

@@ -4,18 +4,33 @@ A broken rule raises ``ValueError`` with the rule, something valid that is not i
 :class:`BeyondError`; :mod:`refquant_runtime.check` adds the file and the node.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-__all__ = ["Attributes", "BeyondError", "Kind", "can", "check_attributes", "need"]
+__all__ = [
+    "Attributes", "BeyondError", "Kind", "Operator", "Shape", "can", "check_attributes", "need",
+]  # fmt: skip
 
 Attributes = Mapping[str, Any]
 Kind = str | tuple[int | str, ...]  # "int", "float", "ints", or the values there are
+Shape = tuple[int, ...]
+Rule = Callable[[Sequence[Shape | None], Attributes], list[Shape]]
 
 _LARGEST = float(np.finfo(np.float32).max)
 _FORM = {"int": "an integer", "float": "a float32", "ints": "a list of integers"}
+
+
+@dataclass(frozen=True)
+class Operator:
+    """How many inputs (required, at most), which attributes, and how shapes follow."""
+
+    required: int
+    most: int
+    attributes: Mapping[str, Kind]
+    shapes: Rule
 
 
 class BeyondError(ValueError):

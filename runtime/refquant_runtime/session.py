@@ -1,8 +1,10 @@
 """A session: one model, planned for this CPU, with its memory and its threads."""
 
 import os
+import threading
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -11,19 +13,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 from refquant_runtime import isa
-from refquant_runtime.check import bind
+from refquant_runtime.check import bind, lengthened
 from refquant_runtime.errors import InputError
 from refquant_runtime.executor import Executor
-from refquant_runtime.feeds import check_feeds
-from refquant_runtime.graph import Value
+from refquant_runtime.feeds import check_feeds, length_of
+from refquant_runtime.graph import Graph
 from refquant_runtime.lower import lower
-from refquant_runtime.passes.fuse import fuse_bounds
-from refquant_runtime.plan import Buffer
+from refquant_runtime.passes import simplified
+from refquant_runtime.plan import Buffer, Constants, Plan
 from refquant_runtime.read_graph import read_graph
 
 __all__ = ["Session"]
 
 Array = NDArray[Any]
+LENGTHS = 4  # of sequences, whose plans are kept
+
+
+@dataclass(frozen=True)
+class _Ready:
+    """A plan for one length of sequences, its threads, and its ends."""
+
+    plan: Plan
+    executor: Executor
+    inputs: Mapping[str, Array]
+    outputs: Mapping[str, Array]
 
 
 class Session:
@@ -33,6 +46,10 @@ class Session:
     session.invoke(); session.outputs["y"]`` works on the plan's own memory, without a copy.
     The bits of the result depend on the file and the input only: not on the number of threads,
     nor on the instruction set. Calls from several Python threads take turns.
+
+    Where inputs are sequences of any length, ``run`` makes a plan when it meets a length for the
+    first time, and keeps the last few; ``resize`` does the same for the bound buffers, which are
+    those of length 1 at first.
 
     Raises ``FormatError``, ``UnsupportedError`` or ``InputError``, all ``ValueError`` s.
     """
@@ -50,20 +67,37 @@ class Session:
         self.threads = count
         self.isa = isa.chosen()
         self.graph = read_graph(self.path)
-        bound, arithmetics = bind(self.graph, 1)
-        self._bound = fuse_bounds(bound)
+        bound, self._arithmetics = bind(self.graph, 1)
+        self._bound = simplified(bound)
         loaded = time.perf_counter()
-        self.plan, inputs, outputs = lower(self._bound, arithmetics, isa=self.isa, nthreads=count)
-        self._executor = Executor(self.plan, count)
-        # Read-only: `inputs["x"] = x` would leave the plan's memory alone; `[...] = x` fills it.
-        self.inputs = MappingProxyType({k: self._view(k, b) for k, b in inputs.items()})
-        self.outputs = MappingProxyType({k: self._view(k, b) for k, b in outputs.items()})
+        self._sequences = any(self.graph.values[name].lengths for name in self.graph.inputs)
+        self._constants = Constants(shared=self._sequences)
+        self._lock = threading.RLock()
+        self._plans: dict[int, _Ready] = {}
+        self.length = 1
+        self._use(1)
         planned = time.perf_counter()
         self.startup_seconds = {"load": loaded - start, "plan": planned - loaded}
 
     def invoke(self) -> None:
         """Run once on the bound buffers."""
-        self._executor.run()
+        with self._lock:
+            self._executor.run()
+            broken = self.plan.guards.broken(self.plan.arena)
+        if broken is not None:
+            raise InputError(f"{self.path}: {broken}; pass numbers within these")
+
+    def resize(self, length: int) -> None:
+        """Bind buffers for sequences of ``length`` steps: ``inputs`` and ``outputs`` are others."""
+        if type(length) is not int or length < 1:
+            raise InputError(
+                f"{self.path}: length must be an integer from 1, got {length!r}; pass the number "
+                "of steps"
+            )
+        if not self._sequences and length != 1:
+            raise InputError(f"{self.path}: no input is a sequence of any length; use it as it is")
+        with self._lock:
+            self._use(length)
 
     def run(self, feeds: Mapping[str, Any]) -> dict[str, Array]:
         """Return the outputs for ``feeds``: name -> array of the declared dtype and shape.
@@ -71,7 +105,9 @@ class Session:
         Where the first dimension is ``N`` any number of samples may be passed, the same for every
         input; each sample is computed by itself.
         """
-        with self._executor.lock:
+        with self._lock:
+            if self._sequences:
+                self._use(length_of(self.path, self.graph.values, self.inputs, feeds))
             count = check_feeds(self.path, self.graph.values, self.inputs, feeds)
             batched = self._batched(self.graph.outputs)
             results = {
@@ -88,13 +124,14 @@ class Session:
 
     def close(self) -> None:
         """Stop the session's threads; it cannot run afterwards."""
-        self._executor.close()
+        for ready in self._plans.values():
+            ready.executor.close()
 
     def profile(self, runs: int = 50) -> list[dict[str, Any]]:
         """Return for each step its node, operator, kernel, median microseconds and GOPS."""
         steps = self.plan.steps
         times = np.zeros((runs, len(steps)))
-        with self._executor.lock:
+        with self._lock:
             self.invoke()
             for run in range(runs):
                 for index in range(len(steps)):
@@ -115,13 +152,43 @@ class Session:
 
     # -- private --------------------------------------------------------------------------------
 
-    def _view(self, name: str, buffer: Buffer) -> Array:
-        value: Value = self._bound.values[name]
-        arena = self.plan.arena[buffer.offset : buffer.offset + buffer.nbytes]
-        return arena.view(value.dtype).reshape(value.shape)
+    def _use(self, length: int) -> None:
+        """Make the plan for one length, or take it out again; the oldest of too many goes."""
+        ready = self._plans.pop(length, None)
+        if ready is None:
+            ready = self._made(length)
+            if len(self._plans) >= LENGTHS:
+                self._plans.pop(next(iter(self._plans))).executor.close()
+        self._plans[length] = ready
+        self.length, self.plan, self._executor = length, ready.plan, ready.executor
+        # Read-only: `inputs["x"] = x` would leave the plan's memory alone; `[...] = x` fills it.
+        self.inputs, self.outputs = ready.inputs, ready.outputs
+
+    def _made(self, length: int) -> _Ready:
+        graph = self._bound
+        if self._sequences and length > 1:
+            graph = lengthened(graph, self._arithmetics, length)
+        plan, inputs, outputs = lower(
+            graph, self._arithmetics, isa=self.isa, nthreads=self.threads,
+            constants=self._constants,
+        )  # fmt: skip
+        if not self._sequences:
+            self._constants = Constants()  # nobody asks again
+        ends = [
+            MappingProxyType({name: _view(graph, plan, name, b) for name, b in buffers.items()})
+            for buffers in (inputs, outputs)
+        ]
+        return _Ready(plan, Executor(plan, self.threads), *ends)
 
     def _batched(self, names: tuple[str, ...]) -> bool:
         return any(self.graph.values[name].batched for name in names)
+
+
+def _view(graph: Graph, plan: Plan, name: str, buffer: Buffer) -> Array:
+    """Return a buffer as an array."""
+    value = graph.values[name]
+    arena = plan.arena[buffer.offset : buffer.offset + buffer.nbytes]
+    return arena.view(value.dtype).reshape(value.shape)
 
 
 def _path_of(path: Any) -> Path:

@@ -4,11 +4,11 @@ Follows ``docs/spec/operators.md``. A rule that is broken raises ``ValueError`` 
 caller (:mod:`refquant_runtime.check`) adds the file and the node.
 """
 
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from refquant_runtime.rules import Attributes, Kind, need
+from refquant_runtime.rules import Attributes, Kind, Operator, Shape, need
+from refquant_runtime.shapes_imported import IMPORTED
 from refquant_runtime.shapes_movement import (
     axis_of,
     concat,
@@ -19,21 +19,9 @@ from refquant_runtime.shapes_movement import (
     shape_of,
     transpose,
 )
+from refquant_runtime.shapes_sequence import SEQUENCE
 
-__all__ = ["OPERATORS", "Operator", "Shape", "Window", "window"]
-
-Shape = tuple[int, ...]
-Rule = Callable[[Sequence[Shape | None], Attributes], list[Shape]]
-
-
-@dataclass(frozen=True)
-class Operator:
-    """How many inputs (required, at most), which attributes, and how shapes follow."""
-
-    required: int
-    most: int
-    attributes: Mapping[str, Kind]
-    shapes: Rule
+__all__ = ["OPERATORS", "VERSION_2", "Operator", "Shape", "Window", "window"]
 
 
 @dataclass(frozen=True)
@@ -147,19 +135,6 @@ def _softmax(inputs: Sequence[Shape | None], attributes: Attributes) -> list[Sha
     return [x]
 
 
-def _mean(inputs: Sequence[Shape | None], attributes: Attributes) -> list[Shape]:
-    x = shape_of(inputs, 0)
-    need("axes" in attributes, "needs the attribute axes")
-    axes = attributes["axes"]
-    need(all(-len(x) <= axis < len(x) for axis in axes), f"axes {axes!r:.60} of rank {len(x)}")
-    gone = {axis % len(x) for axis in axes}
-    need(len(gone) == len(axes) > 0, f"axes are different, at least one, got {axes!r:.60}")
-    need(all(x[axis] > 0 for axis in gone), f"the mean of nothing: {list(x)} along {axes}")
-    need(math.prod(x[a] for a in gone) < 1 << 24, f"float32 counts to 2^24 elements: {list(x)}")
-    keep = attributes.get("keepdims", 1)
-    return [tuple(1 if i in gone else d for i, d in enumerate(x) if keep or i not in gone)]
-
-
 def _unary(inputs: Sequence[Shape | None], attributes: Attributes) -> list[Shape]:
     table = inputs[1] if len(inputs) > 1 else None
     need(table is None or table == (256,), f"its table has shape (256,), got {table}")
@@ -186,12 +161,16 @@ _POOL: _Kinds = {**_WINDOW, "ceil_mode": (0,)}
 _GEMM: _Kinds = {"alpha": (1,), "beta": (1,), "transA": (0,), "transB": (0, 1), **_CLAMP}
 _UNARY: Mapping[str, _Kinds] = {
     **{op: {} for op in ("Relu", "Abs", "Neg", "Sqrt", "Exp", "Log", "Sigmoid", "Tanh", "Erf")},
-    **{op: {} for op in ("Gelu", "Swish", "Softplus", "HardSwish", "Requantize")},
+    **{op: {} for op in ("Swish", "Softplus", "HardSwish", "Requantize")},
+    "Gelu": {"approximate": ("none", "tanh")},
     **{op: {"alpha": "float"} for op in ("LeakyRelu", "Elu")},
     "Clip": {"min": "float", "max": "float", **_CLAMP},
     "HardSigmoid": {"alpha": "float", "beta": "float"},
 }
+VERSION_2 = frozenset({*SEQUENCE, *IMPORTED})
 OPERATORS: Mapping[str, Operator] = {
+    **SEQUENCE,
+    **IMPORTED,
     "Conv": Operator(2, 3, {**_CONV, **_CLAMP}, lambda i, a: _conv(i, a, 2)),
     "ConvInteger": Operator(2, 4, _CONV, lambda i, a: _conv(i, a, None)),
     "ConvIntegerToFloat": Operator(4, 5, _CONV, lambda i, a: _conv(i, a, 4)),
@@ -214,7 +193,6 @@ OPERATORS: Mapping[str, Operator] = {
     "Pad": Operator(1, 1, {"pads": "ints", "value": "float", "mode": ("constant",)}, pad),
     "Identity": Operator(1, 1, {}, _same),
     "Softmax": Operator(1, 2, {"axis": "int"}, _softmax),
-    "ReduceMean": Operator(1, 1, {"axes": "ints", "keepdims": (0, 1)}, _mean),
     "QuantizeLinear": Operator(1, 1, {}, _same),
     "DequantizeLinear": Operator(1, 1, {}, _same),
     "DynamicQuantizeLinear": Operator(1, 1, {}, _dynamic),

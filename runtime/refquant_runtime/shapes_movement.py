@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from refquant_runtime.rules import Attributes, can, need
 
 __all__ = [
-    "axis_of", "concat", "flatten", "integers", "pad", "reshape", "shape_of", "transpose",
+    "axes_of", "axis_of", "concat", "flatten", "integers", "pad", "reshape", "shape_of", "slices",
+    "squeeze", "transpose", "unsqueeze",
 ]  # fmt: skip
 
 Shape = tuple[int, ...]
@@ -61,6 +62,49 @@ def axis_of(attributes: Attributes, rank: int, default: int | None = None) -> in
     axis: int = attributes.get("axis", default)
     need(-rank <= axis < rank, f"axis {axis} is outside rank {rank}")
     return axis % rank
+
+
+def axes_of(attributes: Attributes, rank: int, *, some: bool = False) -> list[int]:
+    """Return the attribute axes, counted from the front; different, and some if that is asked."""
+    need("axes" in attributes, "needs the attribute axes")
+    axes = attributes["axes"]
+    need(all(-rank <= axis < rank for axis in axes), f"axes {axes!r:.60} of rank {rank}")
+    places = [axis % rank for axis in axes]
+    different = len(set(places)) == len(places)
+    need(different and (places != [] or not some), f"axes are different, got {axes!r:.60}")
+    return places
+
+
+def slices(inputs: Sequence[Shape | None], attributes: Attributes) -> list[Shape]:
+    """Slice: a part of some axes, steps of 1; ends and starts as Python counts them."""
+    x = shape_of(inputs, 0)
+    places = axes_of(attributes, len(x))
+    starts, ends = attributes.get("starts"), attributes.get("ends")
+    fits = starts is not None and ends is not None and len(starts) == len(ends) == len(places)
+    need(fits, "starts, ends and axes are attributes, as many of each")
+    result = list(x)
+    for axis, start, end in zip(places, starts or (), ends or (), strict=True):
+        first, last, _ = slice(start, end).indices(x[axis])
+        result[axis] = max(last - first, 0)
+    return [tuple(result)]
+
+
+def squeeze(inputs: Sequence[Shape | None], attributes: Attributes) -> list[Shape]:
+    """Squeeze: without some axes of length 1."""
+    x = shape_of(inputs, 0)
+    places = axes_of(attributes, len(x))
+    need(all(x[axis] == 1 for axis in places), f"axes {places} of {list(x)} have length 1")
+    return [tuple(d for i, d in enumerate(x) if i not in places)]
+
+
+def unsqueeze(inputs: Sequence[Shape | None], attributes: Attributes) -> list[Shape]:
+    """Unsqueeze: with axes of length 1 more, counted in the result."""
+    x = shape_of(inputs, 0)
+    rank = len(x) + len(attributes.get("axes", []))
+    need(rank <= 6, f"a shape has at most 6 axes, got {rank}")
+    places = axes_of(attributes, rank)
+    rest = iter(x)
+    return [tuple(1 if i in places else next(rest) for i in range(rank))]
 
 
 def concat(inputs: Sequence[Shape | None], attributes: Attributes) -> list[Shape]:

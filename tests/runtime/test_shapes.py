@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from refquant.model.graph import Node
 from refquant.model.operators import OPERATORS as REFERENCE
-from refquant.model.operators import VERSION_2, check_signature
+from refquant.model.operators import REFERENCE_ONLY, check_signature
 from refquant.model.shapes import infer_shapes
 from refquant_runtime.rules import BeyondError, check_attributes
 from refquant_runtime.shapes import OPERATORS, Window, window
@@ -90,15 +90,13 @@ def test_shapes_that_fit(case: tuple[str, list[Shape], dict[str, Any], Shape]) -
 
 
 def test_the_operators_and_their_attributes_are_those_of_the_reference() -> None:
-    missing = VERSION_2 - {"ReduceMean"} | {"BatchNormalization"}
-    assert set(OPERATORS) == set(REFERENCE) - missing, "sequences, and what is to be folded"
+    assert set(OPERATORS) == set(REFERENCE) - REFERENCE_ONLY, "all but the reference's own"
     clamps = {"clamp_min", "clamp_max"}
     for op, operator in OPERATORS.items():
         other = REFERENCE[op]
         assert (operator.required, operator.most) == (other.least, other.most), op
         expected = set(other.attributes) | (clamps if other.fused else set())
-        later = {"approximate"} if op == "Gelu" else set()  # of version 2
-        assert set(operator.attributes) == expected - later, op
+        assert set(operator.attributes) == expected, op
 
 
 def test_a_line_is_a_window_of_height_one() -> None:

@@ -37,6 +37,11 @@ FUNCTIONS = {
             "LeakyRelu",
             "Clip",
             "Identity",
+            "Floor",
+            "Ceil",
+            "Round",
+            "Sign",
+            "GeluTanh",
         ]
     )
 }
@@ -215,4 +220,15 @@ def apply(function: int, x: Any, a: Any, b: Any) -> Any:
         return x if x >= F(0) or x != x else a * x
     if function == 16:
         return clip(x, a, b)
+    if function == 18:
+        return np.floor(x)
+    if function == 19:
+        return np.ceil(x)
+    if function == 20:
+        return np.rint(x)
+    if function == 21:
+        return x if x != x else F(1) if x > F(0) else F(-1) if x < F(0) else F(0)
+    if function == 22:
+        inner = F(0.797884561) * (x + F(0.044715) * ((x * x) * x))
+        return (F(0.5) * x) * (F(1) + tanh(inner))
     return x

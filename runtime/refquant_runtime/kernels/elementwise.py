@@ -185,7 +185,7 @@ def binary_i8(arena: Any, consts: Any, p: Any, tid: int, nthreads: int) -> None:
 @njit(nogil=True, error_model="numpy")
 def float_row(mode: int, a: Any, step_a: int, b: Any, step_b: int, out: Any, begin: int, end: int,
               low: Any, high: Any) -> None:  # fmt: skip
-    """One row of Add, Sub, Mul or Div, then the fused bounds."""
+    """One row of Add, Sub, Mul, Div, Max or Min, then the fused bounds."""
     for i in range(begin, end):
         x, y = a[i * step_a], b[i * step_b]
         if mode == 0:
@@ -194,8 +194,12 @@ def float_row(mode: int, a: Any, step_a: int, b: Any, step_b: int, out: Any, beg
             value = x - y
         elif mode == 2:
             value = x * y
-        else:
+        elif mode == 3:
             value = x / y
+        elif mode == 4:
+            value = x if x >= y or x != x else y
+        else:
+            value = x if x <= y or x != x else y
         value = low if value <= low else value  # a fused Relu makes +0.0 of -0.0
         out[i] = high if value > high else value
 

@@ -152,7 +152,7 @@ def mean_i8(arena: Any, consts: Any, p: Any, tid: int, nthreads: int) -> None:
 
 
 def mean_f32(arena: Any, consts: Any, p: Any, tid: int, nthreads: int) -> None:
-    """Mean of reals along n: an ascending sum from +0.0, then one division."""
+    """Mean of reals along n: an ascending sum from +0.0, then one division, or none (``real``)."""
     n, inner = p[3], p[4]
     first, last, begin, end = slices(p, tid, nthreads)
     for outer in range(first, last):
@@ -163,5 +163,7 @@ def mean_f32(arena: Any, consts: Any, p: Any, tid: int, nthreads: int) -> None:
             x = f32_at(arena, p[0] + (outer * n + i) * inner * 4)
             for c in range(begin, end):
                 out[c] = out[c] + x[c]
+        if p[_REAL]:
+            continue
         for c in range(begin, end):
             out[c] = out[c] / np.float32(n)

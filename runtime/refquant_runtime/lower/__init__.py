@@ -5,8 +5,10 @@ from collections.abc import Callable, Mapping
 from refquant_runtime.contracts import Arithmetic
 from refquant_runtime.errors import UnsupportedError
 from refquant_runtime.graph import Graph, Node
+from refquant_runtime.kernels.choose import CHOICES
 from refquant_runtime.kernels.elementary import FUNCTIONS
 from refquant_runtime.lower.binary import lower_binary
+from refquant_runtime.lower.choose import lower_choice, lower_extreme, lower_top_k
 from refquant_runtime.lower.context import FIRST, Lowering
 from refquant_runtime.lower.elementwise import (
     lower_dequantize,
@@ -22,11 +24,21 @@ from refquant_runtime.lower.layout import (
     lower_concat,
     lower_pad,
     lower_pool,
+    lower_slice,
+    lower_stuff,
     lower_transpose,
 )
 from refquant_runtime.lower.products import lower_matmul_codes, lower_matmul_float
+from refquant_runtime.lower.recurrent import lower_recurrent
+from refquant_runtime.lower.sequence import (
+    lower_attention,
+    lower_cast,
+    lower_gather,
+    lower_normalization,
+    lower_rotary,
+)
 from refquant_runtime.lower.statistics import lower_mean, lower_softmax_codes
-from refquant_runtime.plan import Buffer, Plan, finish
+from refquant_runtime.plan import Buffer, Constants, Plan, finish
 
 __all__ = ["lower"]
 
@@ -51,9 +63,9 @@ LOWERINGS: Mapping[str, Callable[[Lowering, Node], None]] = {
     **dict.fromkeys(
         ("ConvInteger", "ConvIntegerToFloat", "MatMulInteger", "MatMulIntegerToFloat"), _layer
     ),
-    **dict.fromkeys(("Add", "Sub", "Mul", "Div"), lower_binary),
+    **dict.fromkeys(("Add", "Sub", "Mul", "Div", "Max", "Min"), lower_binary),
     **dict.fromkeys(("MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool"), lower_pool),
-    **dict.fromkeys(("Reshape", "Flatten", "Identity"), lower_alias),
+    **dict.fromkeys(("Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity"), lower_alias),
     **dict.fromkeys((name for name in FUNCTIONS if name != "Identity"), lower_unary),
     "Requantize": lower_unary,
     "Transpose": lower_transpose,
@@ -62,16 +74,35 @@ LOWERINGS: Mapping[str, Callable[[Lowering, Node], None]] = {
     "QuantizeLinear": lower_quantize,
     "DequantizeLinear": lower_dequantize,
     "DynamicQuantizeLinear": lower_dynamic_quantize,
-    "ReduceMean": lower_mean,
+    **dict.fromkeys(("ReduceMean", "ReduceSum"), lower_mean),
+    "Slice": lower_slice,
+    "Stuff": lower_stuff,
+    "Gather": lower_gather,
+    "Cast": lower_cast,
+    **dict.fromkeys(("LayerNormalization", "RMSNormalization"), lower_normalization),
+    "Attention": lower_attention,
+    "RotaryEmbedding": lower_rotary,
+    **dict.fromkeys(("GRU", "LSTM"), lower_recurrent),
+    **dict.fromkeys((*CHOICES, "Where"), lower_choice),
+    **dict.fromkeys(("ReduceMax", "ReduceMin", "ArgMax", "ArgMin"), lower_extreme),
+    "TopK": lower_top_k,
     "Softmax": _softmax,
 }
 
 
 def lower(
-    graph: Graph, arithmetics: Mapping[str, Arithmetic], *, isa: str, nthreads: int
+    graph: Graph,
+    arithmetics: Mapping[str, Arithmetic],
+    *,
+    isa: str,
+    nthreads: int,
+    constants: Constants | None = None,
 ) -> tuple[Plan, dict[str, Buffer], dict[str, Buffer]]:
-    """Return the plan of a checked graph, and the buffers of its inputs and outputs."""
-    ctx = Lowering(graph, arithmetics, isa=isa, nthreads=nthreads)
+    """Return the plan of a checked graph, and the buffers of its inputs and outputs.
+
+    ``constants``: those of a plan of the same graph for another length of its sequences.
+    """
+    ctx = Lowering(graph, arithmetics, isa=isa, nthreads=nthreads, constants=constants)
     for node in graph.nodes:
         ctx.node = node
         LOWERINGS[node.op](ctx, node)
@@ -81,7 +112,8 @@ def lower(
     for buffer in outputs.values():
         buffer.pinned = True
     try:
-        plan = finish(ctx.steps, ctx.constants, [*inputs.values(), *outputs.values()])
+        keep = [*inputs.values(), *outputs.values()]
+        plan = finish(ctx.steps, ctx.constants, keep, ctx.guards)
     except MemoryError as error:
         raise UnsupportedError(f"{graph.path}: not enough memory; use a smaller model") from error
     except UnsupportedError as error:

@@ -32,12 +32,12 @@ from refquant_runtime.lower.fixedpoint import (
 from refquant_runtime.plan import Buffer
 from refquant_runtime.weights import reach_of, unpack
 
-__all__ = ["lower_binary"]
+__all__ = ["folded", "lower_binary", "operand"]
 
-_FLOAT_MODES = {"Add": 0, "Sub": 1, "Mul": 2, "Div": 3}
+_FLOAT_MODES = {"Add": 0, "Sub": 1, "Mul": 2, "Div": 3, "Max": 4, "Min": 5}
 
 
-def _operand(ctx: Lowering, value: Value, rank: int, layout: str) -> tuple[Buffer, list[int]]:
+def operand(ctx: Lowering, value: Value, rank: int, layout: str) -> tuple[Buffer, list[int]]:
     """Return an operand's buffer and its shape, padded to ``rank``, in memory order."""
     shape = (1,) * (rank - len(value.shape)) + value.shape
     if value.data is not None:
@@ -48,7 +48,7 @@ def _operand(ctx: Lowering, value: Value, rank: int, layout: str) -> tuple[Buffe
     return ctx.read(value.name, layout), list(permuted(shape, layout))
 
 
-def _folded(
+def folded(
     out: Sequence[int], shapes: Sequence[Sequence[int]]
 ) -> tuple[list[int], list[list[int]]]:
     """Merge neighbouring dimensions that broadcast alike, down to four."""
@@ -81,16 +81,16 @@ def _folded(
 
 
 def lower_binary(ctx: Lowering, node: Node) -> None:
-    """Lower Add, Sub, Mul or Div of floats, Add or Mul of codes."""
+    """Lower Add, Sub, Mul, Div, Max or Min of floats, Add or Mul of codes."""
     a, b, y = ctx.value(node.inputs[0]), ctx.value(node.inputs[1]), ctx.value(node.outputs[0])
     rank = len(y.shape)
     computed = [v for v in (a, b) if v.data is None]
     layout = FIRST
     if computed and all(len(v.shape) == rank for v in computed):
         layout = ctx.layout_of(computed[0].name)
-    places = [_operand(ctx, value, rank, layout) for value in (a, b)]
+    places = [operand(ctx, value, rank, layout) for value in (a, b)]
     target = ctx.write(y.name, layout)
-    dims, steps = _folded(permuted(y.shape, layout), [shape for _, shape in places])
+    dims, steps = folded(permuted(y.shape, layout), [shape for _, shape in places])
     if len(dims) > 4:
         raise UnsupportedError(
             f"{ctx.graph.path}: node {node.name!r}: this broadcast needs {len(dims)} dimensions, "

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from refquant_runtime.contracts import Arithmetic
 from refquant_runtime.graph import DTYPE_RANGE, Graph, Node, Quant, Value
 from refquant_runtime.kernels.move import FILL, MOVE, fill, move
-from refquant_runtime.plan import At, Buffer, Constants, Step
+from refquant_runtime.kernels.tiles import Tile, f32_tile, int8_tile
+from refquant_runtime.plan import At, Buffer, Constants, Guards, Step
 from refquant_runtime.weights import unpack
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
 ]  # fmt: skip
 
 FIRST, LAST = "first", "last"
+_USUAL = 32  # steps of a sequence, for the width of tiles
 Array = NDArray[Any]
 Shape = tuple[int, ...]
 Params = dict[str, int | Buffer | At]
@@ -80,11 +82,13 @@ class Lowering:
     """Collects the steps of one plan."""
 
     def __init__(
-        self, graph: Graph, arithmetics: Mapping[str, Arithmetic], *, isa: str, nthreads: int
-    ) -> None:
+        self, graph: Graph, arithmetics: Mapping[str, Arithmetic], *, isa: str, nthreads: int,
+        constants: Constants | None = None,
+    ) -> None:  # fmt: skip
         self.graph, self.arithmetics = graph, arithmetics
         self.isa, self.nthreads = isa, nthreads
-        self.constants = Constants()
+        self.constants = Constants() if constants is None else constants
+        self.guards = Guards()
         self.steps: list[Step] = []
         self.places: dict[tuple[str, str], Buffer] = {}
         self.node: Node | None = None
@@ -148,6 +152,23 @@ class Lowering:
     def alias(self, name: str, layout: str, buffer: Buffer) -> None:
         """Let a value live where another already does."""
         self.places[name, layout] = buffer
+
+    def tile(self, x: Value, *, n: int, m: int, codes: bool = False) -> Tile:
+        """Return the tile for a product of ``m`` rows that come from ``x`` and ``n`` columns.
+
+        Weights are packed once, so every length of a sequence has tiles of one width.
+        """
+        choose = int8_tile if codes else f32_tile
+        if not x.lengths:
+            return choose(self.isa, n=n, m=m)
+        width = choose(self.isa, n=n, m=_USUAL).nr
+        return choose(self.isa, n=n, m=m, nr=width)
+
+    def table(self, name: str) -> int:
+        """Return where a constant lies among the packed weights, as it is in the file."""
+        value = self.value(name)
+        place: int = self.constants.once(("as is", name), lambda: self.constants.add(unpack(value)))
+        return place
 
     def resident(self, data: Array, label: str) -> Buffer:
         """Return a buffer that holds constant operands of kernels which read the arena."""

@@ -54,7 +54,8 @@ def lower_unary(ctx: Lowering, node: Node) -> None:
     if x.quant is None:
         pairs = _ATTRIBUTES.get(node.op, ())
         numbers = [f32_bits(node.attributes.get(key, default)) for key, default in pairs]
-        own: Params = {"function": elementary.FUNCTIONS[node.op]}
+        name = "GeluTanh" if node.attributes.get("approximate") == "tanh" else node.op
+        own: Params = {"function": elementary.FUNCTIONS[name]}
         own |= dict(zip(("a", "b"), numbers, strict=False))
         _pointwise(ctx, node, elementwise.unary_f32, elementwise.UNARY, own)
         return

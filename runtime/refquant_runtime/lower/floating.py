@@ -1,5 +1,6 @@
 """Float layers: Conv, Gemm, MatMul in float32, and weight-only, whose weights stay in codes."""
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,6 @@ from refquant_runtime.graph import SUBBYTE, Node, Quant
 from refquant_runtime.kernels import depthwise, gemm_f32
 from refquant_runtime.kernels.packing import pack_f32_weights
 from refquant_runtime.kernels.tap_sums import padded_channels
-from refquant_runtime.kernels.tiles import f32_tile
 from refquant_runtime.lower.context import FIRST, LAST, Lowering, Params, bounds
 from refquant_runtime.lower.windows import conv_window, is_depthwise, rows_of
 from refquant_runtime.plan import At, Buffer
@@ -68,12 +68,15 @@ def _tiles(
     kc = rows_k // positions
     for g in range(group):
         part = slice(g * per_group, (g + 1) * per_group)
-        tile = f32_tile(ctx.isa, n=per_group, m=rows)
+        tile = ctx.tile(x, n=per_group, m=rows)
         params: Params = {
             **window, "x": At(source, 4 * g * kc), "y": target, "mr": tile.mr, "nr": tile.nr,
             "taps": positions, "copies": 1, "kc": kc, "n": per_group, "tile": tile.address,
             "pad_size": kc, "y_stride": columns, "y_begin": g * per_group, **bounds(node),
-            "bias": ctx.constants.add(bias[part]), **_weights(ctx, node, codes, part, tile.nr),
+            "bias": ctx.constants.add(bias[part]),
+            **ctx.constants.once(
+                (node.name, g, tile.nr), partial(_weights, ctx, node, codes, part, tile.nr)
+            ),
         }  # fmt: skip
         decoded = 0 if params["bits"] == 32 else 4 * rows_k * tile.nr
         ctx.emit(

@@ -14,7 +14,7 @@ from refquant_runtime.kernels import depthwise, gemm_i8
 from refquant_runtime.kernels.packing import pack_int8_weights
 from refquant_runtime.kernels.requantize import MODES
 from refquant_runtime.kernels.tap_sums import padded_channels
-from refquant_runtime.kernels.tiles import SIGNED, int8_tile
+from refquant_runtime.kernels.tiles import SIGNED
 from refquant_runtime.lower.context import (
     FIRST,
     LAST,
@@ -124,7 +124,7 @@ def _tiles(
     channels = matrix.shape[0] // positions
     for g in range(group):
         parts = _int8_parts(matrix[:, g * per_group : (g + 1) * per_group])
-        tile = int8_tile(ctx.isa, n=per_group, m=rows)
+        tile = ctx.tile(x, n=per_group, m=rows, codes=True)
         taps, kc = positions * len(parts), -(-channels // 4)
         packed = pack_int8_weights(np.concatenate(parts), taps=taps, nr=tile.nr)
         own: Params = {

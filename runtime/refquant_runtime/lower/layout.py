@@ -19,7 +19,10 @@ from refquant_runtime.lower.context import (
 from refquant_runtime.lower.windows import window_fields
 from refquant_runtime.shapes import window
 
-__all__ = ["lower_alias", "lower_concat", "lower_pad", "lower_pool", "lower_transpose"]
+__all__ = [
+    "lower_alias", "lower_concat", "lower_pad", "lower_pool", "lower_slice", "lower_stuff",
+    "lower_transpose",
+]  # fmt: skip
 
 
 def lower_pool(ctx: Lowering, node: Node) -> None:
@@ -60,7 +63,7 @@ def lower_pool(ctx: Lowering, node: Node) -> None:
 
 
 def lower_alias(ctx: Lowering, node: Node) -> None:
-    """Reshape, Flatten, Identity: the same bytes under another shape."""
+    """Reshape, Flatten, Squeeze, Unsqueeze, Identity: the same bytes under another shape."""
     layout = ctx.layout_of(node.inputs[0]) if node.op == "Identity" else FIRST
     ctx.alias(node.outputs[0], layout, ctx.read(node.inputs[0], layout))
 
@@ -116,6 +119,30 @@ def lower_pad(ctx: Lowering, node: Node) -> None:
     ctx.fill(target, ctx.itemsize(x), _pad_bits(node, x))
     dims = permuted(x.shape, layout)
     ctx.copy(source, target, ctx.itemsize(x), dims, strides_of(dims), steps, to_offset=offset)
+
+
+def lower_slice(ctx: Lowering, node: Node) -> None:
+    """Copy a part of the input."""
+    x, y = ctx.value(node.inputs[0]), ctx.value(node.outputs[0])
+    source, target = ctx.read(x.name, FIRST), ctx.write(y.name, FIRST)
+    steps, begin = strides_of(x.shape), 0
+    for axis, start in zip(node.attributes["axes"], node.attributes["starts"], strict=True):
+        place = axis % len(x.shape)
+        begin += slice(start, None).indices(x.shape[place])[0] * steps[place]
+    ctx.copy(source, target, ctx.itemsize(x), y.shape, steps, strides_of(y.shape),
+             from_offset=begin)  # fmt: skip
+
+
+def lower_stuff(ctx: Lowering, node: Node) -> None:
+    """Put zeros between neighbours, channels last: what a transposed convolution slides over."""
+    x, y = ctx.value(node.inputs[0]), ctx.value(node.outputs[0])
+    source, target = ctx.read(x.name, LAST), ctx.write(y.name, LAST)
+    dims = permuted(x.shape, LAST)
+    steps = strides_of(permuted(y.shape, LAST))
+    apart = (1, *node.attributes["strides"], 1)
+    wide = tuple(step * by for step, by in zip(steps, apart, strict=True))
+    ctx.fill(target, 4, 0)
+    ctx.copy(source, target, 4, dims, strides_of(dims), wide)
 
 
 def _pad_bits(node: Node, x: Value) -> int:

@@ -1,4 +1,4 @@
-"""ReduceMean, and Softmax of codes by a table."""
+"""ReduceMean and ReduceSum, and Softmax of codes by a table."""
 
 import math
 
@@ -14,10 +14,12 @@ from refquant_runtime.lower.context import (
     clamp_of,
     f32_bits,
     quant_of,
+    strides_of,
 )
 from refquant_runtime.lower.fixedpoint import quantize_multiplier
+from refquant_runtime.plan import Buffer
 
-__all__ = ["lower_mean", "lower_softmax_codes"]
+__all__ = ["lined_up", "lower_mean", "lower_softmax_codes"]
 
 
 def lower_softmax_codes(ctx: Lowering, node: Node) -> None:
@@ -38,20 +40,40 @@ def lower_softmax_codes(ctx: Lowering, node: Node) -> None:
              writes=[target])  # fmt: skip
 
 
+def lined_up(
+    ctx: Lowering, x: Value, source: Buffer, axes: list[int]
+) -> tuple[Buffer, int, int, int]:
+    """Return a buffer whose elements along ``axes`` are the middle of (outer, n, inner)."""
+    n = math.prod(x.shape[axis] for axis in axes)
+    if axes == list(range(axes[0], axes[-1] + 1)):
+        outer, inner = math.prod(x.shape[: axes[0]]), math.prod(x.shape[axes[-1] + 1 :])
+        return source, outer, n, inner
+    order = [axis for axis in range(len(x.shape)) if axis not in axes] + axes
+    turned = Buffer(source.nbytes, f"{x.name} (axes {axes} last)")
+    steps = strides_of(x.shape)
+    dims = tuple(x.shape[axis] for axis in order)
+    ctx.copy(source, turned, ctx.itemsize(x), dims, tuple(steps[axis] for axis in order),
+             strides_of(dims))  # fmt: skip
+    return turned, math.prod(x.shape) // max(n, 1), n, 1
+
+
 def lower_mean(ctx: Lowering, node: Node) -> None:
-    """Lower ReduceMean along neighbouring axes; along all of an image, channels last."""
+    """Lower ReduceMean, ReduceSum; along all of an image, channels last."""
     x, y = ctx.value(node.inputs[0]), ctx.value(node.outputs[0])
     rank = len(x.shape)
     axes = sorted(axis % rank for axis in node.attributes["axes"])
     plane = rank > 2 and axes == list(range(2, rank))
     source = ctx.read(x.name, LAST if plane else FIRST)
     target = ctx.write(y.name, FIRST)  # a plane of one pixel lies in both orders alike
-    n = math.prod(x.shape[axis] for axis in axes)
-    outer, inner = math.prod(x.shape[: axes[0]]), math.prod(x.shape[axes[-1] + 1 :])
     if plane:
-        outer, inner = x.shape[0], x.shape[1]
+        outer, n, inner = x.shape[0], math.prod(x.shape[2:]), x.shape[1]
+    else:
+        source, outer, n, inner = lined_up(ctx, x, source, axes)
+    if y.quant is None:  # an empty sum has no elements to count its lines by
+        outer, inner = (outer, inner) if n else (math.prod(y.shape), 1)
     params: Params = {"x": source, "y": target, "outer": outer, "n": n, "inner": inner}
     if y.quant is None:
+        params["real"] = int(node.op == "ReduceSum")
         ctx.emit(statistics.mean_f32, statistics.MEAN, params=params, reads=[source],
                  writes=[target])  # fmt: skip
         return

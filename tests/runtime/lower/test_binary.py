@@ -6,18 +6,18 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from refquant_runtime.lower.binary import _folded
+from refquant_runtime.lower.binary import folded
 
 sizes = st.lists(st.integers(1, 4), min_size=1, max_size=6)
 
 
 @given(out=sizes, data=st.data())
-def test_folded_strides_address_what_numpy_broadcasts(out: list[int], data: st.DataObject) -> None:
+def testfolded_strides_address_what_numpy_broadcasts(out: list[int], data: st.DataObject) -> None:
     shapes = [
         [size if data.draw(st.booleans()) else 1 for size in out],
         [size if data.draw(st.booleans()) else 1 for size in out],
     ]
-    dims, steps = _folded(out, shapes)
+    dims, steps = folded(out, shapes)
     assert len(dims) >= 4, f"{dims} has fewer than four dimensions"
     assert np.prod(dims) == np.prod(out), f"{dims} are not the elements of {out}"
     for shape, stride in zip(shapes, steps, strict=True):
@@ -31,6 +31,6 @@ def test_folded_strides_address_what_numpy_broadcasts(out: list[int], data: st.D
 
 
 def test_equal_shapes_become_one_row() -> None:
-    dims, steps = _folded([2, 3, 4], [[2, 3, 4], [2, 3, 4]])
+    dims, steps = folded([2, 3, 4], [[2, 3, 4], [2, 3, 4]])
     assert dims == [1, 1, 1, 24], f"not merged: {dims}"
     assert [step[-1] for step in steps] == [1, 1], f"not contiguous: {steps}"

@@ -1,0 +1,95 @@
+"""Dtypes of operators that are not float32 throughout: ``docs/spec/operators.md``, 7 and 10.
+
+A broken rule raises ``ValueError``, what is valid but not implemented here :class:`BeyondError`;
+:mod:`refquant_runtime.check` adds the file and the node.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from refquant_runtime.graph import Node, Quant, Value
+from refquant_runtime.rules import can, need
+from refquant_runtime.shapes_imported import COMPARE, IMPORTED
+
+__all__ = ["check_recurrent", "check_typed", "is_typed"]
+
+_ANY = ("float32", "int32", "uint8")
+_TRUTH = ("uint8",)
+_DTYPES: Mapping[str, tuple[tuple[str, ...], ...]] = {
+    **dict.fromkeys(COMPARE[:-2], (_ANY, _ANY)),
+    **dict.fromkeys(("And", "Or", "Not"), (_TRUTH, _TRUTH)),
+    "Where": (_TRUTH, _ANY, _ANY),
+    "Cast": (_ANY,),
+    "Gather": (_ANY, ("int32",)),
+}
+_CAST = {1: "float32", 6: "int32", 9: "uint8"}
+
+
+def is_typed(op: str) -> bool:
+    """Say whether an operator has dtypes of its own."""
+    return op in _DTYPES or op in IMPORTED
+
+
+def check_typed(node: Node, inputs: list[Value | None], outputs: list[Value]) -> None:
+    """Check the dtypes of a node of section 10, of ``Cast`` or ``Gather``."""
+    present = [value for value in inputs if value is not None]
+    table = present[0] if node.op == "Gather" and present[0].quant is not None else None
+    if table is not None:
+        _check_codes(table, outputs[0])
+    known = _DTYPES.get(node.op, (("float32",),) * len(present))
+    for value, allowed in zip(present, known, strict=False):
+        plain = value is table or (value.dtype in allowed and value.quant is None)
+        need(plain, f"input {value.name!r} is {' or '.join(allowed)} without quant")
+    same = {value.dtype for value, k in zip(present, known, strict=False) if len(k) > 1}
+    need(table is not None or len(same) < 2, f"its inputs have one dtype, got {sorted(same)}")
+    if node.op == "ConvTranspose":
+        constant = all(value.data is not None for value in present[1:])
+        can(constant, "a transposed convolution by computed weights")
+    if table is not None and outputs[0].quant is not None:
+        return
+    for value, dtype in zip(outputs, _results(node, present), strict=True):
+        need(value.dtype == dtype and value.quant is None, f"{value.name!r} is plain {dtype}")
+
+
+def _results(node: Node, present: list[Value]) -> tuple[str, ...]:
+    """Return the dtypes of the outputs."""
+    op = node.op
+    if op in (*COMPARE, "Not"):
+        return ("uint8",)
+    if op == "Cast":
+        return (_CAST[node.attributes["to"]],)
+    if op in ("ArgMax", "ArgMin"):
+        return ("int32",)
+    if op == "TopK":
+        return ("float32", "int32")
+    if op == "Where":
+        return (present[1].dtype,)
+    if op == "Gather":
+        return ("float32" if present[0].quant is not None else present[0].dtype,)
+    return ("float32",)
+
+
+def _check_codes(table: Value, y: Value) -> None:
+    """Check a Gather of codes, which keep their meaning, or from a table of weights."""
+    if y.quant is None:
+        need(table.data is not None, "a table of codes is a constant")
+        need(table.dtype != "int32", "a table has at most 16 bits")
+        can(table.dtype not in ("int16", "uint16"), f"a table of {table.dtype}")
+        return
+    need(table.dtype == y.dtype and _equal(table.quant, y.quant), "moves codes: equal parameters")
+    need(y.quant.block_shape is None, "codes that are moved have one scale")
+    can(y.dtype in ("int8", "uint8", "int32"), f"moves {y.dtype}")
+
+
+def _equal(a: Quant | None, b: Quant | None) -> bool:
+    if a is None or b is None:
+        return a is b
+    one = a.block_shape is None and b.block_shape is None and a.plain and b.plain
+    return one and bool(np.array_equal(a.scale, b.scale) and a.zero_point == b.zero_point)
+
+
+def check_recurrent(inputs: list[Value | None]) -> None:
+    """Check what this runtime asks of GRU and LSTM: weights and biases that are constants."""
+    constants = [value for value in inputs[1:4] if value is not None]
+    can(all(value.data is not None for value in constants), "computed weights")
