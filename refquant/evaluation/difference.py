@@ -167,8 +167,7 @@ def _bits(array: NDArray[Any]) -> NDArray[np.uint32]:
 
 
 def _range(finite: NDArray[Any]) -> tuple[float, float]:
-    low = float(finite.min(initial=math.inf)) if finite.size else math.inf
-    return low, (float(finite.max(initial=-math.inf)) if finite.size else -math.inf)
+    return (float(finite.min()), float(finite.max())) if finite.size else (math.inf, -math.inf)
 
 
 def _has_batch(graph: Graph, name: str) -> bool:
