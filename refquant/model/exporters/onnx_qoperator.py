@@ -9,7 +9,7 @@ Every code that onnxruntime's CPU kernels make of it is ours, whatever it optimi
     Gemm                      QGemm                   Mul, float_zp_before_round  QLinearMul
     MatMul without a bias     QLinearMatMul           GlobalAveragePool  QLinearGlobalAveragePool
     LeakyRelu                 QLinearLeakyRelu        Sigmoid                     QLinearSigmoid
-    Softmax                   QLinearSoftmax          movement                    itself, on codes
+    movement                  itself, on codes
 
 Where none does, the arithmetic is spelled out in operators whose results have one value only:
 
@@ -22,7 +22,9 @@ Where none does, the arithmetic is spelled out in operators whose results have o
 
 .. math:: q_y = \mathrm{QuantizeLinear}(f_{32}(f_{32}(acc) \cdot m);\ s = 1, z = z_y)      \tag{2}
 
-* ``Add`` of two reals is the operator ``Sum``, which onnxruntime does not fuse into ``QLinearAdd``.
+* ``Add`` of two reals is the operator ``Sum``, which onnxruntime does not fuse into ``QLinearAdd``;
+  and a ``Sum`` of one keeps a ``Softmax`` from becoming ``QLinearSoftmax``, whose arithmetic is of
+  its own. What remains is its ``exp``, another one than ours: that is the exception.
 
 References: ONNX ``QLinearConv``, ``QLinearMatMul``; onnxruntime, ``docs/ContribOperators.md``.
 """
@@ -98,8 +100,13 @@ def _wide(d: Draft, name: str) -> str:
 
 
 def _first(d: Draft, node: Node) -> str:
-    """Return the type of the first input: onnxruntime's kernels have one for all of theirs."""
+    """Return the type of the first input: onnxruntime's kernels have one for all activations.
+
+    Beside unsigned weights it is unsigned, too.
+    """
     dtype = d.graph.values[node.inputs[0]].dtype
+    if node.op in ("Conv", "Gemm", "MatMul") and _wide(d, node.inputs[1]) == "uint8":
+        dtype = "uint8"
     for name in (node.inputs[0], node.outputs[0]):
         if DTYPES[d.graph.values[name].dtype].bits != 8:
             raise NoForm("operators on codes have 8 bits; say qdq")
@@ -193,12 +200,14 @@ def _mul(d: Draft, node: Node, target: str) -> None:
 
 def _unary(d: Draft, node: Node, target: str) -> None:
     inputs = _operand(d, node.inputs[0], _first(d, node))
-    attributes = dict(node.attributes)
-    if node.op == "Softmax":
-        rank = len(d.graph.values[node.inputs[0]].shape)
-        axis = int(str(attributes.get("axis", -1))) % rank
-        attributes = {"axis": axis, "opset": 13}
-    _kernel(d, node, target, f"QLinear{node.op}", inputs, (), attributes)
+    _kernel(d, node, target, f"QLinear{node.op}", inputs, (), node.attributes)
+
+
+def _softmax(d: Draft, node: Node, target: str) -> None:
+    y = node.outputs[0]
+    parts = d.step("Softmax", [real(d, node.inputs[0])], f"{y}/parts", node.attributes)
+    apart = d.step("Sum", [parts], f"{y}/reals")  # of one: what is fused would be QLinearSoftmax
+    d.add("QuantizeLinear", [apart, *meaning(d, y)], target)
 
 
 def _relu(d: Draft, node: Node, target: str) -> None:
@@ -225,7 +234,7 @@ def _move(d: Draft, node: Node) -> None:
         d.real_names[name] = codes_of(d, name)
     add_float(d, node)
     for name in node.inputs:
-        del d.real_names[name]
+        d.real_names.pop(name, None)
 
 
 _OPERATORS: Mapping[str, Callable[[Draft, Node, str], None]] = {
@@ -238,6 +247,6 @@ _OPERATORS: Mapping[str, Callable[[Draft, Node, str], None]] = {
     "GlobalAveragePool": _unary,
     "Sigmoid": _unary,
     "LeakyRelu": _unary,
-    "Softmax": _unary,
+    "Softmax": _softmax,
     "Relu": _relu,
 }

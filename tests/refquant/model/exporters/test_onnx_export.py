@@ -1,0 +1,146 @@
+"""Whole models: the demo's network by every recipe, what has no form, and there and back."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from refquant.cli.data import encode
+from refquant.cli.demo_data import DemoData, load_demo
+from refquant.contracts import preset
+from refquant.model.build import Builder
+from refquant.model.execute import run
+from refquant.model.exporters.onnx_export import (
+    OnnxExportError,
+    default_form,
+    draft_onnx,
+    onnx_bytes,
+)
+from refquant.model.graph import Graph
+from refquant.model.importers.onnx_import import import_onnx
+from refquant.model.quantize import quantize
+from refquant.model.recipe import recipe
+from tests.refquant.model.conftest import float_cnn, quantized_cnn, tables, weight_only
+from tests.refquant.model.exporters.onnx_runs import LEVELS, differing
+from tests.refquant.model.small_cnn import fitted, samples, small_cnn
+
+STATIC = ("w8a8_static_per_channel", "w8a8_static_per_tensor", "w8a8_full_integer")
+
+
+@pytest.fixture(scope="module")
+def demo() -> Iterator[DemoData]:
+    yield load_demo(8)
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("name", STATIC)
+def test_every_code_of_the_demo_is_onnxruntime_s(demo: DemoData, name: str, level: str) -> None:
+    graph = quantize(demo.graph, recipe(name), {demo.input: demo.calibration[:50]})
+    feeds = encode(graph, {demo.input: demo.x})
+    wrong = differing(graph, feeds, form="qoperator", level=level)
+    assert not wrong, f"{name} {level}: {wrong}"
+
+
+@pytest.mark.parametrize("name", STATIC)
+def test_fused_pairs_of_the_demo_differ_after_add_only(demo: DemoData, name: str) -> None:
+    """By `ort` the sum is of reals; onnxruntime fuses to QLinearAdd (test_onnx_qdq.py)."""
+    graph = quantize(demo.graph, recipe(name), {demo.input: demo.calibration[:50]})
+    feeds = encode(graph, {demo.input: demo.x})
+    wrong = differing(graph, feeds, form="qdq", level=LEVELS[1], int8=True)
+    order = [n for node in graph.nodes for n in node.outputs]
+    first = min((order.index(n) for n in wrong), default=None)
+    ops = {n: node.op for node in graph.nodes for n in node.outputs}
+    assert first is None or ops[order[first]] == "Add", f"{wrong}"
+
+
+@pytest.mark.parametrize("name", ["w8a8_static_per_channel", "w8a8_full_integer"])
+def test_a_network_of_every_operator(name: str) -> None:
+    """Softmax is the last layer: its exp is onnxruntime's, the codes of these samples agree."""
+    graph = quantize(small_cnn(), fitted(recipe(name)), samples(16))
+    feeds = encode(graph, samples(8, seed=2))
+    for level in LEVELS:
+        wrong = differing(graph, feeds, form="qoperator", level=level)
+        coded = {n for n in wrong if graph.values[n].dtype != "float32"}
+        assert not coded, f"{name} {level}: {wrong}"
+
+
+def test_what_has_no_form_is_one_error() -> None:
+    b = Builder("g")
+    x = b.input("x", ("N", 4))
+    h = b.node("Hadamard", [x], name="turn")
+    h = b.node("FakeQuantize", [h], name="round",
+               attributes={"format": "fp8_e4m3", "granularity": "tensor"})  # fmt: skip
+    graph = b.graph([b.node("Relu", [h], name="y")])
+    with pytest.raises(OnnxExportError) as caught:
+        onnx_bytes(graph)
+    assert caught.value.failures == (
+        ("turn", "Hadamard", "Hadamard is no operator of ONNX"),
+        ("round", "FakeQuantize", "FakeQuantize is no operator of ONNX"),
+    ), f"{caught.value.failures}"
+    assert str(caught.value).startswith("2 nodes cannot be exported:\n  turn (Hadamard): "), "one"
+
+
+def test_a_contract_of_others_is_refused_node_by_node(demo: DemoData) -> None:
+    graph = quantize(demo.graph, recipe("w8a8_tflite"), {demo.input: demo.calibration[:20]})
+    with pytest.raises(OnnxExportError) as caught:
+        onnx_bytes(graph)
+    coded = [n.name for n in graph.nodes if n.contract is not None]
+    assert [n for n, _, _ in caught.value.failures] == coded, "all that compute, none that move"
+    assert "has rounding 'half_away'; onnxruntime has half_even" in str(caught.value), "the axis"
+
+
+def test_tables_that_onnx_has_not_are_refused() -> None:
+    with pytest.raises(OnnxExportError, match="a table that is none of the float types"):
+        onnx_bytes(tables())
+
+
+def test_the_form_fits_the_graph() -> None:
+    assert default_form(float_cnn()) == "float", "no codes"
+    assert default_form(quantized_cnn()) == default_form(weight_only()) == "qdq", "codes"
+    with pytest.raises(ValueError, match="form must be qdq or qoperator for a graph with codes"):
+        draft_onnx(quantized_cnn(), form="float")
+    with pytest.raises(ValueError, match="form must be one of"):
+        draft_onnx(float_cnn(), form="int8")
+
+
+def test_an_output_that_nothing_computes_is_refused() -> None:
+    b = Builder("g")
+    x = b.input("x", ("N", 4))
+    with pytest.raises(ValueError, match="output 'x' is computed by no node"):
+        onnx_bytes(b.graph([b.node("Relu", [x]), x]))
+
+
+def _back(graph: Graph, form: str) -> Graph:
+    return import_onnx(onnx_bytes(graph, form=form))
+
+
+@pytest.mark.parametrize("name", ["float_cnn", "weight_only"])
+def test_reals_come_back_bit_for_bit(name: str) -> None:
+    graph = {"float_cnn": float_cnn, "weight_only": weight_only}[name]()
+    rng = np.random.default_rng(1)
+    feeds = {
+        n: rng.standard_normal([3 if d == "N" else d for d in graph.values[n].shape]).astype("f4")
+        for n in graph.inputs
+    }
+    want = run(graph, feeds)
+    for form in ("qdq", "qoperator") if name == "weight_only" else ("float",):
+        got = run(_back(graph, form), feeds)
+        assert all(np.array_equal(got[n], want[n]) for n in graph.outputs), f"{name} {form}"
+
+
+def test_codes_come_back_by_their_contract(demo: DemoData) -> None:
+    """The importer reads Add as onnxruntime fuses it; everything else is the same graph."""
+    graph = quantize(demo.graph, recipe(STATIC[0]), {demo.input: demo.calibration[:50]})
+    back = _back(graph, "qdq")
+    ops = [(n.op, n.contract) for n in back.nodes]
+    want = [(n.op, "ort_elementwise" if n.op == "Add" else n.contract) for n in graph.nodes]
+    assert ops == want, f"{ops}"
+    for ours, theirs in zip(graph.nodes, back.nodes, strict=True):
+        assert dict(ours.attributes).items() >= {
+            k: v for k, v in theirs.attributes.items() if k.startswith("clamp")
+        }.items(), f"{ours.name}: {theirs.attributes}"
+    assert back.contracts["ort"] == preset("ort"), "the arithmetic"
+    first = graph.nodes[1].outputs[0]
+    feeds = {demo.input: demo.x}
+    ours, theirs = (run(g, feeds, keep=[n.outputs[0] for n in g.nodes[:2]]) for g in (graph, back))
+    assert np.array_equal(ours[first], theirs[back.nodes[1].outputs[0]]), "the first layer's codes"
