@@ -1,6 +1,6 @@
 # The only command list. A machine needs Python 3.11 or newer, pip and make; the rest goes into .venv.
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test lint types docs conformance conformance-exhaustive atlas models browser outsiders arm bench assets clean
+.PHONY: help venv demo test lint types docs conformance conformance-exhaustive atlas models results browser outsiders arm bench assets clean
 MAKEFLAGS += --no-print-directory
 
 # The first interpreter that runs and is new enough; say `make PYTHON=...` to choose another.

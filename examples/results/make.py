@@ -3,8 +3,9 @@
 Every cell is kept in docs/concepts/results.json as soon as it is there, under the text of its
 recipe: a run that is stopped goes on where it was, and a recipe that changes is measured again.
 What only changes the code changes no key: say ``--again`` then, for all, or name the subjects.
+`tests/models/test_results.py` measures some of the cheap cells again, so that this is noticed.
 
-Example: ``python examples/results/make.py``, ``python examples/results/make.py --again g2p``;
+Example: ``python -m examples.results.make``, ``python -m examples.results.make --again g2p``;
 ``--page`` writes the page alone. All of it takes about two hours.
 """
 
@@ -20,11 +21,11 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from measure import measure, recipe_text
-from page import render
-from prepare import prepare
-from subjects import DATA as MADE
-from subjects import ROOT, SUBJECTS, Subject
+from examples.results.measure import measure, recipe_text
+from examples.results.page import render
+from examples.results.prepare import prepare
+from examples.results.subjects import DATA as MADE
+from examples.results.subjects import ROOT, SUBJECTS, Subject
 
 DATA = ROOT / "docs/concepts/results.json"
 PAGE = ROOT / "docs/concepts/results.md"
@@ -71,7 +72,7 @@ def _subject(
 
 def _key(subject: Subject, name: str) -> str:
     """Return a digest of what a cell was asked: the recipe, the data, the metrics."""
-    asked = [subject.calibration, [metric.options for metric in subject.metrics]]
+    asked = [subject.calibration, subject.sums, [metric.options for metric in subject.metrics]]
     text = recipe_text(name) + json.dumps(asked).replace(str(ROOT), "").replace(str(MADE), "")
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 

@@ -21,8 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from subjects import OWN, ROOT, Subject
-
+from examples.results.subjects import OWN, ROOT, Subject
 from refquant.model.graph import DTYPES, Graph
 from refquant.model.recipe import ALIASES, recipe
 from refquant.model.rq import read_rq
@@ -48,7 +47,7 @@ def measure(subject: Subject, name: str) -> dict[str, Any]:
         for part in subject.parts:
             target = folder / f"{part or PART}.rq"
             command = ["quantize", subject.source, "--recipe", str(rules), "-o", str(target)]
-            command += ["--sums", "blas"]
+            command += ["--sums", subject.sums]
             if part:
                 command += ["--part", part]
             if recipe(str(rules)).needs_data:

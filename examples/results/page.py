@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from subjects import SUBJECTS, Subject
+from examples.results.subjects import SUBJECTS, Subject
 
 __all__ = ["render"]
 
@@ -118,20 +118,21 @@ def _ladder(subject: str, metric: str, up: bool) -> Sequence[Claim]:
     return [Claim(text, subject, a, b, metric, up) for text, a, b in pairs]
 
 
+STATIC = ("w8a8_static_inputs_smoothed", "w8a8_static_inputs")
+DYNAMIC = ("w8a8_smoothquant", "int8_dynamic")
+
 CLAIMS: tuple[Claim, ...] = (
     *_ladder("minilm", "SQNR, dB", True),
     *_ladder("whisper", "NLL", False),
     Claim("GPTQ beats rounding at 3 bits", "smollm2", "int3_gptq", "int3_rtn", "perplexity", False),
     *(
         Claim("SmoothQuant beats plain W8A8", subject, better, worse, metric, up)
-        for subject, metric, up in (
-            ("minilm", "SQNR, dB", True),
-            ("whisper", "NLL", False),
-            ("smollm2", "perplexity", False),
-        )
-        for better, worse in (
-            ("w8a8_static_inputs_smoothed", "w8a8_static_inputs"),
-            ("w8a8_smoothquant", "int8_dynamic"),
+        for subject, metric, up, better, worse in (
+            ("minilm", "SQNR, dB", True, *STATIC),
+            ("minilm", "SQNR, dB", True, *DYNAMIC),
+            ("whisper", "NLL", False, *STATIC),
+            ("whisper", "NLL", False, *DYNAMIC),
+            ("smollm2", "perplexity", False, *STATIC),
         )
     ),
     *(

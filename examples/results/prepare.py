@@ -9,7 +9,8 @@ import re
 import shutil
 
 import numpy as np
-from subjects import ASSETS, DATA, ROOT
+
+from examples.results.subjects import ASSETS, DATA, ROOT
 
 __all__ = ["prepare"]
 

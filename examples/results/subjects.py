@@ -58,6 +58,7 @@ class Subject:
     about: str
     parts: tuple[str, ...] = ("",)
     asked: str = ""
+    sums: str = "blas"
 
 
 def grouped(bits: int, algorithm: str, more: str = "") -> str:
@@ -129,6 +130,7 @@ SUBJECTS = (
         (*WEIGHTS, *ACTIVATIONS, *CNN),
         "0.1 million weights; 256 images to calibrate, 500 others to measure: a difference of "
         "0.2 points is one image.",
+        sums="ordered",
     ),
     Subject(
         "minilm",
@@ -221,6 +223,8 @@ SUBJECTS = (
             "float32",
             "int8_weight_only",
             "w8a8_per_token",
+            "w8a8_static_inputs",
+            "w8a8_static_inputs_smoothed",
             "fp8_dynamic",
             "int4_rtn",
             "int4_gptq",

@@ -1,0 +1,65 @@
+"""The results page is what its numbers say: nobody edits it, and no claim is written by hand."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from examples.results.page import CLAIMS, Claim, render
+from examples.results.subjects import OWN, SUBJECTS
+
+ROOT = Path(__file__).parents[1]
+
+CELL = {"bytes": 10**6, "bits": 4.0, "seconds": 1.0, "peak_mb": 10, "metrics": {"top-1, %": 90.0}}
+
+
+def data() -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((ROOT / "docs/concepts/results.json").read_text())
+    return found
+
+
+def test_the_page_is_made_of_the_numbers() -> None:
+    page = (ROOT / "docs/concepts/results.md").read_text()
+    made = render(data()["cells"], data()["about"])
+    assert page == made, "run `python -m examples.results.make --page`"
+
+
+def test_every_subject_has_cells_and_every_cell_a_recipe() -> None:
+    cells = data()["cells"]
+    assert sorted(cells) == sorted(s.name for s in SUBJECTS), f"{sorted(cells)}"
+    for subject in SUBJECTS:
+        missing = set(subject.recipes) - set(cells[subject.name])
+        stale = set(cells[subject.name]) - set(subject.recipes)
+        assert not missing, f"{subject.name}: run `make models`: {sorted(missing)}"
+        assert not stale, f"{subject.name}: no longer asked for: {sorted(stale)}"
+
+
+def test_a_claim_is_of_cells_that_are_measured() -> None:
+    recipes = {s.name: (s.recipes, [m.name for m in s.metrics]) for s in SUBJECTS}
+    for claim in CLAIMS:
+        known, metrics = recipes[claim.subject]
+        assert {claim.better, claim.worse} <= set(known), f"{claim}: no such recipes there"
+        assert claim.metric in metrics, f"{claim}: no such metric there"
+
+
+@pytest.mark.parametrize(("other", "verdict"), [(80.0, "yes"), (90.0, "**no**"), (95.0, "**no**")])
+def test_a_claim_that_does_not_hold_is_said_to(
+    monkeypatch: pytest.MonkeyPatch, other: float, verdict: str
+) -> None:
+    claim = Claim("a beats b", "fashion_cnn", "int4_gptq", "int4_rtn", "top-1, %")
+    monkeypatch.setattr("examples.results.page.CLAIMS", (claim,))
+    worse = {**CELL, "metrics": {"top-1, %": other}}
+    page = render({"fashion_cnn": {"int4_gptq": CELL, "int4_rtn": worse}}, {"refquant": "1"})
+    assert page.rstrip().endswith(f"| 90.00 | {other:.2f} | {verdict} |"), page[-200:]
+
+
+def test_a_refusal_is_on_the_page() -> None:
+    page = render({"fashion_cnn": {"nf4": {"refused": "it has no weight"}}}, {"refquant": "1"})
+    assert "* `nf4` is refused: it has no weight" in page, page[-300:]
+
+
+def test_what_is_compared_differs_in_one_thing() -> None:
+    a, b = (OWN[name].splitlines() for name in ("int3_gptq_act_order", "int3_gptq_in_order"))
+    different = [pair for pair in zip(a, b, strict=True) if pair[0] != pair[1]]
+    assert len(different) == 1, f"{different}"
