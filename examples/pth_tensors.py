@@ -15,7 +15,7 @@ machine knows what they would make; any other, and any other instruction, is ref
 
 .. math::
 
-    t[i_1, \dots, i_d] = \text{storage}[\text{offset} + \sum_k i_k\, \text{stride}_k]         \tag{1}
+    t[i_1, \dots, i_d] = \text{storage}[\text{offset} + \sum_k i_k\, \text{stride}_k]        \tag{1}
 
 Left out: the zip format that PyTorch writes since 1.6, views of storages, devices.
 
