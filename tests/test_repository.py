@@ -51,6 +51,7 @@ WITHOUT_DOCTEST: dict[str, str] = {
     "refquant/model/validate*.py:*": "inside of the package: raises, or returns nothing",
     "refquant/model/importers/tflite*.py:*": "inside of the package: one step of `import_tflite`",
     "refquant/model/importers/onnx_*.py:*": "inside of the package: one step of `import_onnx`",
+    "refquant/model/exporters/onnx_*.py:*": "inside of the package: one step of `write_onnx`",
     "refquant/model/execute_node.py:*": "inside of the package: one step of `run`",
 }
 

@@ -26,7 +26,7 @@ _AS_INPUTS: Mapping[str, tuple[str, ...]] = {
         ("ReduceSum", "ReduceMean", "ReduceMax", "ReduceMin", "Squeeze", "Unsqueeze"), ("axes",)
     ),
 }
-_SINCE = {"Attention": 23, "RotaryEmbedding": 23, "RMSNormalization": 23}
+_SINCE = {"RMSNormalization": 23}
 _COMPARISONS = frozenset({"Equal", "Less", "Greater", "LessOrEqual", "GreaterOrEqual"})
 _LOGIC = frozenset({"And", "Or", "Not"})
 
@@ -116,6 +116,24 @@ def _rotary(d: Draft, node: Node, inputs: list[str]) -> None:
     d.add(node.op, inputs, node.outputs, node.attributes, since=23)
 
 
+def _attention(d: Draft, node: Node, inputs: list[str]) -> None:
+    if len(inputs) == 4:
+        q, mask = (d.graph.values[name].shape for name in (node.inputs[0], node.inputs[3]))
+        if len(mask) < 2 or mask[-2] == 1:
+            inputs[3] = _rows(d, node, inputs, len(q) - 2)
+    d.add(node.op, inputs, node.outputs, node.attributes, since=23)
+
+
+def _rows(d: Draft, node: Node, inputs: list[str], axis: int) -> str:
+    """Give the mask as many rows as there are queries: onnxruntime 1.32 wants them all."""
+    name = node.name
+    steps = d.step("Shape", inputs[:1], f"{name}/steps", {"start": axis, "end": axis + 1})
+    one = d.number(f"{name}/one", np.array([1]), "int64")
+    shape = d.step("Concat", [steps, one], f"{name}/rows/shape", {"axis": 0})
+    zeros = d.step("Expand", [d.number(f"{name}/zero", 0, "float32"), shape], f"{name}/rows")
+    return d.step("Add", [inputs[3], zeros], f"{name}/mask")
+
+
 def _recurrent(d: Draft, node: Node, inputs: list[str]) -> None:
     def turned(name: str, perm: tuple[int, ...]) -> str:
         return d.step("Transpose", [name], f"{name}/time_first", {"perm": perm})
@@ -146,6 +164,7 @@ _SPECIAL: Mapping[str, Callable[[Draft, Node, list[str]], None]] = {
     "Where": _where,
     "Cast": _cast,
     "RotaryEmbedding": _rotary,
+    "Attention": _attention,
     "GRU": _recurrent,
     "LSTM": _recurrent,
     "Requantize": _of_codes_only,

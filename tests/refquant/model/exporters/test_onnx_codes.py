@@ -1,4 +1,4 @@
-"""What codes mean in ONNX: onnxruntime's reals are ours, for every granularity and format it has."""
+"""What codes mean in ONNX: onnxruntime's reals are ours, whatever the granularity or format."""
 
 import numpy as np
 import pytest

@@ -1,7 +1,5 @@
 """Whole models: the demo's network by every recipe, what has no form, and there and back."""
 
-from collections.abc import Iterator
-
 import numpy as np
 import pytest
 
@@ -28,8 +26,8 @@ STATIC = ("w8a8_static_per_channel", "w8a8_static_per_tensor", "w8a8_full_intege
 
 
 @pytest.fixture(scope="module")
-def demo() -> Iterator[DemoData]:
-    yield load_demo(8)
+def demo() -> DemoData:
+    return load_demo(8)
 
 
 @pytest.mark.parametrize("level", LEVELS)
@@ -119,7 +117,9 @@ def test_reals_come_back_bit_for_bit(name: str) -> None:
     graph = {"float_cnn": float_cnn, "weight_only": weight_only}[name]()
     rng = np.random.default_rng(1)
     feeds = {
-        n: rng.standard_normal([3 if d == "N" else d for d in graph.values[n].shape]).astype("f4")
+        n: rng.standard_normal([3 if d == "N" else int(d) for d in graph.values[n].shape]).astype(
+            "f4"
+        )
         for n in graph.inputs
     }
     want = run(graph, feeds)
@@ -136,11 +136,12 @@ def test_codes_come_back_by_their_contract(demo: DemoData) -> None:
     want = [(n.op, "ort_elementwise" if n.op == "Add" else n.contract) for n in graph.nodes]
     assert ops == want, f"{ops}"
     for ours, theirs in zip(graph.nodes, back.nodes, strict=True):
-        assert dict(ours.attributes).items() >= {
-            k: v for k, v in theirs.attributes.items() if k.startswith("clamp")
-        }.items(), f"{ours.name}: {theirs.attributes}"
+        assert (
+            dict(ours.attributes).items()
+            >= {k: v for k, v in theirs.attributes.items() if k.startswith("clamp")}.items()
+        ), f"{ours.name}: {theirs.attributes}"
     assert back.contracts["ort"] == preset("ort"), "the arithmetic"
     first = graph.nodes[1].outputs[0]
     feeds = {demo.input: demo.x}
-    ours, theirs = (run(g, feeds, keep=[n.outputs[0] for n in g.nodes[:2]]) for g in (graph, back))
-    assert np.array_equal(ours[first], theirs[back.nodes[1].outputs[0]]), "the first layer's codes"
+    mine, read = (run(g, feeds, keep=[n.outputs[0] for n in g.nodes[:2]]) for g in (graph, back))
+    assert np.array_equal(mine[first], read[back.nodes[1].outputs[0]]), "the first layer's codes"

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from refquant.contracts import Contract
-from refquant.model.exporters.onnx_export import draft_onnx, onnx_bytes
 from refquant.model.execute import run
+from refquant.model.exporters.onnx_export import draft_onnx, onnx_bytes
 from refquant.model.graph import Graph, Quant
 from tests.refquant.model.exporters.onnx_runs import (
     ELEMENTWISE,

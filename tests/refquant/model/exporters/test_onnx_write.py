@@ -1,6 +1,7 @@
 """Protobufs: the same bytes every time, whole files or none, external data, the card."""
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,6 @@ import pytest
 
 from refquant.model.build import Builder
 from refquant.model.execute import run
-from refquant.model.exporters import onnx_write
 from refquant.model.exporters.onnx_export import onnx_bytes, write_onnx
 from refquant.model.graph import Graph
 from refquant.model.importers.onnx_import import import_onnx
@@ -52,9 +52,7 @@ def test_large_constants_go_beside_the_model(tmp_path: Path) -> None:
     assert again == names, "named by its content"
 
 
-def test_a_failure_leaves_what_was_there(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_failure_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "m.onnx").write_bytes(b"old")
 
     def fail(model: object) -> None:
@@ -75,7 +73,7 @@ def test_a_full_disk_leaves_what_was_there(
     def full(file: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(onnx_write.os, "fsync", full)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="No space"):
         write_onnx(tmp_path / "m.onnx", _wide(), largest=largest)
     assert [p.read_bytes() for p in tmp_path.iterdir()] == [b"old"], "and nothing beside it"
