@@ -26,13 +26,10 @@ def shown(text: object, longest: int = LONGEST) -> str:
     'xxxxx…xend (5,003 characters)'
     """
     whole = str(text)
-    if len(whole) > longest:
-        begin, end = longest // 4, longest // 5
-        whole = f"{whole[:begin]}\0{whole[-end:]}"
-    safe = "".join(c if c.isprintable() or c == "\0" else ascii(c)[1:-1] for c in whole)
-    if "\0" not in safe or len(str(text)) <= longest:
-        return safe.replace("\0", "\\x00")
-    return f"{safe.replace(chr(0), '…')} ({len(str(text)):,} characters)"
+    if len(whole) <= longest:
+        return _printable(whole)
+    begin, end = whole[: longest // 4], whole[-(longest // 5) :]
+    return f"{_printable(begin)}…{_printable(end)} ({len(whole):,} characters)"
 
 
 def number(value: float | None, format: str, none: str = "-") -> str:
@@ -57,6 +54,10 @@ def flat(tree: Any, name: str = "", depth: int = 0) -> Iterator[tuple[str, str]]
             yield from flat(value, f"{name}.{key}" if name else str(key), depth + 1)
     else:
         yield name, _text(tree)
+
+
+def _printable(text: str) -> str:
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 def _text(item: Any) -> str:
