@@ -29,15 +29,15 @@ Where none does, the arithmetic is spelled out in operators whose results have o
 References: ONNX ``QLinearConv``, ``QLinearMatMul``; onnxruntime, ``docs/ContribOperators.md``.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
 from refquant.model.exporters.onnx_codes import clamped, meaning, real
 from refquant.model.exporters.onnx_contract import arithmetic
-from refquant.model.exporters.onnx_draft import MICROSOFT, Draft, NoForm
+from refquant.model.exporters.onnx_draft import Draft
 from refquant.model.exporters.onnx_float import add_float
+from refquant.model.exporters.onnx_kernel import add_kernel, first_type, operand, weight
 from refquant.model.exporters.onnx_qdq import codes_of, is_tabled
 from refquant.model.exporters.onnx_spelled import (
     add_average,
@@ -47,13 +47,12 @@ from refquant.model.exporters.onnx_spelled import (
     add_table,
     is_clear,
 )
-from refquant.model.graph import DTYPES, Node
+from refquant.model.graph import Node
 from refquant.model.operators import MOVEMENT
 
 __all__ = ["add_qoperator"]
 
 _CLAMPS = ("clamp_min", "clamp_max")
-_INT32, _CODES = 6, {"int8": 3, "uint8": 2}
 
 
 def add_qoperator(d: Draft, node: Node) -> None:
@@ -76,116 +75,40 @@ def add_qoperator(d: Draft, node: Node) -> None:
         clamped(d, output, bounds, target)
 
 
-def _operand(d: Draft, name: str, dtype: str) -> list[str]:
-    """Return codes, scale and zero point of an input, its codes moved to ``dtype``."""
-    if name in d.graph.constants:
-        codes = d.own(name, _wide(d, name))
-        own = d.constants[name].dtype
-    else:
-        codes, own = name, d.graph.values[name].dtype
-    if own == dtype or d.graph.values[name].quant is None:
-        return [codes, *meaning(d, name, own)]
-    return [_moved(d, codes, own, dtype, f"{name}/{dtype}"), *_meaning_as(d, name, own, dtype)]
-
-
-def _weight(d: Draft, name: str) -> list[str]:
-    if name not in d.graph.constants:
-        return _operand(d, name, d.graph.values[name].dtype)
-    dtype = _wide(d, name)
-    return [d.own(name, dtype), *meaning(d, name, dtype)]
-
-
-def _wide(d: Draft, name: str) -> str:
-    return "uint8" if d.graph.values[name].dtype.startswith("u") else "int8"
-
-
-def _first(d: Draft, node: Node) -> str:
-    """Return the type of the first input: onnxruntime's kernels have one for all activations.
-
-    Beside unsigned weights it is unsigned, too.
-    """
-    dtype = d.graph.values[node.inputs[0]].dtype
-    if node.op in ("Conv", "Gemm", "MatMul") and _wide(d, node.inputs[1]) == "uint8":
-        dtype = "uint8"
-    for name in (node.inputs[0], node.outputs[0]):
-        if DTYPES[d.graph.values[name].dtype].bits != 8:
-            raise NoForm("operators on codes have 8 bits; say qdq")
-    return dtype
-
-
-def _meaning_as(d: Draft, name: str, own: str, dtype: str) -> list[str]:
-    scale, _ = meaning(d, name, own)
-    quant = d.graph.values[name].quant
-    assert quant is not None, "the caller has codes"
-    if not isinstance(quant.zero_point, int):
-        raise NoForm(f"{name!r} has zero points a channel")
-    moved = quant.zero_point + DTYPES[dtype].qmin - DTYPES[own].qmin
-    return [scale, d.number(f"{name}/zero_point/{dtype}", moved, dtype)]
-
-
-def _moved(d: Draft, codes: str, own: str, dtype: str, name: str, output: str = "") -> str:
-    """Return codes of one 8-bit type in the other: the same distance from the lowest."""
-    step = d.number(f"to_{dtype}", DTYPES[dtype].qmin - DTYPES[own].qmin, "int32")
-    wide = d.step("Cast", [codes], f"{name}/int32", {"to": _INT32})
-    wide = d.step("Add", [wide, step], f"{name}/moved")
-    return d.add("Cast", [wide], output or d.free(name), {"to": _CODES[dtype]})
-
-
-def _kernel(
-    d: Draft,
-    node: Node,
-    target: str,
-    op: str,
-    inputs: list[str],
-    more: Sequence[str] = (),
-    attributes: Mapping[str, Any] | None = None,
-    domain: str = MICROSOFT,
-) -> None:
-    """Add an operator that gives codes of the type of its first input, and move them to ours."""
-    x, (y,) = _first(d, node), node.outputs
-    own = d.graph.values[y].dtype
-    if own == x:
-        d.add(op, [*inputs, *meaning(d, y), *more], target, attributes, domain=domain)
-        return
-    made = d.free(f"{y}/{x}")
-    d.add(op, [*inputs, *_meaning_as(d, y, own, x), *more], made, attributes, domain=domain)
-    _moved(d, made, x, own, f"{y}/{own}", target)
-
-
 def _conv(d: Draft, node: Node, target: str) -> None:
     attributes = {k: v for k, v in node.attributes.items() if k not in _CLAMPS}
     bias = [d.own(node.inputs[2])] if len(node.inputs) == 3 else []
-    inputs = [*_operand(d, node.inputs[0], _first(d, node)), *_weight(d, node.inputs[1])]
-    _kernel(d, node, target, "QLinearConv", inputs, bias, attributes, "")
+    inputs = [*operand(d, node.inputs[0], first_type(d, node)), *weight(d, node.inputs[1])]
+    add_kernel(d, node, target, "QLinearConv", inputs, bias, attributes, "")
 
 
 def _gemm(d: Draft, node: Node, target: str) -> None:
     attributes = {k: v for k, v in node.attributes.items() if k == "transB"}
     bias = d.own(node.inputs[2]) if len(node.inputs) == 3 else ""
-    inputs = [*_operand(d, node.inputs[0], _first(d, node)), *_weight(d, node.inputs[1]), bias]
-    _kernel(d, node, target, "QGemm", inputs, (), {"alpha": 1.0, **attributes})
+    inputs = [*operand(d, node.inputs[0], first_type(d, node)), *weight(d, node.inputs[1]), bias]
+    add_kernel(d, node, target, "QGemm", inputs, (), {"alpha": 1.0, **attributes})
 
 
 def _matmul(d: Draft, node: Node, target: str) -> None:
     ranks = [len(d.graph.values[name].shape) for name in node.inputs[:2]]
     if len(node.inputs) == 2:
-        inputs = [*_operand(d, node.inputs[0], _first(d, node)), *_weight(d, node.inputs[1])]
-        _kernel(d, node, target, "QLinearMatMul", inputs, (), {}, "")
+        inputs = [*operand(d, node.inputs[0], first_type(d, node)), *weight(d, node.inputs[1])]
+        add_kernel(d, node, target, "QLinearMatMul", inputs, (), {}, "")
     elif ranks == [2, 2]:
         _gemm(d, node, target)
     else:
-        _first(d, node)
+        first_type(d, node)
         add_sum_of_products(d, node, target)
 
 
 def _pair(d: Draft, node: Node) -> list[str]:
-    dtype = _first(d, node)
-    return [name for value in node.inputs for name in _operand(d, value, dtype)]
+    dtype = first_type(d, node)
+    return [name for value in node.inputs for name in operand(d, value, dtype)]
 
 
 def _add(d: Draft, node: Node, target: str) -> None:
     if arithmetic(d.graph, node).add == "scale_ratios":
-        _kernel(d, node, target, "QLinearAdd", _pair(d, node))
+        add_kernel(d, node, target, "QLinearAdd", _pair(d, node))
         return
     total = d.step("Sum", [real(d, name) for name in node.inputs], f"{node.outputs[0]}/reals")
     d.add("QuantizeLinear", [total, *meaning(d, node.outputs[0])], target)
@@ -193,14 +116,14 @@ def _add(d: Draft, node: Node, target: str) -> None:
 
 def _mul(d: Draft, node: Node, target: str) -> None:
     if arithmetic(d.graph, node).requantize == "float_zp_before_round":
-        _kernel(d, node, target, "QLinearMul", _pair(d, node))
+        add_kernel(d, node, target, "QLinearMul", _pair(d, node))
     else:
         add_product(d, node, target)
 
 
 def _unary(d: Draft, node: Node, target: str) -> None:
-    inputs = _operand(d, node.inputs[0], _first(d, node))
-    _kernel(d, node, target, f"QLinear{node.op}", inputs, (), node.attributes)
+    inputs = operand(d, node.inputs[0], first_type(d, node))
+    add_kernel(d, node, target, f"QLinear{node.op}", inputs, (), node.attributes)
 
 
 def _softmax(d: Draft, node: Node, target: str) -> None:
