@@ -12,7 +12,10 @@ from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic
 
-__all__ = ["FUNCTIONS", "apply", "exp"]
+__all__ = [
+    "FUNCTIONS", "apply", "clip", "erf", "exp", "gelu", "gelu_tanh", "hard_swish", "leaky_relu",
+    "sigmoid", "swish", "tanh",
+]  # fmt: skip
 
 F = np.float32
 FUNCTIONS = {
@@ -183,6 +186,37 @@ def clip(x: Any, low: Any, high: Any) -> Any:
     return low if x < low else x
 
 
+@njit(nogil=True, error_model="numpy", inline="always")
+def gelu(x: Any) -> Any:
+    """Half of x times 1 + erf(x / sqrt 2)."""
+    return (F(0.5) * x) * (F(1) + erf(x * F(0.707106781)))
+
+
+@njit(nogil=True, error_model="numpy", inline="always")
+def gelu_tanh(x: Any) -> Any:
+    """Gelu by way of tanh."""
+    inner = F(0.797884561) * (x + F(0.044715) * ((x * x) * x))
+    return (F(0.5) * x) * (F(1) + tanh(inner))
+
+
+@njit(nogil=True, error_model="numpy", inline="always")
+def swish(x: Any) -> Any:
+    """X times sigmoid(x)."""
+    return x * sigmoid(x)
+
+
+@njit(nogil=True, error_model="numpy")
+def hard_swish(x: Any, a: Any, b: Any) -> Any:
+    """X times a straight line, cut to [0, 1]."""
+    return x * clip(a * x + b, F(0), F(1))
+
+
+@njit(nogil=True, error_model="numpy")
+def leaky_relu(x: Any, a: Any) -> Any:
+    """x, or a times x where x is negative."""
+    return x if x >= F(0) or x != x else a * x
+
+
 @njit(nogil=True, error_model="numpy")
 def apply(function: int, x: Any, a: Any, b: Any) -> Any:
     """Return the function numbered ``function`` of x; ``a``, ``b`` are its attributes."""
@@ -203,9 +237,9 @@ def apply(function: int, x: Any, a: Any, b: Any) -> Any:
     if function == 7:
         return erf(x)
     if function == 8:
-        return (F(0.5) * x) * (F(1) + erf(x * F(0.707106781)))
+        return gelu(x)
     if function == 9:
-        return x * sigmoid(x)
+        return swish(x)
     if function == 10:
         return x if x > F(0) else a * (exp(x) - F(1))
     if function == 11:
@@ -213,11 +247,11 @@ def apply(function: int, x: Any, a: Any, b: Any) -> Any:
     if function == 12:
         return clip(a * x + b, F(0), F(1))
     if function == 13:
-        return x * clip(a * x + b, F(0), F(1))
+        return hard_swish(x, a, b)
     if function == 14:
         return x if x > F(0) or x != x else F(0)
     if function == 15:
-        return x if x >= F(0) or x != x else a * x
+        return leaky_relu(x, a)
     if function == 16:
         return clip(x, a, b)
     if function == 18:
@@ -229,6 +263,5 @@ def apply(function: int, x: Any, a: Any, b: Any) -> Any:
     if function == 21:
         return x if x != x else F(1) if x > F(0) else F(-1) if x < F(0) else F(0)
     if function == 22:
-        inner = F(0.797884561) * (x + F(0.044715) * ((x * x) * x))
-        return (F(0.5) * x) * (F(1) + tanh(inner))
+        return gelu_tanh(x)
     return x

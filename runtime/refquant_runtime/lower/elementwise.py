@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from refquant_runtime.graph import DTYPE_RANGE, Node, Value
-from refquant_runtime.kernels import convert, elementary, elementwise, reduce
+from refquant_runtime.kernels import convert, curves, elementary, elementwise, reduce
 from refquant_runtime.lower.context import (
     FIRST,
     Lowering,
@@ -57,7 +57,8 @@ def lower_unary(ctx: Lowering, node: Node) -> None:
         name = "GeluTanh" if node.attributes.get("approximate") == "tanh" else node.op
         own: Params = {"function": elementary.FUNCTIONS[name]}
         own |= dict(zip(("a", "b"), numbers, strict=False))
-        _pointwise(ctx, node, elementwise.unary_f32, elementwise.UNARY, own)
+        kernel = curves.CURVES.get(name, elementwise.unary_f32)
+        _pointwise(ctx, node, kernel, elementwise.UNARY, own)
         return
     if len(node.inputs) > 1 and node.inputs[1]:
         table = unpack(ctx.value(node.inputs[1]))
