@@ -125,8 +125,8 @@ class Machine:
         elif name in ("SETITEM", "SETITEMS"):
             pairs = self._since(len(stack) - 2 if name == "SETITEM" else self.marks.pop())
             stack[-1].update(zip(pairs[::2], pairs[1::2], strict=True))
-        elif name == "APPENDS":
-            items = self._since(self.marks.pop())
+        elif name in ("APPEND", "APPENDS"):
+            items = self._since(len(stack) - 1 if name == "APPEND" else self.marks.pop())
             stack[-1].extend(items)
         elif name == "BUILD":
             stack.pop()  # attributes of the dict: versions of modules
@@ -166,6 +166,8 @@ def read_pth(path: Path) -> dict[str, NDArray[Any]]:
                 raise ValueError(f"{path.name}: storage {key} has another size than its tensor")
             data = stream.read(storage.size * np.dtype(storage.dtype).itemsize)
             storages[key] = np.frombuffer(data, storage.dtype)
+            if storages[key].size != storage.size:
+                raise ValueError(f"{path.name}: it ends within storage {key}; fetch it again")
     return {name: _array(name, t, storages[t.storage.key]) for name, t in tensors.items()}
 
 
