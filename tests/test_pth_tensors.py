@@ -1,14 +1,14 @@
 """examples/pth_tensors.py reads checkpoints as PyTorch wrote them, and runs nothing.
 
-There is no PyTorch here: a file is made by `pickle` from stand-ins with PyTorch's names.
+There is no PyTorch here: a file is put together from pieces of pickles, with PyTorch's names.
 """
 
 import importlib.util
-import io
 import os
 import pickle
 import struct
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -33,36 +33,33 @@ pth = load_script()
 HEAD = [pth.MAGIC, pth.PROTOCOL, {"little_endian": True}]
 
 
+@dataclass
 class Tensor:
-    """What `Pickler` writes as PyTorch does."""
+    """A tensor of a storage of six elements, and how it is said in a pickle."""
 
-    def __init__(self, key: str, shape: tuple[int, ...], strides: tuple[int, ...], offset: int = 0):
-        self.key, self.shape, self.strides, self.offset = key, shape, strides, offset
+    key: str
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+    offset: int = 0
+
+    def said(self) -> bytes:
+        storage = b"(" + body("storage") + b"ctorch\nFloatStorage\n"
+        storage += b"".join(body(item) for item in (self.key, "cpu", 6, None)) + b"tQ"
+        rest = (self.offset, self.shape, self.strides, False, None)
+        arguments = storage + b"".join(body(item) for item in rest)
+        return b"ctorch._utils\n_rebuild_tensor_v2\n(" + arguments + b"tR"
 
 
-class Pickler(pickle._Pickler):  # type: ignore[name-defined,misc]  # the one in Python can write names of nothing
-    """Names of modules that are not installed, and storages as persistent ids."""
-
-    def save(self, obj: Any, save_persistent_id: bool = True) -> None:
-        if isinstance(obj, Tensor):
-            self.write(b"ctorch._utils\n_rebuild_tensor_v2\n(")
-            self.write(b"(")
-            self.save("storage")
-            self.write(b"ctorch\nFloatStorage\n")
-            for item in (obj.key, "cpu", 6, None):
-                self.save(item)
-            self.write(b"tQ")
-            for item in (obj.offset, obj.shape, obj.strides, False, None):
-                self.save(item)
-            self.write(b"tR")
-        else:
-            super().save(obj, save_persistent_id)
+def body(obj: Any) -> bytes:
+    """A pickle without its beginning and its end: to be put into another."""
+    return pickle.dumps(obj, 2)[2:-1]
 
 
 def pickled(obj: Any) -> bytes:
-    stream = io.BytesIO()
-    Pickler(stream, 2).dump(obj)
-    return stream.getvalue()
+    if isinstance(obj, dict) and any(isinstance(value, Tensor) for value in obj.values()):
+        pairs = b"".join(body(key) + value.said() for key, value in obj.items())
+        return b"\x80\x02}(" + pairs + b"u."
+    return pickle.dumps(obj, 2)
 
 
 def checkpoint(path: Path, tensors: Any, *, head: list[Any] = HEAD, size: int = 6) -> Path:
