@@ -15,13 +15,19 @@ import numpy as np
 from numba import njit
 
 from refquant_runtime.kernels.abi import bits_f32, f32_at, i32_at, share
+from refquant_runtime.kernels.columns import (
+    WIDTH,
+    divide_columns,
+    largest_columns,
+    subtract_columns,
+    sum_columns,
+)
 from refquant_runtime.kernels.elementary import exp
 from refquant_runtime.kernels.pointers import call_f32_tile, offset
 from refquant_runtime.kernels.rows import pick
 
 __all__ = ["ATTENTION", "ROTARY", "WIDTH", "attention", "rotary"]
 
-WIDTH = 16  # queries at a time: the columns of a tile
 ATTENTION = [
     "q", "k", "v", "y", "mask", "heads", "groups", "queries", "keys", "d", "e", "q_head", "q_row",
     "k_head", "k_row", "v_head", "v_row", "y_head", "y_row", "has_mask", "mask_head", "mask_row",
@@ -84,24 +90,14 @@ def softmax_columns(s: Any, keys: int, column: Any) -> None:
     """Softmax down sixteen columns; ``column``: room for sixteen numbers."""
     for i in range(WIDTH):
         column[i] = s[i]
-    for j in range(1, keys):
-        for i in range(WIDTH):
-            value = s[j * WIDTH + i]
-            most = column[i]
-            column[i] = value if value > most or value != value else most
-    for j in range(keys):
-        for i in range(WIDTH):
-            s[j * WIDTH + i] = s[j * WIDTH + i] - column[i]
+    largest_columns(s, keys, column)
+    subtract_columns(s, keys, column)
     for x in range(keys * WIDTH):
         s[x] = exp(s[x])
     for i in range(WIDTH):
         column[i] = np.float32(0)
-    for j in range(keys):
-        for i in range(WIDTH):
-            column[i] = column[i] + s[j * WIDTH + i]
-    for j in range(keys):
-        for i in range(WIDTH):
-            s[j * WIDTH + i] = s[j * WIDTH + i] / column[i]
+    sum_columns(s, keys, column)
+    divide_columns(s, keys, column)
 
 
 def attention(arena: Any, consts: Any, p: Any, tid: int, nthreads: int) -> None:
