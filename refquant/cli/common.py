@@ -32,6 +32,7 @@ __all__ = [
     "print_table",
     "progress",
     "sentence",
+    "to_disk",
     "whole_file",
 ]
 
@@ -225,12 +226,24 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
     target = Path(path)
     # Beside the target: a rename within one file system is atomic, across two it is a copy.
     temporary = target.with_name(f".{secrets.token_hex(8)}.tmp")
+    with to_disk(target):
+        try:
+            with temporary.open("xb") as file:
+                yield file
+            temporary.replace(target)
+        finally:
+            temporary.unlink(missing_ok=True)  # after replace there is nothing left to remove
+
+
+@contextmanager
+def to_disk(
+    path: str | os.PathLike[str], remedy: Callable[[], str] = lambda: "give another path"
+) -> Iterator[None]:
+    """Make of an error of the disk one that names the file ``path`` and the ``remedy``."""
     try:
-        with temporary.open("xb") as file:
-            yield file
-        temporary.replace(target)
+        yield
+    except BrokenPipeError:  # of a terminal that is gone, not of the disk
+        raise
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
-        raise ValueError(f"{target}: cannot be written: {reason}; give another path") from error
-    finally:
-        temporary.unlink(missing_ok=True)  # after replace there is nothing left to remove
+        raise ValueError(f"{path}: cannot be written: {reason}; {remedy()}") from error

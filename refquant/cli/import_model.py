@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from refquant.cli.common import Command, check_writable, plain, print_json
+from refquant.cli.common import Command, check_writable, plain, print_json, to_disk
 from refquant.cli.models import add_part, refuse_overwriting
 from refquant.model.importers.tflite_kernels import TOOLS
 from refquant.model.loaders.sources import find_source, open_source
@@ -49,7 +49,8 @@ def _run(arguments: argparse.Namespace) -> int:
     check_writable(arguments.output)
     shapes = dict(map(_shape, arguments.shape))
     graph = open_source(source, part=arguments.part, contract=arguments.contract, shapes=shapes)
-    write_rq(arguments.output, graph)
+    with to_disk(arguments.output):
+        write_rq(arguments.output, graph)
     size = Path(arguments.output).stat().st_size
     weights = sum(a.size for n, a in graph.constants.items() if graph.values[n].dtype == "float32")
     if arguments.json:

@@ -22,6 +22,7 @@ from refquant.cli.common import (
     plain,
     print_json,
     progress,
+    to_disk,
 )
 from refquant.cli.data import sample_count
 from refquant.cli.models import MODEL, add_part, add_sums, refuse_overwriting, source_bytes
@@ -77,9 +78,10 @@ def _run(arguments: argparse.Namespace) -> int:
     graph = open_source(source, part=arguments.part)
     samples = _calibration(arguments, rules, source, graph)
     partial = partial_path(arguments.output)
-    quantized = _quantized(arguments, graph, rules, samples, partial)
-    write_rq(arguments.output, quantized)
-    remove_checkpoint(partial)
+    with to_disk(arguments.output, lambda: _remedy(partial)):
+        quantized = _quantized(arguments, graph, rules, samples, partial)
+        write_rq(arguments.output, quantized)
+        remove_checkpoint(partial)
     before, kind = source_bytes(source, graph)
     after = Path(arguments.output).stat().st_size
     if arguments.json:
@@ -106,6 +108,13 @@ def _run(arguments: argparse.Namespace) -> int:
             f"{before:,}{of}\n"
         )
     return 0
+
+
+def _remedy(partial: Path) -> str:
+    """Return what to do when the disk takes no more."""
+    if partial.exists():
+        return f"the finished layers are in {partial}; make room, and go on with --resume"
+    return "make room, or give another path"
 
 
 def _quantized(

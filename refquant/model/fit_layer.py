@@ -29,9 +29,10 @@ from refquant.algorithms.weight import QuantizedWeight
 from refquant.contracts import Contract
 from refquant.model.recipe_rules import Weights
 
-__all__ = ["adaround_layer", "clip_of", "kquant_layer", "rounded"]
+__all__ = ["adaround_layer", "clip_of", "kquant_layer", "rounded", "seen_by_gptq"]
 
 F32 = NDArray[np.float32]
+F64 = NDArray[np.float64]
 Found = tuple[QuantizedWeight, dict[str, Any]]
 
 
@@ -60,6 +61,24 @@ def rounded(w: F32, rules: Weights, size: int, contract: Contract) -> QuantizedW
                contract=contract, clip=clip)  # fmt: skip
 
 
+def seen_by_gptq(h: F64, count: int) -> dict[str, Any]:
+    """Return what a record says of the ``count`` tokens that made ``h`` (k, k).
+
+    A column that is 0 in all of them gets weights 0, and the record says how many ``dead`` ones
+    there are. `ValueError` if all are: a layer of zeros would be a bad model, made in silence.
+
+    >>> seen_by_gptq(np.diag([2.0, 0.0]), 8)
+    {'tokens': 8, 'dead': 1}
+    """
+    dead = int((np.diag(h) == 0).sum())
+    if dead == len(h):
+        raise ValueError(
+            f"all inputs are 0 in all {count} tokens of the calibration, and GPTQ would make all "
+            "weights 0; calibrate with data that reach this layer, or exclude it by an override"
+        )
+    return {"tokens": count, "dead": dead} if dead else {"tokens": count}
+
+
 def kquant_layer(w: F32, rules: Weights, size: int, hessian: Hessian | None) -> Found:
     """Return ``w`` (n, k) by `kquant`; ``hessian`` is that of its inputs if they have a say.
 
@@ -71,7 +90,9 @@ def kquant_layer(w: F32, rules: Weights, size: int, hessian: Hessian | None) -> 
     h = None
     if rules.kquant.importance:
         assert hessian is not None, "it needs data"
-        h = (np.diag(hessian.matrix()) / 2).astype(np.float32)
+        squares = np.diag(hessian.matrix()) / 2
+        # Their unit is kquant's to choose: a power of two, so that no square is beyond float32.
+        h = np.ldexp(squares, -np.frexp(squares.max())[1]).astype(np.float32)
     q = kquant(
         w, num_bits=rules.bits, group_size=size, importance=h, settings=rules.kquant.settings()
     )

@@ -150,8 +150,8 @@ def _lowered(graph: Graph, norm: Node) -> Graph:
     along = (-1, *(1,) * (len(x.shape) - 2))
     names = {part: _free(graph, f"{norm.name}.{part}") for part in ("weight", "bias", "mul")}
     constants = {
-        names["weight"]: _to_float32(norm, gain.reshape(along)),
-        names["bias"]: _to_float32(norm, (offset - mean * gain).reshape(along)),
+        names["weight"]: _to_float32(norm, names["weight"], gain.reshape(along)),
+        names["bias"]: _to_float32(norm, names["bias"], (offset - mean * gain).reshape(along)),
     }
     first = Node(names["mul"], "Mul", (norm.inputs[0], names["weight"]), (names["mul"],))
     second = Node(norm.name, "Add", (names["mul"], names["bias"]), norm.outputs)
@@ -169,8 +169,8 @@ def _folded(graph: Graph, linear: Node, norm: Node) -> Graph:
     weight = _constant_name(graph, linear, 1, "weight")
     bias = _constant_name(graph, linear, 2, "bias")
     constants = {
-        weight: _to_float32(norm, w * gain.reshape(along)),
-        bias: _to_float32(norm, (b - mean) * gain + offset),
+        weight: _to_float32(norm, weight, w * gain.reshape(along)),
+        bias: _to_float32(norm, bias, (b - mean) * gain + offset),
     }
     if linear.op == "MatMul":
         first = replace(linear, inputs=(linear.inputs[0], weight))
@@ -193,11 +193,14 @@ def _affine(graph: Graph, norm: Node) -> tuple[Wide, Wide, Wide]:
     return gain, mean, bias
 
 
-def _to_float32(norm: Node, array: Wide) -> Float:
+def _to_float32(norm: Node, name: str, array: Wide) -> Float:
     with np.errstate(over="ignore"):
         result = array.astype(np.float32)
-    if not np.isfinite(result).all():
-        raise ValueError(f"node {norm.name!r}: folded, its constants must be finite float32")
+    if bad := int((~np.isfinite(result)).sum()):
+        raise ValueError(
+            f"node {norm.name!r}: folded, its constants must be finite float32, but {name!r} has "
+            f"{bad} of {result.size} elements that are not; look at the constants before folding"
+        )
     return result
 
 

@@ -46,7 +46,7 @@ from refquant.formats.affine import quantize
 from refquant.model.coded import Coded, coded_reals, from_qparams
 from refquant.model.encode_gptq import gptq_table
 from refquant.model.encode_tables import encode_weight
-from refquant.model.fit_layer import adaround_layer, clip_of, kquant_layer, rounded
+from refquant.model.fit_layer import adaround_layer, clip_of, kquant_layer, rounded, seen_by_gptq
 from refquant.model.graph import DTYPES, Node
 from refquant.model.quantize_weights import weight_block, weight_qparams
 from refquant.model.recipe_rules import Weights
@@ -149,16 +149,16 @@ def _gptq(
     w: F32, rules: Weights, cut: Layout, contract: Contract, seen: Seen | None
 ) -> tuple[QuantizedWeight, dict[str, Any]]:
     assert seen is not None, "it needs data"
-    settings, count = _gptq_settings(w.shape[1], rules, cut, seen), seen.hessian.count
+    settings, h = _gptq_settings(w.shape[1], rules, cut, seen), seen.hessian.matrix()
     target = AffineTarget(dtype=rules.dtype, symmetric=rules.symmetric, contract=contract,
                           clip=clip_of(rules, contract))  # fmt: skip
-    result = gptq(w, seen.hessian.matrix(), target=target, settings=settings)
+    result = gptq(w, h, target=target, settings=settings)
     dtype = DTYPES[rules.dtype]
     scale = np.stack([np.asarray(ruler.scale) for ruler in result.rulers], axis=1)
     zero_point = np.stack([np.asarray(ruler.zero_point) for ruler in result.rulers], axis=1)
     parts = result.codes, scale, zero_point, result.g_idx
     q = QuantizedWeight(*parts, num_bits=dtype.bits, signed=dtype.qmin < 0)
-    return q, {"damp": result.damp, "tokens": count}
+    return q, {"damp": result.damp, **seen_by_gptq(h, seen.hessian.count)}
 
 
 def _gptq_settings(k: int, rules: Weights, cut: Layout, seen: Seen) -> GptqSettings:
@@ -184,7 +184,7 @@ def _gptq_table(
     settings = _gptq_settings(k, rules, cut, seen)
     h = seen.hessian.matrix()
     coded, damp = gptq_table(node, w, h, format=rules.format, cut=cut, settings=settings)
-    return coded, {"damp": damp, "tokens": seen.hessian.count}
+    return coded, {"damp": damp, **seen_by_gptq(h, seen.hessian.count)}
 
 
 def _awq(

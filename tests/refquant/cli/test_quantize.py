@@ -329,11 +329,27 @@ def test_a_full_disk_costs_no_finished_layer(
     monkeypatch.setattr("os.fsync", full)
     done = refquant(*_command(job, "int4_gptq", out))
     assert done.code == 1, f"exit code {done.code}"
-    assert "no space left on device" in done.err, done.err
+    assert f"{out}: cannot be written: no space left on device" in done.err, done.err
+    assert f"finished layers are in {out}.partial; make room" in done.err, done.err
+    assert "--resume" in done.err, done.err
     assert not list(tmp_path.rglob("*.tmp")), "rubbish on a disk that is full already"
     monkeypatch.setattr("os.fsync", fsync)
     assert refquant(*_command(job, "int4_gptq", out), "--resume").code == 0, "there is room again"
     assert out.read_bytes() == whole.read_bytes(), "the same file"
+
+
+def test_a_full_disk_without_layers_is_a_sentence(
+    refquant: Refquant, job: tuple[Path, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(fd: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    done = refquant(*_command(job, "int8_static", tmp_path / "q.rq"))
+    assert done.code == 1, f"exit code {done.code}"
+    said = "q.rq: cannot be written: no space left on device; make room, or give another path"
+    assert said in done.err, done.err
+    assert not list(tmp_path.glob("*q.rq*")), "nothing half-written"
 
 
 def test_a_folder_that_may_not_be_written_is_refused_before_work(

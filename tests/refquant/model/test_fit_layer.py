@@ -64,6 +64,15 @@ def test_inputs_that_never_come_are_an_error_of_importance() -> None:
         kquant_layer(w, told, 8, Hessian(32).update(0 * x))
 
 
+@pytest.mark.parametrize("exponent", [-100, 80])
+def test_squares_beyond_float32_are_importance_too(exponent: int) -> None:
+    w, x = layer()
+    told = rules(algorithm="kquant")
+    plain, _ = kquant_layer(w, told, 8, Hessian(32).update(x))
+    far, _ = kquant_layer(w, told, 8, Hessian(32).update(np.ldexp(x, exponent)))
+    assert np.array_equal(far.codes, plain.codes), "a power of two is a unit"
+
+
 def test_adaround_starts_from_the_rulers_of_rounding() -> None:
     w, x = layer()
     h = Hessian(32).update(x)

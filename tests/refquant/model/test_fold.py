@@ -161,7 +161,7 @@ def test_shared_constants_stay_for_the_others() -> None:
     [
         ({"var": -1.0}, "var [+] epsilon must be > 0, got -0.99"),
         ({"var": np.nan}, "var [+] epsilon must be > 0"),
-        ({"scale": 3e38}, "must be finite float32"),
+        ({"scale": 3e38}, "must be finite float32, but 'linear.weight' has 12 of 12 elements"),
     ],
 )
 def test_what_has_no_folded_form_is_named(change: dict[str, float], message: str) -> None:

@@ -114,6 +114,23 @@ def test_a_hessian_that_no_damping_mends_is_named() -> None:
         made(seen, w, algorithm="gptq", gptq=settings)
 
 
+@pytest.mark.parametrize("format", ["affine", "nf4"])
+def test_dead_inputs_are_told_and_a_dead_layer_is_refused(format: str) -> None:
+    w, x, _ = layer()
+    told: dict[str, Any] = {"algorithm": "gptq"}
+    if format != "affine":
+        told = {**told, "format": format, "bits": 4, "symmetric": True, "group_size": None}
+
+    def seen(x: Any) -> Seen:
+        return Seen(Hessian(32).update(x), lambda: iter([x]))
+
+    x[:, [3, 7]] = 0
+    _, record = made(seen(x), w, **told)
+    assert record["dead"] == 2, record
+    with pytest.raises(ValueError, match=r"node 'fc', weight 'w': all inputs are 0 in all 200 tok"):
+        made(seen(0 * x), w, **told)
+
+
 @pytest.mark.parametrize("algorithm", ["rtn", "gptq", "awq", "hqq"])
 def test_weights_that_are_not_finite_are_named(algorithm: str) -> None:
     w, _, seen = layer()
