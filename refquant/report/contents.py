@@ -105,6 +105,7 @@ def contents(
         "sizes": sizes,
         "sizes_plot": plot_sizes([(r["kind"], r["a"], r["b"]) for r in sizes], "sizes"),
         "tensors": _tensors(graphs),
+        "tensors_cap": _TENSORS,
         "cards": [card_of(graph) for graph in graphs],
         "times": [_times(found, i, graphs[i]) for i in (0, 1)] if times else None,
         "versions": versions(numpy=True),

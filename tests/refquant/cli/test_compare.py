@@ -78,6 +78,21 @@ def test_models_of_other_names_or_shapes_are_not_compared(
         assert said in done.err, done.err
 
 
+def test_codes_of_another_ruler_are_not_compared_as_codes(
+    refquant: Refquant, model: Path, data: Path, tmp_path: Path
+) -> None:
+    """The same recipe, calibrated on fewer samples: other scales."""
+    with np.load(data) as arrays:
+        np.savez(tmp_path / "few.npz", x=arrays["x"][-5:])
+    paths = [tmp_path / "all.rq", tmp_path / "few.rq"]
+    for path, used in zip(paths, (data, tmp_path / "few.npz"), strict=True):
+        options = ("--recipe", "w8a8_full_integer", "--calibration", used, "-o", path)
+        assert refquant("quantize", model, *options).code == 0, "no model"
+    row = compare(refquant, paths[0], paths[1], data)
+    assert not row["identical"], f"{row}"
+    assert row["max_code_difference"] is None, f"of different scales: {row}"
+
+
 def test_numbers_that_do_not_exist_are_none() -> None:
     zeros, ones = np.zeros((2, 3), np.float32), np.ones((2, 3), np.float32)
     assert distances(zeros, ones)["sqnr_db"] is None, "-inf is no JSON number"
