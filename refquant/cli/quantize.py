@@ -112,7 +112,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
 def _remedy(partial: Path) -> str:
     """Return what to do when the disk takes no more."""
-    if partial.exists():
+    if partial.is_dir():
         return f"the finished layers are in {partial}; make room, and go on with --resume"
     return "make room, or give another path"
 
@@ -127,7 +127,9 @@ def _quantized(
     """Return the quantized graph; show how far it is, and keep finished layers in ``partial``."""
     if rules.scheme != "weight_only" and not rules.walks:
         with progress() as bar:
-            return quantize(graph, rules, _told(graph, samples, bar("calibrate", samples.count)))
+            told = _told(graph, samples, bar("calibrate", samples.count))
+            # What another job has kept there is refused, not removed.
+            return quantize(graph, rules, told, checkpoint=partial, resume=arguments.resume)
     with layer_progress() as show:
         return quantize(
             graph,

@@ -7,7 +7,7 @@ Beside ``out.rq`` grows a folder, ``out.rq.partial``: ::
 
 Each file is written under another name, synced and renamed: it is there whole or not at all, and
 ``kill -9`` costs one layer. A layer's file is called by the hash of its key, so that names of nodes
-need not be names of files; the key is inside, with the SHA-256 of each array.
+need not be names of files; the key is inside, with the SHA-256 of each array and of the record.
 
 Going on with another model, other data, another recipe or version would make a file that nobody
 asked for: `CheckpointError` says what differs. So does a damaged file. Without ``resume`` an
@@ -59,7 +59,7 @@ class Checkpoint:
         try:
             metadata, tensors = decode(path.read_bytes())
             digests = loads(metadata["sha256"])
-            if metadata["key"] != key or digests != _digests(tensors):
+            if metadata["key"] != key or digests != _digests(tensors, metadata["record"]):
                 raise ValueError("its content is not what was written")
             return {name: np.array(array) for name, array in tensors.items()}, loads(
                 metadata["record"]
@@ -75,7 +75,8 @@ class Checkpoint:
             self.folder.mkdir(exist_ok=True)
             _write(self.folder / _JOB, [dumps(self.job).encode()])
         stored = {name: np.ascontiguousarray(a).reshape(a.shape) for name, a in arrays.items()}
-        metadata = {"key": key, "record": dumps(record), "sha256": dumps(_digests(stored))}
+        said = dumps(record)
+        metadata = {"key": key, "record": said, "sha256": dumps(_digests(stored, said))}
         _write(self._path(key), encode(stored, metadata))
 
     def _path(self, key: str) -> Path:
@@ -121,6 +122,11 @@ def open_checkpoint(
         )
     if begun.exists():
         _same_job(path, begun, loads(dumps(job)))
+    elif any(path.glob("*.safetensors")):
+        raise CheckpointError(
+            f"{path}: has layers but no {_JOB}, so that nobody knows of which job they are; remove "
+            "the folder and begin again"
+        )
     return Checkpoint(path, job)
 
 
@@ -135,7 +141,10 @@ def remove_checkpoint(folder: str | os.PathLike[str]) -> None:
 
 def _same_job(folder: Path, begun: Path, job: Any) -> None:
     try:
-        there = dict(_leaves(loads(begun.read_text("utf-8")), ""))
+        told = loads(begun.read_text("utf-8"))
+        if not isinstance(told, dict) or not told:
+            raise ValueError("it says nothing of a job")
+        there = dict(_leaves(told, ""))
     except ValueError as error:
         raise CheckpointError(f"{begun}: damaged: {error}; remove the folder {folder}") from error
     now = dict(_leaves(job, ""))
@@ -165,8 +174,10 @@ def _brief(leaves: Mapping[str, Any], key: str) -> str:
     return text if len(text) <= 12 else f"{text[:8]}..."
 
 
-def _digests(arrays: Arrays) -> dict[str, str]:
-    return {name: hashlib.sha256(array.tobytes()).hexdigest() for name, array in arrays.items()}
+def _digests(arrays: Arrays, record: str) -> list[dict[str, str] | str]:
+    """Return the SHA-256 of each array, by its name, and that of the record."""
+    each = {name: hashlib.sha256(array.tobytes()).hexdigest() for name, array in arrays.items()}
+    return [each, hashlib.sha256(record.encode()).hexdigest()]
 
 
 def _write(path: Path, chunks: Iterable[bytes]) -> None:

@@ -15,7 +15,7 @@ import pytest
 
 from refquant.cli.demo_data import load_demo
 from refquant.model.build import Builder
-from refquant.model.checkpoint import partial_path
+from refquant.model.checkpoint import open_checkpoint, partial_path
 from refquant.model.quantize import quantize
 from refquant.model.recipe import recipe, recipe_names
 from refquant.model.rq import read_rq, rq_bytes, write_rq
@@ -336,6 +336,20 @@ def test_a_full_disk_costs_no_finished_layer(
     monkeypatch.setattr("os.fsync", fsync)
     assert refquant(*_command(job, "int4_gptq", out), "--resume").code == 0, "there is room again"
     assert out.read_bytes() == whole.read_bytes(), "the same file"
+
+
+@pytest.mark.parametrize("scheme", ["int8_static", "fp8_static", "fp8_dynamic", "int8_dynamic"])
+@pytest.mark.parametrize("options", [(), ("--resume",)])
+def test_layers_of_another_job_survive_every_scheme(
+    scheme: str, options: tuple[str, ...], refquant: Refquant, job: tuple[Path, ...], tmp_path: Path
+) -> None:
+    out, kept = tmp_path / "q.rq", tmp_path / "q.rq.partial"
+    open_checkpoint(kept, {"hours": 9}, resume=False).save("a", {"w": np.ones(1, np.int8)}, {})
+    done = refquant(*_command(job, scheme, out), *options)
+    assert done.code == 1, f"exit code {done.code}: {done.err}"
+    assert "another job" in done.err if options else "go on with --resume" in done.err, done.err
+    assert len(list(kept.iterdir())) == 2, "hours of work are in it"
+    assert not out.exists(), "and nothing was made"
 
 
 def test_a_full_disk_without_layers_is_a_sentence(

@@ -86,6 +86,33 @@ def test_damage_is_seen(tmp_path: Path) -> None:
         open_checkpoint(folder, JOB, resume=True)
 
 
+def test_damage_to_a_record_is_seen(tmp_path: Path) -> None:
+    store = open_checkpoint(tmp_path / "p", JOB, resume=False)
+    store.save("a", ARRAYS, {"loss": 0.125})
+    (path,) = (tmp_path / "p").glob("*.safetensors")
+    whole = path.read_bytes()
+    assert whole.count(b"0.125") == 1, "in the record"
+    path.write_bytes(whole.replace(b"0.125", b"0.127"))
+    with pytest.raises(CheckpointError, match="its content is not what was written"):
+        store.load("a")
+
+
+@pytest.mark.parametrize("said", ["{}", "[]", "null", "3"])
+def test_a_job_that_says_nothing_is_damaged(tmp_path: Path, said: str) -> None:
+    open_checkpoint(tmp_path / "p", JOB, resume=False).save("a", ARRAYS, {})
+    (tmp_path / "p" / "job.json").write_text(said)
+    with pytest.raises(CheckpointError, match=r"job\.json: damaged: it says nothing of a job"):
+        open_checkpoint(tmp_path / "p", JOB, resume=True)
+
+
+@pytest.mark.parametrize("resume", [False, True])
+def test_layers_of_nobody_knows_which_job_are_refused(tmp_path: Path, resume: bool) -> None:
+    open_checkpoint(tmp_path / "p", JOB, resume=False).save("a", ARRAYS, {})
+    (tmp_path / "p" / "job.json").unlink()
+    with pytest.raises(CheckpointError, match=r"has layers but no job\.json"):
+        open_checkpoint(tmp_path / "p", JOB, resume=resume)
+
+
 def test_a_write_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "o.rq.partial"
     store = open_checkpoint(folder, JOB, resume=False)
