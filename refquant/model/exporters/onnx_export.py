@@ -79,6 +79,9 @@ def draft_onnx(graph: Graph, *, form: str) -> Draft:
     for name in graph.outputs:
         if name in graph.constants or name in graph.inputs:
             raise ValueError(f"output {name!r} is computed by no node; give it an Identity")
+    read = {name for made in draft.nodes for name in made.inputs}
+    for name in draft.constants.keys() - read:  # a zero point that was moved to another type
+        del draft.constants[name]
     return draft
 
 

@@ -145,3 +145,10 @@ def test_codes_come_back_by_their_contract(demo: DemoData) -> None:
     feeds = {demo.input: demo.x}
     mine, read = (run(g, feeds, keep=[n.outputs[0] for n in g.nodes[:2]]) for g in (graph, back))
     assert np.array_equal(mine[first], read[back.nodes[1].outputs[0]]), "the first layer's codes"
+
+
+def test_constants_are_those_that_are_read() -> None:
+    for form in ("qdq", "qoperator"):
+        draft = draft_onnx(quantized_cnn(), form=form)
+        read = {name for made in draft.nodes for name in made.inputs}
+        assert draft.constants.keys() <= read, f"{draft.constants.keys() - read}"
