@@ -10,6 +10,8 @@ import pytest
 
 from refquant.model.graph import Graph
 from refquant.model.loaders.g2p_gru import load_g2p, pronounce
+from refquant.model.quantize import quantize
+from refquant.model.recipe import recipe
 from tests.refquant.model.loaders.near import agree
 
 pytestmark = pytest.mark.models
@@ -48,7 +50,8 @@ def distance(a: list[str], b: list[str]) -> int:
     return row[-1]
 
 
-def test_as_many_words_are_right_as_is_known() -> None:
+def measured(graphs: tuple[Graph, Graph], *, sums: str = "ordered") -> tuple[int, float]:
+    """How many of 1,000 words are right, and the phonemes that are wrong, of 100."""
     words = sorted(dictionary())
     chosen = [words[i] for i in np.random.default_rng(0).choice(len(words), 1000, replace=False)]
     by_length: dict[int, list[str]] = defaultdict(list)
@@ -56,12 +59,26 @@ def test_as_many_words_are_right_as_is_known() -> None:
         by_length[len(word)].append(word)
     said: dict[str, list[str]] = {}
     for group in by_length.values():
-        said |= dict(zip(group, pronounce(models(), group), strict=True))
+        said |= dict(zip(group, pronounce(graphs, group, sums=sums), strict=True))
     right = sum(said[word] in dictionary()[word] for word in chosen)
     errors = sum(min(distance(said[word], p) for p in dictionary()[word]) for word in chosen)
-    phonemes = sum(len(dictionary()[word][0]) for word in chosen)
+    return right, 100 * errors / sum(len(dictionary()[word][0]) for word in chosen)
+
+
+def test_as_many_words_are_right_as_is_known() -> None:
+    right, wrong = measured(models())
     assert right == 691, f"{right} of 1,000 words are right, 69.1 % is known"
-    assert round(100 * errors / phonemes, 1) == 9.8, f"{100 * errors / phonemes} % of phonemes"
+    assert round(wrong, 1) == 9.8, f"{wrong} % of phonemes"
+
+
+@pytest.mark.parametrize(
+    ("scheme", "known"), [("int8_weight_only", 688), ("w8_group64_weight_only", 692)]
+)
+def test_8_bits_lose_less_than_a_point(scheme: str, known: int) -> None:
+    encoder, decoder = (quantize(graph, recipe(scheme)) for graph in models())
+    right, wrong = measured((encoder, decoder), sums="blas")
+    assert abs(right - 691) <= 10, f"{right} of 1,000: a point is 10"
+    assert right == known, f"{right} of 1,000, {wrong:.1f} % of phonemes"
 
 
 def test_onnxruntime_agrees_on_the_same_graphs() -> None:

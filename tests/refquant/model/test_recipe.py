@@ -61,7 +61,8 @@ def test_the_shipped_recipes() -> None:
         "int4_hqq", "w8a8_smoothquant", "nf4", "mxfp4", "nvfp4", "fp8_weight_only", "fp8_static",
         "fp8_dynamic", "w8a8_per_token", "llm_int8", "mxfp4_w4a4", "nvfp4_w4a4", "mxfp8", "w4a4",
         "w4a4_rotated", "w4a8_rotated", "int4_kquant", "int4_adaround", "nf4_gptq", "int8_cle_bias",
-        "w8a8_static_linear", "w8a8_smoothquant_static", "w8a8_static_bias", *ALIASES,
+        "w8a8_static_linear", "w8a8_smoothquant_static", "w8a8_static_bias",
+        "w8_group64_weight_only", *ALIASES,
     }, sorted(shipped)  # fmt: skip
     assert {r.scheme for r in shipped.values()} == set(SCHEMES), "every scheme has a recipe"
     for name, r in shipped.items():
