@@ -35,7 +35,7 @@ import numpy as np
 
 from refquant.model.exporters.onnx_codes import clamped, meaning, real
 from refquant.model.exporters.onnx_contract import arithmetic
-from refquant.model.exporters.onnx_draft import Draft
+from refquant.model.exporters.onnx_draft import Draft, NoForm
 from refquant.model.exporters.onnx_float import add_float
 from refquant.model.exporters.onnx_kernel import add_kernel, first_type, operand, weight
 from refquant.model.exporters.onnx_qdq import codes_of, is_tabled
@@ -102,7 +102,14 @@ def _matmul(d: Draft, node: Node, target: str) -> None:
 
 
 def _pair(d: Draft, node: Node) -> list[str]:
+    """Return both operands of a kernel that adds the zero point before it rounds.
+
+    Its sums are rounded with the zero point in them: codes that are moved by 128 are others there.
+    """
     dtype = first_type(d, node)
+    types = [d.graph.values[name].dtype for name in (*node.inputs, *node.outputs)]
+    if set(types) != {dtype}:
+        raise NoForm(f"codes of {', '.join(types)}; this arithmetic has a kernel of one type only")
     return [name for value in node.inputs for name in operand(d, value, dtype)]
 
 

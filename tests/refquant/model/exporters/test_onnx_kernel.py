@@ -8,7 +8,6 @@ from refquant.model.exporters.onnx_export import draft_onnx
 from refquant.model.exporters.onnx_kernel import first_type, operand
 from refquant.model.graph import Quant
 from tests.refquant.model.exporters.onnx_runs import (
-    ELEMENTWISE,
     LEVELS,
     OPERATORS,
     Small,
@@ -17,15 +16,17 @@ from tests.refquant.model.exporters.onnx_runs import (
 )
 
 
-def test_inputs_of_two_types_are_one() -> None:
-    s = Small(0)
-    s.b.input("x", ("N", 9), dtype="uint8", quant=Quant(0.5, 200))
-    s.b.input("x2", ("N", 9), dtype="int8", quant=Quant(0.25, -100))
-    graph = s.finish("Add", ["x", "x2"], contract=ELEMENTWISE, quant=Quant(0.5, 3))
+def test_a_moved_input_means_the_same() -> None:
+    s = Small(0, x="int8")
+    x, w = s.input("N", 3, 6), s.b.input("x2", ("N", 6, 4), dtype="uint8", quant=Quant(0.5, 200))
+    graph = s.finish("MatMul", [x, w])
+    quant = graph.values["x"].quant
+    assert quant is not None, "codes"
+    assert isinstance(quant.zero_point, int), "a number"
     draft = Draft(graph, "qoperator")
-    assert operand(draft, "x", "uint8")[0] == "x", "as it is"
-    _, _, zero = operand(draft, "x2", "uint8")
-    assert draft.constants[zero].array == 28, "-100 + 128"
+    assert operand(draft, "x", "int8")[0] == "x", "as it is"
+    _, _, zero = operand(draft, "x", "uint8")
+    assert draft.constants[zero].array == quant.zero_point + 128, "as far from the lowest code"
     feeds = feeds_of(graph, np.random.default_rng(0))
     for level in LEVELS:
         assert not differing(graph, feeds, form="qoperator", level=level), level

@@ -32,11 +32,36 @@ KERNELS = {
     "leaky": "QLinearLeakyRelu",
 }
 
+ONE_TYPE = ("add_ratios", "mul_late")
+
+
+@pytest.mark.parametrize("name", ONE_TYPE)
+def test_late_zero_points_are_refused_between_types(name: str) -> None:
+    """Moved by 128 they round other numbers: 9 and 157 of 2,880,000 codes, measured."""
+    with pytest.raises(ValueError, match="codes of uint8, uint8, int8; this arithmetic has a"):
+        onnx_bytes(OPERATORS[name](Small(0, "uint8", "int8")), form="qoperator")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [name for name in OPERATORS if name != "softmax"])
+def test_every_code_of_many_is_ours(name: str) -> None:
+    """Without Softmax, whose exp is onnxruntime's: 0 of 108,000 differed; nobody promises it."""
+    for seed in range(100):
+        x, y = list(kinds())[seed % 4]
+        if x != y and name in ONE_TYPE:
+            continue
+        graph = OPERATORS[name](Small(seed + 100, x, y))
+        feeds = feeds_of(graph, np.random.default_rng(seed), count=400)
+        wrong = differing(graph, feeds, form="qoperator", level=LEVELS[1])
+        assert not wrong, f"{name} {x} -> {y}, seed {seed}: {wrong}"
+
 
 @pytest.mark.parametrize("level", LEVELS)
 @pytest.mark.parametrize("name", OPERATORS)
 def test_every_code_is_ours(name: str, level: str) -> None:
     for seed, (x, y) in enumerate(kinds()):
+        if x != y and name in ONE_TYPE:
+            continue
         graph = OPERATORS[name](Small(seed, x, y))
         feeds = feeds_of(graph, np.random.default_rng(seed))
         wrong = differing(graph, feeds, form="qoperator", level=level)
