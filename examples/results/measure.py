@@ -51,7 +51,8 @@ def measure(subject: Subject, name: str) -> dict[str, Any]:
             if part:
                 command += ["--part", part]
             if recipe(str(rules)).needs_data:
-                command += list(subject.calibration)
+                fitted = 'algorithm = "gptq"' in rules.read_text()
+                command += [o for o in subject.calibration if fitted or o != "--few-tokens"]
             refused = cost.run(command)
             if refused:
                 return {"refused": refused}
