@@ -108,7 +108,7 @@ def resnet(tmp_path_factory: pytest.TempPathFactory) -> Path:
 RESNET = {
     "float32": 18,
     "int8_static": 19,
-    "w8a8_static_bias": 19,
+    "w8a8_static_bias": 18,
     "w8a8_static_per_tensor": 19,
     "w8a8_tflite": 18,
     "int8_dynamic": 18,
