@@ -11,7 +11,7 @@ largest difference of codes is the sharpest number, and is given, too.
 import argparse
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -50,6 +50,9 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--data", required=True, metavar="D.npz", help="one array an input of both models"
     )
+    parser.add_argument(
+        "--samples", type=_count, metavar="COUNT", help="of the data the first so many (all)"
+    )
     add_sums(parser, "ordered")
     parser.add_argument(
         "--threshold", type=_decibels, default=LOW, metavar="DB",
@@ -72,6 +75,20 @@ def _decibels(text: str) -> float:
     return number
 
 
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of samples; give 1 or more")
+    return number
+
+
+def _first(graph: Graph, arguments: argparse.Namespace) -> Mapping[str, NDArray[Any]]:
+    """Return the data as ``graph`` takes them, of ``--samples`` samples at most."""
+    found = load(arguments.data, graph)[0]
+    batch = {name for name in graph.inputs if graph.values[name].shape[:1] == ("N",)}
+    return {n: a[: arguments.samples] if n in batch else a for n, a in found.items()}
+
+
 def _run(arguments: argparse.Namespace) -> int:
     if not arguments.json:
         need_tables()
@@ -86,7 +103,7 @@ def _run(arguments: argparse.Namespace) -> int:
     a, b = read_pair(paths, arguments.part)
     graphs, sums = (a, b), arguments.sums or "ordered"
     _check_names(paths, graphs)
-    inputs = (load(arguments.data, a)[0], load(arguments.data, b)[0])
+    inputs = (_first(a, arguments), _first(b, arguments))
     samples = sample_count(a, inputs[0])
     codes = _common_codes(graphs)
     keep = [frozenset([*graphs[i].outputs, *(pair[i] for pair in codes.values())]) for i in (0, 1)]

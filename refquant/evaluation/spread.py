@@ -40,7 +40,7 @@ Range = tuple[float, float]
 
 @dataclass(frozen=True, slots=True)
 class Clip:
-    """Eq. (1): the widest range of the blocks and the narrowest; bounds with half a step each."""
+    """Eq. (1): the range of all blocks, that of the narrowest, and bounds with half a step more."""
 
     widest: Range
     narrowest: Range
@@ -90,7 +90,9 @@ def clip_of(graph: Graph, name: str, shape: tuple[int, ...]) -> Clip | None:
     # Of float32 ends; a step is known as well as these.
     half = (high - low) * (0.0 if value.quant.table else 0.5 / (ends[1] - ends[0]))
     widest = (float(low.min()), float(high.max()))
-    return Clip(widest, (float(low.max()), float(high.min())), low - half, high + half)
+    least = int(np.argmin(high - low))
+    narrowest = (float(low.flat[least]), float(high.flat[least]))
+    return Clip(widest, narrowest, low - half, high + half)
 
 
 def histogram(array: NDArray[Any], edges: NDArray[np.float64]) -> NDArray[np.int64]:

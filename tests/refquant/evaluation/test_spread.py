@@ -12,7 +12,7 @@ from refquant.model.graph import Graph, Quant, Value
 from refquant.model.quantize import quantize
 from refquant.model.recipe import recipe
 from tests.refquant.evaluation.two_models import chain, small_net
-from tests.refquant.model.literals import f32
+from tests.refquant.model.literals import f32, i32
 
 
 def holding(value: Value, **constants: NDArray[Any]) -> Graph:
@@ -76,6 +76,17 @@ def test_each_block_has_ends_of_its_own() -> None:
     assert (clip.widest, clip.narrowest) == ((-80, 70), (-8, 7)), f"{clip}"
     found = spread_of_arrays(f32([[7.5, 7.75, -8.5], [75, 75.5, -86]]), np.zeros((2, 3)), clip)
     assert found.clipped == 3, "7.75, 75.5 and -86: beyond by more than half a step"
+
+
+def test_the_narrowest_block_is_one_of_them() -> None:
+    """From 0 to 15, and from -8 to -0.5: what both reach has no width."""
+    g = holding(
+        Value("uint4", (2, 1), Quant("s", "z", (1, 1))), s=f32([[1], [0.5]]), z=i32([[0], [16]])
+    )
+    clip = clip_of(g, "y", (2, 1))
+    assert clip is not None, "it has codes"
+    assert clip.widest == (-8, 15), f"{clip}"
+    assert clip.narrowest == (-8, -0.5), f"{clip}"
 
 
 def test_a_table_ends_at_its_least_and_largest_entry() -> None:
