@@ -92,7 +92,8 @@ class _Reader(Fields):
             inputs = entry.get("inputs")
             op, attributes = entry.get("op"), entry.get("attributes")
             tabled = op == "Softmax" and isinstance(inputs, list) and len(inputs) > 1
-            if op in VERSION_2 or tabled or (op == "Gelu" and attributes):
+            later = isinstance(op, str) and op in VERSION_2
+            if later or tabled or (op == "Gelu" and attributes):
                 self.fail(f"node {index}", f"is {op!r:.40} as only refquant/2 has it")
 
     def nodes(self, inputs: tuple[str, ...], values: Mapping[str, Value]) -> tuple[Node, ...]:

@@ -4,6 +4,7 @@ A convolution's weights ``[M, C, KH, KW]`` become a matrix of ``K = KH * KW * C`
 order in which a window is walked (position first, then channel), and ``M`` columns.
 """
 
+import hashlib
 from typing import Any
 
 import numpy as np
@@ -173,14 +174,18 @@ def block_parameters(node: Node, w: Value) -> tuple[Array, Array, Array]:
     assert quant is not None
     scales = as_matrix(node, _expand(quant.scale, quant, w.shape))
     zeros = as_matrix(node, _expand(quant.zero_point, quant, w.shape))
-    zeros = np.ascontiguousarray(zeros, np.float32)
-    bits = np.ascontiguousarray(scales).view(np.int32)
-    stacked = np.concatenate([bits, zeros.view(np.int32)], axis=1)
-    rows, block_of = np.unique(stacked, axis=0, return_inverse=True)
-    first = np.zeros(len(rows), np.int64)
-    first[block_of.reshape(-1)[::-1]] = np.arange(len(stacked))[::-1]
+    # By digest: rows of a vocabulary are long, and np.unique compares them field by field.
+    found: dict[bytes, int] = {}
+    block_of, first = np.zeros(len(scales), np.int32), []
+    for k in range(len(scales)):
+        row = scales[k].tobytes() + zeros[k].astype(np.float32).tobytes()
+        key = hashlib.sha256(row).digest()
+        if key not in found:
+            found[key] = len(first)
+            first.append(k)
+        block_of[k] = found[key]
     return (
-        block_of.reshape(-1).astype(np.int32),
+        block_of,
         np.ascontiguousarray(scales[first], np.float32),
         np.ascontiguousarray(zeros[first], np.float32),
     )

@@ -32,7 +32,8 @@ def test_a_graph_is_read_as_it_was_written(name: str, tmp_path: Path) -> None:
     ], "nodes"
     for key, value in graph.values.items():
         other = reference.values[key]
-        shape = ("N", *value.shape[1:]) if value.batched else value.shape
+        sizes = ["T" if i in value.lengths else d for i, d in enumerate(value.shape)]
+        shape = ("N", *sizes[1:]) if value.batched else tuple(sizes)
         assert (value.dtype, shape) == (other.dtype, other.shape), key
         assert (value.quant is None) == (other.quant is None), key
         assert (value.data is None) == (key not in reference.constants), key

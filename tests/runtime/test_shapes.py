@@ -22,6 +22,13 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "group": st.integers(0, 3), "axis": st.integers(-4, 4), "perm": st.permutations([0, 1, 2]),
     "shape": st.lists(st.sampled_from([-1, 0, 1, 2, 3, 6]), max_size=4),
     "transB": st.integers(0, 2), "count_include_pad": st.integers(0, 2),
+    "axes": st.lists(st.integers(-4, 4), max_size=3), "keepdims": st.integers(0, 2),
+    "starts": PAIRS, "ends": st.lists(st.integers(-4, 9), min_size=1, max_size=3),
+    "output_padding": PAIRS, "k": st.integers(0, 4), "to": st.sampled_from([1, 2, 6, 9]),
+    "hidden_size": st.integers(0, 3), "layout": st.integers(0, 1),
+    "direction": st.sampled_from(["forward", "reverse", "bidirectional", "back"]),
+    **dict.fromkeys(("q_num_heads", "kv_num_heads", "num_heads"), st.integers(0, 3)),
+    "rotary_embedding_dim": st.integers(-2, 6), "epsilon": st.sampled_from([-1.0, 0, 1e-5]),
 }  # fmt: skip
 
 
@@ -78,6 +85,17 @@ FITTING: list[tuple[str, list[Shape], dict[str, Any], Shape]] = [
     ("Softmax", [(2, 3), (256,)], {"axis": 1}, (2, 3)),
     ("ReduceMean", [(2, 3, 4)], {"axes": [-1, 1]}, (2, 1, 1)),
     ("ReduceMean", [(2, 3, 4)], {"axes": [1], "keepdims": 0}, (2, 4)),
+    ("Attention", [(1, 3, 8), (1, 5, 4), (1, 5, 6), (3, 1)],
+     {"q_num_heads": 4, "kv_num_heads": 2}, (1, 3, 12)),
+    ("ConvTranspose", [(1, 2, 4), (2, 3, 3), (3,)],
+     {"strides": [2], "pads": [1, 0], "output_padding": [1]}, (1, 3, 9)),
+    ("Gather", [(5, 4, 3), (2, 6)], {"axis": -2}, (5, 2, 6, 3)),
+    ("RotaryEmbedding", [(2, 3, 8), (9, 1), (9, 1), (2, 3)],
+     {"num_heads": 2, "rotary_embedding_dim": 2}, (2, 3, 8)),
+    ("Slice", [(4, 5)], {"axes": [-1], "starts": [-2], "ends": [9]}, (4, 2)),
+    ("Squeeze", [(1, 2, 1)], {"axes": [0, -1]}, (2,)),
+    ("Unsqueeze", [(2, 3)], {"axes": [0, -1]}, (1, 2, 3, 1)),
+    ("Where", [(2, 1), (3,), (1, 1, 1)], {}, (1, 2, 3)),
     ("Relu", [(2, 3), (256,)], {}, (2, 3)),
     ("Reshape", [(2, 3, 4)], {"shape": [0, -1, 2]}, (2, 6, 2)),
 ]  # fmt: skip

@@ -139,6 +139,29 @@ def movement() -> Graph:
     return b.graph(["a", b.node("Identity", [p], name="p"), m, line])
 
 
+def sentence() -> Graph:
+    """Sequences of any length: a table of codes, turned heads, attention, a walk, a choice."""
+    b, ort = Builder("sentence"), preset("ort")
+    ids, places = (b.input(n, ("N", "T"), dtype="int32") for n in ("ids", "places"))
+    b.constant("scale", np.array([[0.5], [1], [2]], np.float32))
+    table = b.constant("table", codes("int4", 5, 4), dtype="int4", quant=Quant("scale", 0, (2, 4)))
+    x = b.node("Gather", [table, ids], name="x", contract=ort)
+    x = b.node("LayerNormalization", [x, b.constant("g", reals(4)), b.constant("h", reals(4))])
+    angles = [b.constant("cos", reals(3, 1)), b.constant("sin", reals(3, 1) + 1)]
+    q = b.node("RotaryEmbedding", [x, *angles, places], attributes={"num_heads": 2})
+    mask = b.node("Cast", [ids], attributes={"to": 1})
+    mask = b.node("Unsqueeze", [mask], attributes={"axes": (1, 2)})
+    heads = {"q_num_heads": 2, "kv_num_heads": 2, "is_causal": 1}
+    y = b.node("Attention", [q, x, x, mask], attributes=heads, name="y")
+    w, r = b.constant("w", reals(1, 9, 4)), b.constant("r", reals(1, 9, 3))
+    walk = {"hidden_size": 3, "layout": 1, "linear_before_reset": 1}
+    b.node_with("GRU", [y, w, r], ["steps", "last"], name="walk", attributes=walk)
+    last = b.node("Squeeze", ["last"], attributes={"axes": (1,)})
+    total = b.node("ReduceSum", ["steps"], attributes={"axes": (1, 2), "keepdims": 0})
+    chosen = b.node("Where", [b.node("Less", [total, last]), total, last], name="chosen")
+    return b.graph([y, chosen])
+
+
 def passing() -> Graph:
     """No node at all."""
     b = Builder("passing")
@@ -155,6 +178,7 @@ ZOO: Mapping[str, Callable[[], Graph]] = {
     "tables": tables,
     "movement": movement,
     "passing": passing,
+    "sentence": sentence,
 }
 
 
@@ -169,8 +193,11 @@ def feeds_of(name: str, samples: int = 2) -> dict[str, Array]:
     graph, feeds = ZOO[name](), {}
     for key in graph.inputs:
         value = graph.values[key]
-        shape = tuple(samples if size == "N" else int(size) for size in value.shape)
+        sizes = {"N": samples, "T": 3}
+        shape = tuple(int(sizes.get(str(size), size)) for size in value.shape)
         scaled = np.random.default_rng(len(shape)).standard_normal(shape) * 4
+        if value.dtype == "int32":  # rows of a table
+            scaled = np.abs(scaled) % 3
         feeds[key] = scaled.astype(value.dtype)
     return feeds
 
