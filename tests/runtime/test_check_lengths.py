@@ -40,7 +40,9 @@ def test_what_needs_a_number_is_refused(
     op: str, attributes: dict[str, Any], given: list[Any], shape: list[Any], tmp_path: Path
 ) -> None:
     (tmp_path / "m.rq").write_bytes(with_input(op, attributes, shape, given))
-    with pytest.raises(FormatError, match=rf"'extra' \({op}\).*('T' is a number|has 2 outputs|is declared)"):
+    with pytest.raises(
+        FormatError, match=rf"'extra' \({op}\).*('T' is a number|has 2 outputs|is declared)"
+    ):
         Session(tmp_path / "m.rq", threads=1)
 
 

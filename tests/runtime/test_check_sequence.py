@@ -45,5 +45,5 @@ def test_computed_weights_of_a_walk_are_beyond_it(tmp_path: Path) -> None:
     given = {"hidden_size": 2, "layout": 1}
     b.node_with("GRU", [x, w, r], ["y", "h"], name="walk", attributes=given)
     write_rq(tmp_path / "m.rq", b.graph(["y", "h"]))
-    with pytest.raises(UnsupportedError, match="'walk'.*computed weights is not implemented"):
+    with pytest.raises(UnsupportedError, match=r"'walk'.*computed weights is not implemented"):
         Session(tmp_path / "m.rq", threads=1)
