@@ -7,6 +7,7 @@ import re
 import shlex
 import shutil
 from collections.abc import Callable
+from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
@@ -101,6 +102,25 @@ def test_the_evaluation_page_runs(demo_files: Path, capsys: pytest.CaptureFixtur
             assert shown <= known, f"{arguments}: unknown {shown - known}"
             continue
         assert MAIN[name](arguments) == 0, f"{name} {arguments}: {capsys.readouterr().err}"
+
+
+def test_the_page_on_the_lost_accuracy_runs(
+    demo_files: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = "find-the-layer-that-lost-the-accuracy.md"
+    (text,) = blocks(page, "toml")
+    Path("stem8.toml").write_text(text)
+    rules = files("refquant.model.recipes").joinpath("w8a8_tflite.toml").read_text()
+    assert rules.count('"tflite_reference"') == 1, "what the page changes"
+    Path("xnnpack.toml").write_text(rules.replace('"tflite_reference"', '"xnnpack"'))
+    said = []
+    for name, *arguments in lines(page):
+        capsys.readouterr()
+        assert MAIN[name](arguments) == 0, f"{name} {arguments}: {capsys.readouterr().err}"
+        said.append(capsys.readouterr().out)
+    assert "first divergence: stem.bn (Conv), at [0, 0, 0, 2]: 0.0351394862 in A" in "".join(said)
+    assert "first divergence: stem.relu (Conv), at [" in said[-1], "two roundings"
+    assert Path("int4.html").stat().st_size > 100_000, "a page"
 
 
 def test_the_device_page_runs(demo_files: Path) -> None:
