@@ -176,7 +176,8 @@ def block_parameters(node: Node, w: Value) -> tuple[Array, Array, Array]:
     zeros = as_matrix(node, _expand(quant.zero_point, quant, w.shape))
     # By digest: rows of a vocabulary are long, and np.unique compares them field by field.
     found: dict[bytes, int] = {}
-    block_of, first = np.zeros(len(scales), np.int32), []
+    block_of = np.zeros(len(scales), np.int32)
+    first: list[int] = []
     for k in range(len(scales)):
         row = scales[k].tobytes() + zeros[k].astype(np.float32).tobytes()
         key = hashlib.sha256(row).digest()

@@ -18,36 +18,11 @@ __all__ = [
 ]  # fmt: skip
 
 F = np.float32
-FUNCTIONS = {
-    name: code
-    for code, name in enumerate(
-        [
-            "Abs",
-            "Neg",
-            "Sqrt",
-            "Exp",
-            "Log",
-            "Sigmoid",
-            "Tanh",
-            "Erf",
-            "Gelu",
-            "Swish",
-            "Elu",
-            "Softplus",
-            "HardSigmoid",
-            "HardSwish",
-            "Relu",
-            "LeakyRelu",
-            "Clip",
-            "Identity",
-            "Floor",
-            "Ceil",
-            "Round",
-            "Sign",
-            "GeluTanh",
-        ]
-    )
-}
+_NAMES = (
+    "Abs Neg Sqrt Exp Log Sigmoid Tanh Erf Gelu Swish Elu Softplus HardSigmoid HardSwish Relu "
+    "LeakyRelu Clip Identity Floor Ceil Round Sign GeluTanh"
+)
+FUNCTIONS = {name: code for code, name in enumerate(_NAMES.split())}
 
 
 @intrinsic
@@ -218,6 +193,18 @@ def leaky_relu(x: Any, a: Any) -> Any:
 
 
 @njit(nogil=True, error_model="numpy")
+def rounded(function: int, x: Any) -> Any:
+    """Floor, Ceil, Round or Sign of x."""
+    if function == 18:
+        return np.floor(x)
+    if function == 19:
+        return np.ceil(x)
+    if function == 20:
+        return np.rint(x)
+    return x if x != x else F(1) if x > F(0) else F(-1) if x < F(0) else F(0)
+
+
+@njit(nogil=True, error_model="numpy")
 def apply(function: int, x: Any, a: Any, b: Any) -> Any:
     """Return the function numbered ``function`` of x; ``a``, ``b`` are its attributes."""
     if function == 0:
@@ -254,14 +241,6 @@ def apply(function: int, x: Any, a: Any, b: Any) -> Any:
         return leaky_relu(x, a)
     if function == 16:
         return clip(x, a, b)
-    if function == 18:
-        return np.floor(x)
-    if function == 19:
-        return np.ceil(x)
-    if function == 20:
-        return np.rint(x)
-    if function == 21:
-        return x if x != x else F(1) if x > F(0) else F(-1) if x < F(0) else F(0)
     if function == 22:
         return gelu_tanh(x)
-    return x
+    return x if function == 17 else rounded(function, x)

@@ -1,7 +1,10 @@
 """Rows of tables, and eight sums side by side; whole networks: test_sequence_equivalence.py."""
 
+from typing import Any
+
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from refquant_runtime.kernels.rows import (
     CAST,
@@ -30,7 +33,8 @@ def test_eight_sums_ascend(n: int, squares: int) -> None:
 @pytest.mark.parametrize("dtype", [np.uint8, np.int32])
 def test_an_impossible_index_is_noted_and_is_row_0(dtype: type) -> None:
     memory = Memory()
-    table, indices = np.arange(12).reshape(4, 3).astype(dtype), np.array([-1, 4, 2, -5], np.int32)
+    table: NDArray[Any] = np.arange(12).reshape(4, 3).astype(dtype)
+    indices = np.array([-1, 4, 2, -5], np.int32)
     own = {
         "x": memory.put(table), "y": memory.reserve(200), "outer": 1, "rows": 4, "inner": 3,
         "count": 4, "indices": memory.put(indices), "guard": memory.put(np.zeros(1, np.int32)),

@@ -1,6 +1,7 @@
 """A recurrent layer is a product a direction, then one step for all that depends on the state."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ def test_two_directions_are_one_walk(op: str, gates: int, tmp_path: Path) -> Non
     x = b.input("x", ("N", "T", 2))
     shapes = {"w": (2, gates * 3, 2), "r": (2, gates * 3, 3)}
     weights = [b.constant(name, np.zeros(shape, np.float32)) for name, shape in shapes.items()]
-    given = {"hidden_size": 3, "layout": 1, "direction": "bidirectional"}
+    given: dict[str, Any] = {"hidden_size": 3, "layout": 1, "direction": "bidirectional"}
     outputs = ["y", *(f"s{i}" for i in range(gates - 2))]
     b.node_with(op, [x, *weights], outputs, name="walk", attributes=given)
     session = session_of(tmp_path, b.graph(outputs))
