@@ -1,7 +1,8 @@
 r"""The QOperator form: operators that take codes, scales and zero points, and one arithmetic.
 
 Every code that onnxruntime's CPU kernels make of it is ours, whatever it optimizes; but for
-``Softmax``. Where one of its kernels computes by the node's contract, that kernel is asked for:
+``Softmax`` and near-ties of ``QLinearMul``, which adds the zero point in float32, not float64.
+Where one of its kernels computes by the node's contract, that kernel is asked for:
 
 ::
 
