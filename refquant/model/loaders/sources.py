@@ -16,7 +16,7 @@ A folder stands for the one such file in it. The name is asked only where the by
 A graph that was imported says so in its ``meta["imported"]``: file, SHA-256, loader, part. So a
 model quantized from its source and one quantized from the imported `.rq` file are the same bytes.
 
-Left out: sizes for an ONNX model that has none (`import_onnx`); pickles, which are programs.
+Left out: pickles, which are programs.
 """
 
 import hashlib
