@@ -88,6 +88,8 @@ class Recipe:
         self._part("weights", self.weights, needed=not plain)
         self._part("activations", self.activations, needed=self.scheme in _CALIBRATED)
         self._part("inputs", self.inputs, needed=self.scheme == "simulated")
+        corrects = self.corrects or None
+        self._part("transforms.bias_correction", corrects, needed=self.corrects and not plain)
         self._part("override", self.overrides or None, needed=bool(self.overrides) and not plain)
         if self.scheme == "full_integer" and self.activations and self.activations.nodes != "all":
             raise ValueError(

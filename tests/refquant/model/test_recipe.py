@@ -110,6 +110,8 @@ ERRORS = [
     ("scheme = 'float32'\nseed = 3", "unknown key 'seed' (value 3); allowed: 'scheme'"),
     ("scheme = 'float32'\ncontract = 'ort'", "scheme 'float32' has no contract; remove it"),
     ("scheme = 'float32'\n[weights]", "scheme 'float32' has no weights; remove it"),
+    ("scheme = 'float32'\n[transforms]\nbias_correction = 'empirical'",
+     "scheme 'float32' has no transforms.bias_correction; remove it"),
     ("scheme = 'dynamic'\n[weights]", "scheme 'dynamic' needs contract; add it"),
     ("scheme = 'dynamic'\ncontract = 'ort'", "scheme 'dynamic' needs weights; add it"),
     ("scheme = 'static'\ncontract = 'ort'\n[weights]", "needs activations; add it"),
