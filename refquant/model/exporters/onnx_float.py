@@ -48,6 +48,10 @@ def _plain(d: Draft, node: Node, inputs: list[str]) -> None:
 
 
 def _matmul(d: Draft, node: Node, inputs: list[str]) -> None:
+    w = node.inputs[1]
+    if d.form == "qoperator" and w in d.graph.constants and inputs[1] != w:
+        # A `Sum` of one: onnxruntime fuses the pair to MatMulNBits with activations of 8 bits.
+        inputs[1] = d.step("Sum", [inputs[1]], f"{w}/apart")
     if len(inputs) == 2:
         d.add("MatMul", inputs, node.outputs)
         return
