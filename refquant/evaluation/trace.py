@@ -27,7 +27,6 @@ from refquant.evaluation.layers import with_steps
 from refquant.evaluation.lockstep import Pair, comparable, lockstep, paired_pieces
 from refquant.evaluation.walk import Arrays, Step
 from refquant.model.graph import Graph
-from refquant.model.metrics import Moments
 
 __all__ = ["Trace", "Traced", "below", "first_divergence", "slowest", "trace", "worst"]
 
@@ -176,20 +175,14 @@ class _Watch:
 
 def _traced(graph: Graph, found: Mapping[str, Difference]) -> tuple[Traced, ...]:
     """Return the values in order, with what each adds."""
-    errors = {name: _noisy(d.errors) for name, d in found.items() if d.errors is not None}
+    # Errors without a number are infinite noise there: what reads them adds nothing more.
+    errors = {name: d.errors for name, d in found.items() if d.errors is not None}
     adds = {layer.value: layer.adds for layer in with_steps(graph, errors)}
     ops = {name: node.op for node in graph.nodes for name in node.outputs}
     return tuple(
         Traced(name, ops[name], d, None if math.isnan(adds.get(name, math.nan)) else adds[name])
         for name, d in found.items()
     )
-
-
-def _noisy(errors: Moments) -> Moments:
-    """Return ``errors`` with infinite noise where one side alone is a number."""
-    if not math.isnan(errors.noise):
-        return errors
-    return Moments(1.0, errors.other, errors.product, math.inf, errors.largest)
 
 
 def _low(sqnr_db: float | None) -> float:

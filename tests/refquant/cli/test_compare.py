@@ -93,6 +93,25 @@ def test_codes_of_another_ruler_are_not_compared_as_codes(
     assert row["max_code_difference"] is None, f"of different scales: {row}"
 
 
+def test_the_first_so_many_samples_are_enough(
+    refquant: Refquant, recipes: dict[str, Path], data: Path, tmp_path: Path
+) -> None:
+    with np.load(data) as arrays:
+        np.savez(tmp_path / "few.npz", x=arrays["x"][:7])
+    models = recipes["float32"], recipes["w8a8_full_integer"]
+    found = []
+    for options in (("--data", data, "--samples", 7), ("--data", tmp_path / "few.npz")):
+        done = refquant("compare", *models, *options, "--json")
+        assert done.code == 0, done.err
+        found.append(json.loads(done.out))
+    assert [each["samples"] for each in found] == [7, 7], "of 30"
+    for key in ("outputs", "layers", "first_divergence"):
+        assert found[0][key] == found[1][key], key
+    for count in ("0", "-3", "x"):
+        done = refquant("compare", *models, "--data", data, "--samples", count)
+        assert done.code == 2, f"--samples {count}: exit code {done.code}"
+
+
 def test_numbers_that_do_not_exist_are_none() -> None:
     zeros, ones = np.zeros((2, 3), np.float32), np.ones((2, 3), np.float32)
     assert distances(zeros, ones)["sqnr_db"] is None, "-inf is no JSON number"

@@ -94,6 +94,9 @@ def test_codes_by_one_ruler_are_compared_as_codes() -> None:
     found = difference((g, g), "y", i8([[1, -128]]), i8([[1, 127]]), axis=1)
     assert found.max_code_difference == 255, "no int8 wraps"
     assert found.first == Place((0, 1), -64.5, 63.0), "said in reals"
+    near = difference((g, g), "y", i8([[1, 2]]), i8([[1, 3]]), axis=1)
+    for parts in ([near, found], [found, near]):
+        assert pooled_difference(parts).max_code_difference == 255, "the largest of all"
     other = holding(Value("int8", ("N", 2), Quant(0.25, 1)))
     found = difference((g, other), "y", i8([[1, 3]]), i8([[1, 5]]), axis=1)
     assert found.max_code_difference is None, "of another ruler"
