@@ -124,7 +124,7 @@ ROTATION: Mapping[str, Operator] = {
     "Hadamard": Operator(1, 2, attributes={"axis": "int", "block_size": "int", "inverse": (0, 1)}),
 }
 VERSION_2 = frozenset({*SEQUENCE, *SIMULATION, *ROTATION, *IMPORTED})
-REFERENCE_ONLY = frozenset({"BatchNormalization", *SIMULATION, *ROTATION})
+REFERENCE_ONLY = frozenset({*SIMULATION, *ROTATION})
 """What a runtime is told to refuse: docs/spec/operators.md."""
 
 WEIGHTS: Mapping[str, tuple[int, ...]] = {

@@ -131,6 +131,9 @@ def _floats(node: Node, inputs: list[Value | None], outputs: list[Value]) -> Non
     if node.op in ("GRU", "LSTM"):
         check_recurrent(inputs)
         return
+    if node.op == "BatchNormalization":
+        constant = all(value is not None and value.data is not None for value in inputs[1:])
+        can(constant, "a normalization by computed numbers")
     w = inputs[1] if len(inputs) > 1 else None
     bias = inputs[2] if len(inputs) > 2 else None
     can(node.op not in ("Conv", "Gemm") or w is None or w.data is not None, "computed weights")

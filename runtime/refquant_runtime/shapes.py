@@ -141,6 +141,15 @@ def _unary(inputs: Sequence[Shape | None], attributes: Attributes) -> list[Shape
     return [shape_of(inputs, 0)]
 
 
+def _batch_norm(inputs: Sequence[Shape | None], attributes: Attributes) -> list[Shape]:
+    x = shape_of(inputs, 0)
+    need(len(x) >= 2 and x[1] > 0, f"x is (N, C, ...) with C >= 1, got {list(x)}")
+    need(attributes.get("epsilon", 1e-5) >= 0, f"epsilon is >= 0, got {attributes.get('epsilon')}")
+    for index in range(1, 5):
+        need(inputs[index] == (x[1],), f"input {index} is ({x[1]},), got {inputs[index]}")
+    return [x]
+
+
 def _same(inputs: Sequence[Shape | None], attributes: Attributes) -> list[Shape]:
     return [shape_of(inputs, 0)]
 
@@ -193,6 +202,7 @@ OPERATORS: Mapping[str, Operator] = {
     "Pad": Operator(1, 1, {"pads": "ints", "value": "float", "mode": ("constant",)}, pad),
     "Identity": Operator(1, 1, {}, _same),
     "Softmax": Operator(1, 2, {"axis": "int"}, _softmax),
+    "BatchNormalization": Operator(5, 5, {"epsilon": "float"}, _batch_norm),
     "QuantizeLinear": Operator(1, 1, {}, _same),
     "DequantizeLinear": Operator(1, 1, {}, _same),
     "DynamicQuantizeLinear": Operator(1, 1, {}, _dynamic),

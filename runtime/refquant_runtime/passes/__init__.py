@@ -3,6 +3,7 @@
 from refquant_runtime.graph import Graph
 from refquant_runtime.passes.bias import fuse_bias
 from refquant_runtime.passes.fuse import fuse_bounds
+from refquant_runtime.passes.normalization import unrolled
 from refquant_runtime.passes.transposed import convolved
 
 __all__ = ["simplified"]
@@ -10,4 +11,4 @@ __all__ = ["simplified"]
 
 def simplified(graph: Graph) -> Graph:
     """Return the graph with fewer nodes, or with simpler ones."""
-    return fuse_bounds(fuse_bias(convolved(graph)))
+    return fuse_bounds(fuse_bias(convolved(unrolled(graph))))
