@@ -41,6 +41,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from refquant.model.fold_channels import fold_channels
 from refquant.model.graph import Graph, Node, Value
 from refquant.model.identity import remove_identity
 
@@ -55,13 +56,16 @@ _LINEAR = ("Conv", "Gemm", "MatMul")
 def fold(graph: Graph) -> Graph:
     """Return ``graph`` without `Identity` and `BatchNormalization`, folded or else lowered.
 
+    And without constants a channel behind a `Conv` (`refquant.model.fold_channels`).
+
     >>> from refquant.model.build import Builder
     >>> b = Builder("tiny")
     >>> y = b.node("Relu", [b.node("Identity", [b.input("x", ("N", 2))])], name="y")
     >>> [node.op for node in fold(b.graph([y])).nodes]
     ['Relu']
     """
-    return lower_batch_normalization(fold_batch_normalization(remove_identity(graph)))
+    plain = fold_channels(remove_identity(graph))
+    return lower_batch_normalization(fold_batch_normalization(plain))
 
 
 def fold_batch_normalization(graph: Graph) -> Graph:
