@@ -108,12 +108,12 @@ def _value(cell: Cell | None, metric: str) -> float | None:
 
 def _ladder(subject: str, metric: str, up: bool) -> Sequence[Claim]:
     pairs = (
-        ("AWQ beats rounding at 4 bits", "int4_awq_64", "int4_rtn_64"),
-        ("GPTQ beats AWQ at 4 bits", "int4_gptq_64", "int4_awq_64"),
+        ("AWQ beats rounding at 4 bits", "int4_awq", "int4_rtn"),
+        ("GPTQ beats AWQ at 4 bits", "int4_gptq", "int4_awq"),
         ("AWQ beats rounding at 3 bits", "int3_awq", "int3_rtn"),
-        ("GPTQ beats AWQ at 3 bits", "int3_gptq_act_order", "int3_awq"),
-        ("act-order helps at 3 bits", "int3_gptq_act_order", "int3_gptq_in_order"),
-        ("act-order helps at 4 bits", "int4_gptq_64", "int4_gptq_in_order"),
+        ("GPTQ beats AWQ at 3 bits", "int3_gptq", "int3_awq"),
+        ("act-order helps at 3 bits", "int3_gptq", "int3_gptq_in_order"),
+        ("act-order helps at 4 bits", "int4_gptq", "int4_gptq_in_order"),
     )
     return [Claim(text, subject, a, b, metric, up) for text, a, b in pairs]
 

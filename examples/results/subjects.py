@@ -70,8 +70,7 @@ def grouped(bits: int, algorithm: str, more: str = "") -> str:
     )
 
 
-PLAIN = "gptq = { act_order = false }\n"
-ORDERED = 'gptq = { act_order = true, groups = "static" }\n'
+IN_ORDER = "gptq = { act_order = false }\n"
 STATIC = (
     'scheme = "simulated"\ncontract = "ort"\n\n[inputs]\nformat = "int8"\ngranularity = "tensor"\n'
     'range = "static"\n\n[weights]\nbits = 8\nsymmetric = true\ngranularity = "per_channel"\n'
@@ -81,15 +80,11 @@ STATIC = (
 OWN = {
     "w8a8_static_inputs": STATIC,
     "w8a8_static_inputs_smoothed": STATIC + "\n[transforms]\nsmooth = 0.5\n",
-    "int4_gptq_in_order": grouped(4, "gptq", PLAIN),
+    "int4_gptq_in_order": grouped(4, "gptq", IN_ORDER),
     "int3_rtn": grouped(3, "rtn"),
     "int3_awq": grouped(3, "awq"),
-    "int3_gptq_in_order": grouped(3, "gptq", PLAIN),
-    "int3_gptq_act_order": grouped(3, "gptq", ORDERED),
+    "int3_gptq_in_order": grouped(3, "gptq", IN_ORDER),
     "int4_symmetric_64": grouped(4, "rtn").replace("symmetric = false", "symmetric = true"),
-    "int4_rtn_64": grouped(4, "rtn"),
-    "int4_awq_64": grouped(4, "awq"),
-    "int4_gptq_64": grouped(4, "gptq", ORDERED),
 }
 """Recipes that differ in one thing, for the papers' claims; groups of 64 where there are groups."""
 
@@ -187,8 +182,6 @@ SUBJECTS = (
             "int8_dynamic",
             "w8a8_smoothquant",
             "w8a8_per_token",
-            "llm_int8",
-            "fp8_dynamic",
             "w4a8_rotated",
             *SHAPES,
         ),
