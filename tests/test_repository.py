@@ -199,6 +199,7 @@ def test_a_wheel_holds_its_package_and_nothing_else(
     assert not strangers, f"the wheel of {package} holds {strangers}"
     assert f"{package}/py.typed" in names, f"{package} lacks py.typed"
     assets = {short(p) for p in (ROOT / "refquant/cli/assets").glob("*.npz")}
+    assets |= {short(p) for p in (ROOT / "refquant/report").glob("*.jinja")}
     assert folder != "." or assets <= set(names), f"the wheel lacks {assets - set(names)}"
 
 

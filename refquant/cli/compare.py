@@ -29,7 +29,7 @@ from refquant.cli.common import (
     progress,
     whole_file,
 )
-from refquant.cli.compare_layers import json_layers, print_layers
+from refquant.cli.compare_layers import brief, json_layers, print_layers
 from refquant.cli.compare_report import make_page, need_report
 from refquant.cli.data import in_reals, load, sample_count
 from refquant.cli.evaluate_reference import LOW
@@ -201,7 +201,7 @@ def _print(rows: list[dict[str, Any]]) -> None:
         {c: "left" if c == "output" else "right" for c in columns},
         [
             (
-                plain(row["output"]),
+                brief(row["output"]),
                 "yes" if row["identical"] else "no",
                 "inf" if row["identical"] else decimals(row["sqnr_db"], 2),
                 decimals(row["cosine"], 6),

@@ -8,11 +8,14 @@ from refquant.cli.evaluate_result import real, shown
 from refquant.evaluation.difference import Place
 from refquant.evaluation.trace import Trace, Traced, below, first_divergence, slowest, worst
 from refquant.model.graph import Graph
+from refquant.report.text import shown as name_shown
 
-__all__ = ["FEW", "json_layers", "print_layers"]
+__all__ = ["FEW", "brief", "json_layers", "print_layers", "share", "words"]
 
 FEW = 5
 """Values and nodes that are pointed at: those that add most noise, and that take longest."""
+
+_WIDE = 64  # characters of a name in a table: converters chain all that they have fused
 
 
 def json_layers(graphs: tuple[Graph, Graph], found: Trace, threshold: float) -> dict[str, Any]:
@@ -78,7 +81,7 @@ def print_layers(paths: tuple[str, str], found: Trace, threshold: float) -> None
         _print_findings(found, threshold)
     for path, seconds in zip(paths, found.seconds, strict=True):
         nodes = ", ".join(
-            f"{plain(name)} {1000 * took:.3g}" for name, took in slowest(seconds, FEW)
+            f"{brief(name)} {1000 * took:.3g}" for name, took in slowest(seconds, FEW)
         )
         write(f"slowest in {plain(path)}, ms of the reference executor: {nodes or 'no nodes'}\n")
 
@@ -91,13 +94,13 @@ def _print_findings(found: Trace, threshold: float) -> None:
         return
     place = first.difference.first
     assert place is not None, "an element differs"
-    write(f"first divergence: {plain(first.value)} ({first.op}), {words(place)}\n")
+    write(f"first divergence: {brief(first.value)} ({first.op}), {words(place)}\n")
     if low is None:
         write(f"no layer is below {decimals(threshold, 1)} dB\n")
     else:
-        write(f"the first below {decimals(threshold, 1)} dB: {plain(low.value)}\n")
+        write(f"the first below {decimals(threshold, 1)} dB: {brief(low.value)}\n")
     if most:
-        parts = (f"{plain(each.value)} {_percent(each.adds)}" for each in most)
+        parts = (f"{brief(each.value)} {_percent(each.adds)}" for each in most)
         write(f"the worst, by what they add: {', '.join(parts)}\n")
 
 
@@ -110,7 +113,7 @@ def words(place: Place) -> str:
 def _line(each: Traced) -> tuple[str, ...]:
     d, errors = each.difference, each.difference.errors
     return (
-        each.value,
+        brief(each.value),
         each.op,
         share(d.differing, d.elements),
         "-" if errors is None else shown(errors.sqnr_db, 2),
@@ -125,6 +128,11 @@ def share(part: int, whole: int) -> str:
     if part in (0, whole):
         return "100" if part else "0"
     return f"{min(max(100 * part / whole, 0.01), 99.99):.2f}"
+
+
+def brief(name: str) -> str:
+    """Return ``name`` for a table: nothing unprintable, and no wider than a screen."""
+    return name_shown(name, _WIDE)
 
 
 def _percent(adds: float | None) -> str:

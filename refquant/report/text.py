@@ -23,12 +23,12 @@ def shown(text: object, longest: int = LONGEST) -> str:
     >>> shown("a\u202eb\n")
     'a\\u202eb\\n'
     >>> shown("x" * 5000 + "end", longest=20)
-    'xxxxx…xend (5,003 characters)'
+    'xxxxxxxx…xxend (5,003 characters)'
     """
     whole = str(text)
     if len(whole) <= longest:
         return _printable(whole)
-    begin, end = whole[: longest // 4], whole[-(longest // 5) :]
+    begin, end = whole[: longest * 2 // 5], whole[-(longest // 4) :]
     return f"{_printable(begin)}…{_printable(end)} ({len(whole):,} characters)"
 
 

@@ -101,6 +101,17 @@ def test_a_name_does_not_command_the_terminal(compared: Callable[..., str]) -> N
     assert "\\x1b[31m\\u202ered" in out, out
 
 
+def test_a_long_name_is_cut_in_tables_and_whole_in_json(compared: Callable[..., str]) -> None:
+    name = f"begin{'/fused' * 200}/end"
+    out = compared(chain(2, 1, last=name), chain(3, 1, last=name))
+    assert max(map(len, out.splitlines()[:-2])) < 400, out
+    cut = [line for line in out.splitlines() if line.startswith("begin/fused")]
+    assert len(cut) == 2, "the output and the layer"
+    assert "/fused/end (1,209 characters)" in cut[1], cut[1]
+    found = json.loads(compared(chain(2, 1, last=name), chain(3, 1, last=name), "--json"))
+    assert found["layers"][1]["value"] == name, "scripts get all of it"
+
+
 def test_shares_are_nothing_or_all_only_if_they_are() -> None:
     assert [share(n, 10**6) for n in (0, 1, 500_000, 999_999, 10**6)] == [
         "0", "0.01", "50.00", "99.99", "100",
