@@ -15,7 +15,8 @@ import numpy as np
 from numba import njit
 
 from refquant_runtime.kernels.abi import bits_f32, f32_at, i32_at, share, u8_at
-from refquant_runtime.kernels.pointers import call_f32_tile
+from refquant_runtime.kernels.decode_rows import decode_row
+from refquant_runtime.kernels.pointers import call_f32_tile, offset
 from refquant_runtime.kernels.window import MR, ROWS, TAPS, WINDOW, fill_offsets
 
 __all__ = ["FIELDS", "gemm_f32"]
@@ -74,10 +75,7 @@ def decode_panel(consts: Any, p: Any, panel: int, out: Any) -> None:
                 out[row + j] = marks[(np.int32(line[j]) >> shift) & mask] * scale[j]
             continue
         zero = f32_at(consts, p[ZEROS] + table + block_of[k] * nr * 4)
-        for j in range(nr):
-            code = np.int32((np.int32(line[j]) >> shift) & mask)
-            code = np.int32(np.int32(code ^ top) - top)  # sign extension from `bits` bits
-            out[row + j] = np.float32(np.float32(code) - zero[j]) * scale[j]
+        decode_row(line, scale, zero, offset(out, row), nr, shift, mask, top)
 
 
 def gemm_f32(arena: Any, consts: Any, p: Any, tid: int, nthreads: int) -> None:
