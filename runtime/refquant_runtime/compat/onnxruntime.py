@@ -149,7 +149,7 @@ class InferenceSession:
             results = self._session.run(feeds)
         except InputError as error:
             raise InvalidArgument(str(error)) from error
-        return [results[name] for name in self._graph.outputs]
+        return [results[name] for name in names]
 
     # -- private --------------------------------------------------------------------------------
 
