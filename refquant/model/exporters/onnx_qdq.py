@@ -38,12 +38,17 @@ def add_ends(d: Draft, node: Node) -> None:
     if node.op == "DequantizeLinear":
         value = d.graph.values[x]
         dequantized(d, x, value, y)
-    elif not before_rounding(contract):
+    elif not before_rounding(contract) or (d.form == "qdq" and _averaged(d, x)):
         quantized(d, real(d, x), y)
     else:
         scale = meaning(d, y)[0]
         steps = d.step("Div", [real(d, x), scale], f"{y}/steps")
         rounded_late(d, steps, y)
+
+
+def _averaged(d: Draft, name: str) -> bool:
+    """Say whether it is a mean of codes: fused, the zero point of that pair is added before."""
+    return any(node.op == "AveragePool" and name in node.outputs for node in d.graph.nodes)
 
 
 def rounded_late(d: Draft, steps: str, output: str) -> None:

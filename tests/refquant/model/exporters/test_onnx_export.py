@@ -1,7 +1,10 @@
 """Whole models: the demo's network by every recipe, what has no form, and there and back."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+from onnxruntime.quantization import QuantFormat, QuantType
 
 from refquant.cli.data import encode
 from refquant.cli.demo_data import DemoData, load_demo
@@ -20,6 +23,8 @@ from refquant.model.quantize import quantize
 from refquant.model.recipe import recipe
 from tests.refquant.model.conftest import float_cnn, quantized_cnn, tables, weight_only
 from tests.refquant.model.exporters.onnx_runs import LEVELS, differing
+from tests.refquant.model.importers.onnx_models import reals
+from tests.refquant.model.importers.test_onnx_qdq import network, quantized
 from tests.refquant.model.small_cnn import fitted, samples, small_cnn
 
 STATIC = ("w8a8_static_per_channel", "w8a8_static_per_tensor", "w8a8_full_integer")
@@ -152,3 +157,25 @@ def test_constants_are_those_that_are_read() -> None:
         draft = draft_onnx(quantized_cnn(), form=form)
         read = {name for made in draft.nodes for name in made.inputs}
         assert draft.constants.keys() <= read, f"{draft.constants.keys() - read}"
+
+
+@pytest.mark.parametrize("written", ["QDQ", "QOperator"])
+def test_models_of_its_own_quantizer_keep_its_codes(tmp_path: Path, written: str) -> None:
+    """There, here, and there again; only Softmax is fused to something else (test_onnx_qdq.py)."""
+    made = network()
+    feeds = [{"x": reals(i, 4, 3, 8, 8)} for i in range(3)]
+    kinds = {"activation_type": QuantType.QUInt8, "weight_type": QuantType.QInt8}
+    theirs = quantized(
+        made, tmp_path, feeds, quant_format=QuantFormat[written], per_channel=True, **kinds
+    )
+    graph = import_onnx(theirs.SerializeToString())
+    last = set(graph.nodes[-2].outputs) | set(graph.outputs)
+    for level in LEVELS:
+        for form in ("qdq", "qoperator"):
+            wrong = differing(graph, feeds[0], form=form, level=level)
+            assert wrong.keys() <= last, f"{form} {level}: {wrong}"
+    back = import_onnx(onnx_bytes(graph, form="qdq"))
+    ops = [[(n.op, n.contract) for n in g.nodes] for g in (graph, back)]
+    assert sorted(map(str, ops[0])) == sorted(map(str, ops[1])), f"{ops}"
+    want, got = run(graph, feeds[0]), run(back, feeds[0])
+    assert all(np.array_equal(got[n], want[n]) for n in want), "the same bits"
