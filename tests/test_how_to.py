@@ -118,8 +118,11 @@ def test_the_page_on_the_lost_accuracy_runs(
         capsys.readouterr()
         assert MAIN[name](arguments) == 0, f"{name} {arguments}: {capsys.readouterr().err}"
         said.append(capsys.readouterr().out)
-    assert "first divergence: stem.bn (Conv), at [0, 0, 0, 2]: 0.0351394862 in A" in "".join(said)
-    assert "first divergence: stem.relu (Conv), at [" in said[-1], "two roundings"
+    assert (
+        "first divergence: layer 1, stem.bn (Conv), at [0, 0, 0, 2]: 0.0351394862 in A"
+        in "".join(said)
+    )
+    assert "first divergence: layer 2, stem.relu (Conv), at [" in said[-1], "two roundings"
     assert Path("int4.html").stat().st_size > 100_000, "a page"
 
 

@@ -74,14 +74,14 @@ def print_layers(paths: tuple[str, str], found: Trace, threshold: float) -> None
         write("\nno node of both makes a value of one name and shape: there are no layers\n")
     else:
         write("\n")
-        columns = {"layer's output": "left", "operator": "left", "differ %": "right"}
+        columns = {"layer": "right", "output": "left", "operator": "left", "differ %": "right"}
         columns |= dict.fromkeys(("SQNR dB", "cosine", "max code diff", "adds %"), "right")
-        print_table(columns, [_line(each) for each in found.values])
+        print_table(columns, [_line(i, each) for i, each in enumerate(found.values, 1)])
         write("\n")
         _print_findings(found, threshold)
     for path, seconds in zip(paths, found.seconds, strict=True):
         nodes = ", ".join(
-            f"{brief(name)} {1000 * took:.3g}" for name, took in slowest(seconds, FEW)
+            f"{name_shown(name)} {1000 * took:.3g}" for name, took in slowest(seconds, FEW)
         )
         write(f"slowest in {plain(path)}, ms of the reference executor: {nodes or 'no nodes'}\n")
 
@@ -94,14 +94,19 @@ def _print_findings(found: Trace, threshold: float) -> None:
         return
     place = first.difference.first
     assert place is not None, "an element differs"
-    write(f"first divergence: {brief(first.value)} ({first.op}), {words(place)}\n")
+    numbers = {each.value: i for i, each in enumerate(found.values, 1)}
+
+    def said(each: Traced) -> str:
+        return f"layer {numbers[each.value]}, {name_shown(each.value)}"
+
+    write(f"first divergence: {said(first)} ({first.op}), {words(place)}\n")
     if low is None:
         write(f"no layer is below {decimals(threshold, 1)} dB\n")
     else:
-        write(f"the first below {decimals(threshold, 1)} dB: {brief(low.value)}\n")
+        write(f"the first below {decimals(threshold, 1)} dB: {said(low)}\n")
     if most:
-        parts = (f"{brief(each.value)} {_percent(each.adds)}" for each in most)
-        write(f"the worst, by what they add: {', '.join(parts)}\n")
+        parts = (f"{said(each)} {_percent(each.adds)}" for each in most)
+        write(f"the worst, by what they add: {'; '.join(parts)}\n")
 
 
 def words(place: Place) -> str:
@@ -110,9 +115,10 @@ def words(place: Place) -> str:
     return f"at [{where}]: {place.reference:.9g} in A, {place.test:.9g} in B"
 
 
-def _line(each: Traced) -> tuple[str, ...]:
+def _line(number: int, each: Traced) -> tuple[str, ...]:
     d, errors = each.difference, each.difference.errors
     return (
+        str(number),
         brief(each.value),
         each.op,
         share(d.differing, d.elements),
