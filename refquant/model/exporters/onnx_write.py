@@ -87,8 +87,7 @@ def save(
         part.replace(beside)  # before the model that names it
     finally:
         part.unlink(missing_ok=True)
-    _replace(target, model.SerializeToString(deterministic=True))
-    _library().checker.check_model(str(target))
+    _replace(target, model.SerializeToString(deterministic=True), check=True)
     return target.name, beside.name
 
 
@@ -166,13 +165,15 @@ def _write_tensors(
     return digest.hexdigest(), places
 
 
-def _replace(target: Path, data: bytes) -> None:
+def _replace(target: Path, data: bytes, *, check: bool = False) -> None:
     part = target.with_name(f".{secrets.token_hex(8)}.tmp")
     try:
         with part.open("xb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
+        if check:  # by its path: the checker looks for the data beside it
+            _library().checker.check_model(str(part))
         part.replace(target)
     finally:
         part.unlink(missing_ok=True)

@@ -52,7 +52,10 @@ def test_large_constants_go_beside_the_model(tmp_path: Path) -> None:
     assert again == names, "named by its content"
 
 
-def test_a_failure_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("largest", [1 << 30, 0])
+def test_a_failure_of_the_check_leaves_what_was_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, largest: int
+) -> None:
     (tmp_path / "m.onnx").write_bytes(b"old")
 
     def fail(model: object) -> None:
@@ -60,8 +63,10 @@ def test_a_failure_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.Mon
 
     monkeypatch.setattr(onnx.checker, "check_model", fail)
     with pytest.raises(onnx.checker.ValidationError):
-        write_onnx(tmp_path / "m.onnx", quantized_cnn())
-    assert [p.read_bytes() for p in tmp_path.iterdir()] == [b"old"], "and nothing beside it"
+        write_onnx(tmp_path / "m.onnx", _wide(), largest=largest)
+    assert (tmp_path / "m.onnx").read_bytes() == b"old", "as it was"
+    rest = [p.name for p in tmp_path.iterdir() if p.name != "m.onnx"]
+    assert all(name.endswith(".data") for name in rest), f"{rest}: data, named by its digest"
 
 
 @pytest.mark.parametrize("largest", [1 << 30, 0])
