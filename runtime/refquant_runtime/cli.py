@@ -18,6 +18,7 @@ _LATER = {
     "chat": "chat comes with the language models",
     "serve": "serve comes with the language models",
 }
+_LENGTH = "steps of the sequences, where the model takes any number (default 1)"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -71,9 +72,11 @@ def _parser() -> argparse.ArgumentParser:
     bench = _command(commands, "bench", "measure latency", "bench model.rq --threads 2 --json")
     _options(bench, model=True, json=True, threads=True)
     bench.add_argument("--runs", type=_positive, default=200, help="measured runs (default 200)")
+    bench.add_argument("--length", type=_positive, default=1, help=_LENGTH)
     profile = _command(commands, "profile", "time every step", "profile model.rq --threads 1")
     _options(profile, model=True, json=True, threads=True)
     profile.add_argument("--runs", type=_positive, default=50, help="runs a step (default 50)")
+    profile.add_argument("--length", type=_positive, default=1, help=_LENGTH)
     doctor = _command(commands, "doctor", "what this machine has and what is used", "doctor")
     _options(doctor, json=True)
     batch = _command(commands, "batch", "run many jobs in one process", "batch jobs.json")

@@ -50,7 +50,9 @@ def run_info(arguments: Namespace) -> None:
 
 def _signature(session: Session, name: str) -> str:
     value = session.graph.values[name]
-    shape = ["N", *value.shape[1:]] if value.batched else list(value.shape)
+    shape = ["T" if i in value.lengths else size for i, size in enumerate(value.shape)]
+    if value.batched:
+        shape[0] = "N"
     text = f"{value.dtype}[{', '.join(map(str, shape))}]"
     if value.quant is not None:
         text += f" scale {float(value.quant.scale):.9g} zero_point {int(value.quant.zero_point)}"
@@ -94,6 +96,7 @@ def run_run(arguments: Namespace) -> None:
 def run_bench(arguments: Namespace) -> None:
     """Measure the latency of one sample on the bound buffers."""
     session = Session(arguments.model, threads=arguments.threads)
+    session.resize(arguments.length)
     begin = time.perf_counter()
     session.invoke()
     first = (time.perf_counter() - begin) * 1e3
@@ -106,6 +109,7 @@ def run_bench(arguments: Namespace) -> None:
         "version": __version__,
         "threads": session.threads,
         "isa": session.isa,
+        "length": session.length,
         "runs": arguments.runs,
         "median_ms": median,
         "p90_ms": float(np.percentile(times, 90)),
@@ -122,6 +126,7 @@ def run_bench(arguments: Namespace) -> None:
 def run_profile(arguments: Namespace) -> None:
     """Print the time of every step."""
     session = Session(arguments.model, threads=arguments.threads)
+    session.resize(arguments.length)
     rows = session.profile(arguments.runs)
     total = sum(row["us"] for row in rows)
     lines = [f"{'us':>9} {'%':>5} {'GOPS':>7}  {'kernel':18} {'op':20} node"]

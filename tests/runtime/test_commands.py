@@ -95,7 +95,7 @@ def test_run_of_no_samples_is_refused(model: str, tmp_path: Path) -> None:
 def test_bench_has_the_keys_of_the_benchmarks(
     model: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run_bench(Namespace(model=model, threads=2, runs=7, json=True))
+    run_bench(Namespace(model=model, threads=2, runs=7, length=1, json=True))
     told = printed(capsys)
     assert {"model", "engine", "threads", "median_ms", "version"} <= told.keys(), "never renamed"
     assert (told["engine"], told["version"]) == ("refquant-runtime", __version__), "who"
@@ -104,11 +104,11 @@ def test_bench_has_the_keys_of_the_benchmarks(
 
 
 def test_profile_has_a_line_a_step(model: str, capsys: pytest.CaptureFixture[str]) -> None:
-    run_profile(Namespace(model=model, threads=1, runs=3, json=True))
+    run_profile(Namespace(model=model, threads=1, runs=3, length=1, json=True))
     rows = printed(capsys)
     steps = Session(model, threads=1).plan.steps
     assert [row["node"] for row in rows] == [step.node for step in steps], "every step, in order"
-    run_profile(Namespace(model=model, threads=1, runs=3, json=False))
+    run_profile(Namespace(model=model, threads=1, runs=3, length=1, json=False))
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == len(rows) + 2, "a head, a line a step, and the sum"
 
@@ -116,7 +116,9 @@ def test_profile_has_a_line_a_step(model: str, capsys: pytest.CaptureFixture[str
 def test_profile_of_nothing_is_empty(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "m.rq").write_bytes(file_of("passing"))
     for as_json in (True, False):
-        run_profile(Namespace(model=str(tmp_path / "m.rq"), threads=1, runs=3, json=as_json))
+        run_profile(
+            Namespace(model=str(tmp_path / "m.rq"), threads=1, runs=3, length=1, json=as_json)
+        )
     assert capsys.readouterr().out.startswith("[]\n"), "no steps"
 
 
@@ -146,7 +148,22 @@ def test_doctor_names_a_problem(
 
 @pytest.mark.parametrize("command", [run_info, run_bench, run_run, run_doctor])
 def test_people_get_lines(command: Any, model: str, capsys: pytest.CaptureFixture[str]) -> None:
-    command(Namespace(model=model, threads=1, runs=3, input=None, output=None, json=False))
+    nothing = {"input": None, "output": None}
+    command(Namespace(model=model, threads=1, runs=3, length=1, json=False, **nothing))
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) > 5, "a line a fact"
     assert all("  " in line for line in lines), "key and value"
+
+
+def test_a_model_of_sequences_is_measured_at_a_length(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "m.rq"
+    path.write_bytes(file_of("sentence"))
+    run_info(Namespace(model=str(path), json=True))
+    assert printed(capsys)["inputs"]["ids"] == "int32[N, T]", "any number of steps"
+    run_bench(Namespace(model=str(path), threads=1, runs=3, length=5, json=True))
+    assert printed(capsys)["length"] == 5, "the plan of that length"
+    path.write_bytes(file_of("float_cnn"))
+    with pytest.raises(InputError, match="no input is a sequence"):
+        run_profile(Namespace(model=str(path), threads=1, runs=1, length=2, json=True))

@@ -34,7 +34,7 @@ refquant is installed: refquant import model.onnx -o model.rq
     if kind:
         raise InputError(
             f"{file}: is {'an' if kind[0] == 'O' else 'a'} {kind} model; make a .rq file of it "
-            f"where refquant is installed: refquant import {file.name} -o {file.stem}.rq"
+            f"with `refquant import {file.name} -o {file.stem}.rq`, where refquant is installed"
         )
     return Session(file, threads=threads)
 
@@ -52,8 +52,8 @@ def _kind(file: Path) -> str:
 def _of_bytes(content: bytes, threads: int | None) -> Session:
     if content[4:8] == b"TFL3" or content[8:9] != b"{":
         raise InputError(
-            f"{len(content)} bytes: are no .rq file; make one of the model where refquant is "
-            "installed: refquant import MODEL -o model.rq"
+            f"{len(content)} bytes: are no .rq file; make one of the model with `refquant "
+            "import MODEL -o model.rq`, where refquant is installed"
         )
     descriptor, name = tempfile.mkstemp(suffix=".rq")
     try:

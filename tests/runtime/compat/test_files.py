@@ -12,7 +12,7 @@ from tests.runtime.zoo import feeds_of, file_of
 @pytest.mark.parametrize(
     ("name", "head", "said"),
     [
-        ("m.onnx", b"\x08\x0a", "m.onnx: is an ONNX model; make a .rq file of it where refquant"),
+        ("m.onnx", b"\x08\x0a", "m.onnx: is an ONNX model; make a .rq file of it with `refquant"),
         ("m.tflite", b"", "refquant import m.tflite -o m.rq"),
         ("m.bin", b"\x1c\0\0\0TFL3", "m.bin: is a TFLite model"),
         ("m.gguf", b"GGUF", "m.gguf: is a GGUF model"),
