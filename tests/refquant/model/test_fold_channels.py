@@ -72,7 +72,7 @@ CHAINS: dict[str, tuple[list[tuple[str, Any, bool]], tuple[int, ...] | None]] = 
     "mul": ([("Mul", ROW, False)], LAST),
     "div": ([("Div", ROW, False)], LAST),
     "one number": ([("Mul", 2.0, False), ("Add", [3], True)], LAST),
-    "norm": ([("Add", ROW, False), ("Sub", ROW, False), ("Mul", ROW, False), ("Add", ROW, True)],
+    "norm": ([("Add", ROW, False), ("Sub", ROW[::-1], False), ("Mul", ROW, False), ("Add", ROW, True)],
              LAST),
     "not turned": ([("Mul", column, False), ("Add", column[None], False)], None),
     "turned otherwise": ([("Mul", np.reshape(ROW, (6, 1)), False)], (0, 2, 1, 3)),
