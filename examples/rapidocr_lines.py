@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,7 +45,7 @@ def pictures(lines: list[str], height: int, seed: int) -> NDArray[np.uint8]:
     return np.stack(found)
 
 
-def planes(photos: NDArray[np.uint8], mean: object, std: object) -> NDArray[np.float32]:
+def planes(photos: NDArray[np.uint8], mean: Any, std: Any) -> NDArray[np.float32]:
     """Return equation (1) or (2): (N, 3, H, W), as the network reads them (BGR)."""
     x = (photos[..., ::-1].astype(np.float32) / np.float32(255) - mean) / std
     return np.ascontiguousarray(x.transpose(0, 3, 1, 2), np.float32)
