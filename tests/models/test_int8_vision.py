@@ -19,6 +19,8 @@ from refquant.model.graph import Graph
 from refquant.model.importers.onnx_import import import_onnx
 from refquant.model.metrics import sqnr_db
 from refquant.model.rq import read_rq
+from refquant_runtime import Session
+from tests.test_how_to import MAIN, lines
 
 pytestmark = pytest.mark.models
 
@@ -84,18 +86,29 @@ def test_onnxruntime_and_we_agree_on_lite0(lite0: Path) -> None:
     assert found >= NEARLY, f"{found:.1f} dB"
 
 
-@pytest.mark.parametrize(("scheme", "known"), [("int8_static", 20.0), ("w8a8_static_bias", 23.4)])
-def test_lite0_in_int8(scheme: str, known: float, lite0: Path) -> None:
+def test_the_page_runs_and_says_what_lite0_loses(
+    lite0: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """16 of 20 and 20 dB are wanted. The tenth of a dB is the same wherever float32 is."""
-    graph = small(lite0 / "efficientnet_lite0.onnx", scheme)
-    inputs = {"image": np.load(lite0 / "test.npz")["image"]}
-    got = run(graph, inputs, sums="blas")["logits"].astype(np.float64)
+    folder = lite0.parent / "root"
+    (folder / "work").mkdir(parents=True)
+    (folder / "work/lite0").symlink_to(lite0)
+    monkeypatch.chdir(folder)
+    for name, *arguments in lines("quantize-an-onnx-cnn.md"):
+        assert MAIN[name](arguments) == 0, f"{name} {arguments}: {capsys.readouterr().err}"
     exact = lite0_float(lite0)
-    assert right(got, lite0) >= 16, f"{right(got, lite0)} of 20"
-    found = mean_sqnr(exact, got)
-    assert round(found, 1) == known, f"{found:.2f} dB"
-    same = int((exact.argmax(axis=1) == got.argmax(axis=1)).sum())
-    assert same >= 19, f"{same} of 20 as the float model"
+    for scheme, known in (("static", 20.0), ("bias", 23.4)):
+        inputs = {"image": np.load(lite0 / "test.npz")["image"]}
+        graph = read_rq(lite0 / f"{scheme}.rq")
+        got = run(graph, inputs, sums="blas")["logits"].astype(np.float64)
+        assert right(got, lite0) >= 16, f"{scheme}: {right(got, lite0)} of 20"
+        found = mean_sqnr(exact, got)
+        assert round(found, 1) == known, f"{scheme}: {found:.2f} dB"
+        same = int((exact.argmax(axis=1) == got.argmax(axis=1)).sum())
+        assert same >= 19, f"{scheme}: {same} of 20 as the float model"
+        runtime = Session(lite0 / f"{scheme}.rq", threads=1)
+        one = runtime.run({"image": inputs["image"][:1]})["logits"]
+        assert np.array_equal(one[0], got[0].astype(np.float32)), f"{scheme}: the runtime's bits"
 
 
 @pytest.fixture(scope="module")
