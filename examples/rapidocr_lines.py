@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 TEXT = Path(__file__).parents[1] / "assets/text/moby-dick/data/data.txt"
-MEAN, STD = np.float32([0.485, 0.456, 0.406]), np.float32([0.229, 0.224, 0.225])
+MEAN, STD = np.array([[0.485, 0.456, 0.406], [0.229, 0.224, 0.225]], np.float32)
 WIDTH, LINE, PAGE = 320, 48, 160
 LETTERS = 22
 
