@@ -178,7 +178,8 @@ def arithmetic_of(path: object, name: str, axes: Mapping[str, Any]) -> Arithmeti
     >>> arithmetic_of("m.rq", "torch", {})
     Traceback (most recent call last):
     refquant_runtime.errors.UnsupportedError: m.rq: contract 'torch' is not executed by this \
-runtime; quantize with one of ort, xnnpack, tflite_reference
+runtime; quantize with one of ort, xnnpack, tflite_reference, tflite_reference_fc, tflite_mul, \
+tflite_builtin
     """
     remedy = f"quantize with one of {', '.join(EXECUTED)}"
     # The axes themselves were checked by the reader: check_axes.
