@@ -61,9 +61,14 @@ conformance-exhaustive: venv ## all 2^32 float32 into each 8-bit float, against 
 atlas: venv ## the tables of docs/concepts/atlas.md, after a change of a contract
 	$(BIN)/python -m refquant.atlas.page docs/concepts/atlas.md
 
-models: venv ## tests on real models, which it fetches first (five, and data: 370 MB)
-	@$(BIN)/python examples/assets/fetch.py smollm2 minilm minilm_int8 g2p whisper_tiny_en text librivox mlperf_tiny silabs
-	$(PROFILE) $(BIN)/python -m pytest -q -n $(WORKERS) -m models tests/models
+models: venv ## tests on real models, which it fetches first; then what docs/concepts/results.md lacks
+	@$(BIN)/python examples/assets/fetch.py smollm2 minilm minilm_int8 g2p whisper_tiny_en text librivox mlperf_tiny silabs \
+		open_nsfw rapidocr silero_vad efficientnet_lite0 photos calibration_photos
+	$(PROFILE) $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile -m models tests/models
+	@$(BIN)/python -m examples.results.make
+
+results: venv ## all of docs/concepts/results.md anew: two hours
+	@$(BIN)/python -m examples.results.make --again
 
 browser: venv ## what the pages look like and ask for, in headless Chromium (Debian: apt-get install chromium)
 	$(PROFILE) $(BIN)/python -m pytest -q -n $(WORKERS) -m browser tests/browser

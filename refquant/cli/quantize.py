@@ -53,8 +53,8 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--calibration", metavar="D.npz|TEXT.txt|FOLDER",
-        help="samples, for recipes that look at what the model makes of data: one array an input, a "
-        "text for a model of tokens, or a folder of .wav files (and their .txt) for Whisper",
+        help="samples, for recipes that look at what the model makes of data: one array an input, "
+        "a text for a model of tokens, or a folder of .wav files (and their .txt) for Whisper",
     )  # fmt: skip
     add_arguments(parser)
     parser.add_argument(

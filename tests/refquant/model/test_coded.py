@@ -52,8 +52,8 @@ def _same(a: Coded, b: Coded) -> bool:
 @pytest.mark.parametrize("name", CODED)
 def test_a_checkpoint_gives_back_what_it_was_given(name: str, tmp_path: Path) -> None:
     coded = CODED[name]
-    open_checkpoint(tmp_path / "p", {}, resume=False).save("a", tensors(coded), {})
-    found = open_checkpoint(tmp_path / "p", {}, resume=True).load("a")
+    open_checkpoint(tmp_path / "p", {"graph": "g"}, resume=False).save("a", tensors(coded), {})
+    found = open_checkpoint(tmp_path / "p", {"graph": "g"}, resume=True).load("a")
     assert found is not None, "it was saved"
     again = from_tensors(found[0], dtype=coded.dtype, block_shape=coded.block_shape)
     assert _same(coded, again), f"{name}: {tensors(again)}"
@@ -65,8 +65,8 @@ def test_so_do_formats_with_a_table(form: str, tmp_path: Path) -> None:
     rules = Weights(format=form) if form != "fp8_e4m3" else Weights(format=form, bits=8)
     node = Node("y", "MatMul", ("x", "w"), ("y",))
     coded = round_layer(node, w, rules, contract=preset("ort"), name="w")
-    open_checkpoint(tmp_path / "p", {}, resume=False).save("a", tensors(coded), {})
-    found = open_checkpoint(tmp_path / "p", {}, resume=True).load("a")
+    open_checkpoint(tmp_path / "p", {"graph": "g"}, resume=False).save("a", tensors(coded), {})
+    found = open_checkpoint(tmp_path / "p", {"graph": "g"}, resume=True).load("a")
     assert found is not None, "it was saved"
     block = coded.block_shape
     again = from_tensors(found[0], dtype=coded.dtype, block_shape=block, format=form)
