@@ -6,6 +6,7 @@ from pathlib import Path
 
 from refquant.cli.common import Command, check_writable, plain, print_json, to_disk
 from refquant.cli.models import add_part, refuse_overwriting
+from refquant.model.graph import Graph
 from refquant.model.importers.tflite_kernels import TOOLS
 from refquant.model.loaders.sources import find_source, open_source
 from refquant.model.rq import write_rq
@@ -52,7 +53,7 @@ def _run(arguments: argparse.Namespace) -> int:
     with to_disk(arguments.output):
         write_rq(arguments.output, graph)
     size = Path(arguments.output).stat().st_size
-    weights = sum(a.size for n, a in graph.constants.items() if graph.values[n].dtype == "float32")
+    weights = _weights(graph)
     if arguments.json:
         ends = {
             kind: {
@@ -80,6 +81,14 @@ def _run(arguments: argparse.Namespace) -> int:
         f"weights of {plain(arguments.model)}{part}\n"
     )
     return 0
+
+
+def _weights(graph: Graph) -> int:
+    """Return how many numbers the nodes read that are the model's own, floats or codes."""
+    read = {name for node in graph.nodes for name in node.inputs} & graph.constants.keys()
+    values = {name: graph.values[name] for name in read}
+    own = [n for n, v in values.items() if v.dtype == "float32" or v.quant is not None]
+    return sum(graph.constants[name].size for name in own)
 
 
 COMMAND = Command(

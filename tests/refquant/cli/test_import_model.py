@@ -13,6 +13,7 @@ from refquant.model.loaders.sources import open_model
 from refquant.model.rq import read_rq
 from tests.refquant.model.importers.onnx_models import model as onnx_model
 from tests.refquant.model.importers.onnx_models import node
+from tests.refquant.model.importers.tflite_bytes import Model as TfliteModel
 from tests.refquant.model.loaders import on_disk
 
 Refquant = Callable[..., Any]
@@ -110,3 +111,19 @@ def test_sizes_of_an_onnx_model(refquant: Refquant, tmp_path: Path) -> None:
     done = refquant("import", tmp_path / "m.onnx", *given)
     assert done.code == 0, done.err
     assert read_rq(tmp_path / "out.rq").values["y"].shape == ("N", 3, 4, 5), "as given"
+
+
+def test_weights_that_are_codes_are_counted(refquant: Refquant, tmp_path: Path) -> None:
+    m = TfliteModel()
+    x = m.tensor((1, 6), scale=0.05, zero_point=3, name="x")
+    w = m.tensor((5, 6), values=range(30), scale=0.003)
+    bias = m.tensor((5,), "int32", values=range(5), scale=0.00015)
+    h = m.tensor((1, 5), scale=0.04, name="h")
+    m.op("FULLY_CONNECTED", [x, w, bias], [h])
+    y = m.tensor((1, 5), scale=1 / 256, zero_point=-128, name="y")
+    m.op("LOGISTIC", [h], [y])
+    path = tmp_path / "m.tflite"
+    path.write_bytes(m.data([x], [y]))
+    done = refquant("import", path, "-o", tmp_path / "m.rq", "--json")
+    assert done.code == 0, done.err
+    assert json.loads(done.out)["weights"] == 35, f"5 x 6 and 5 biases, no scale, no table: {done}"
