@@ -9,6 +9,7 @@ from refquant.cli.models import add_part, refuse_overwriting
 from refquant.model.graph import Graph
 from refquant.model.importers.tflite_kernels import TOOLS
 from refquant.model.loaders.sources import find_source, open_source
+from refquant.model.operators import UNARY
 from refquant.model.rq import write_rq
 
 __all__ = ["COMMAND"]
@@ -85,7 +86,9 @@ def _run(arguments: argparse.Namespace) -> int:
 
 def _weights(graph: Graph) -> int:
     """Return how many numbers the nodes read that are the model's own, floats or codes."""
-    read = {name for node in graph.nodes for name in node.inputs} & graph.constants.keys()
+    tabled = (*UNARY, "Softmax")  # whose further inputs are tables of a function
+    nodes = [node for node in graph.nodes if node.op not in tabled]
+    read = {name for node in nodes for name in node.inputs} & graph.constants.keys()
     values = {name: graph.values[name] for name in read}
     own = [n for n, v in values.items() if v.dtype == "float32" or v.quant is not None]
     return sum(graph.constants[name].size for name in own)
