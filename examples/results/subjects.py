@@ -186,7 +186,9 @@ SUBJECTS = (
             *SHAPES,
         ),
         "37.8 million weights; both halves quantized. Two recordings to calibrate, three others to "
-        "measure: NLL is of what is written of them, in nats a token.",
+        "measure: NLL is of what is written of them, in nats a token. Two recordings are a few "
+        "dozen tokens, fewer than the decoder's layers have inputs: GPTQ (`--few-tokens`) fits "
+        "them too well, and its lines say so.",
         parts=("encoder", "decoder"),
         asked="decoder",
     ),
