@@ -23,8 +23,8 @@ def open_session(
     >>> open_session("model.onnx", None, 1)
     Traceback (most recent call last):
     ...
-    refquant_runtime.errors.InputError: model.onnx: is an ONNX model; make a .rq file of it where \
-refquant is installed: refquant import model.onnx -o model.rq
+    refquant_runtime.errors.InputError: model.onnx: is an ONNX model; make a .rq file of it with \
+`refquant import model.onnx -o model.rq`, where refquant is installed
     """
     if content is not None:
         return _of_bytes(content, threads)
