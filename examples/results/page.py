@@ -140,7 +140,6 @@ CLAIMS: tuple[Claim, ...] = (
         for subject, metric, up in (
             ("fashion_cnn", "SQNR, dB", True),
             ("minilm", "SQNR, dB", True),
-            ("smollm2", "perplexity", False),
         )
     ),
     *(

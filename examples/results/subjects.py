@@ -182,7 +182,6 @@ SUBJECTS = (
             "int8_dynamic",
             "w8a8_smoothquant",
             "w8a8_per_token",
-            "w4a8_rotated",
             *SHAPES,
         ),
         "37.8 million weights; both halves quantized. Two recordings to calibrate, three others to "
@@ -224,8 +223,6 @@ SUBJECTS = (
             "int4_gptq",
             "int3_gptq",
             "int3_rtn",
-            "w4a4_rotated",
-            "w4a4",
         ),
         "134.5 million weights. **Not a float model**: these are the weights of a Q4_1 file, read "
         "as float32. They lie on a grid of 4 bits in blocks of 32, which flatters every 4-bit "
