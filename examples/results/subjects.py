@@ -251,7 +251,8 @@ SUBJECTS = (
             "fp8_weight_only",
             "w2_group16_weight_only",
         ),
-        "0.8 million weights; 1,000 words of a dictionary: of their phonemes, how many must be changed (float32 has 69.1 % of the words right).",
+        "0.8 million weights; 1,000 words of a dictionary: of their phonemes, how many must "
+        "be changed (float32 has 69.1 % of the words right).",
         parts=("encoder", "decoder"),
         asked="decoder",
     ),
