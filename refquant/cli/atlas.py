@@ -41,7 +41,6 @@ def _run(arguments: argparse.Namespace) -> int:
 
 COMMAND = Command(
     name="atlas",
-    help="tell whether contracts compute the same, with the smallest input if not",
     example="refquant atlas ort tflite_reference",
     add_arguments=_add_arguments,
     run=_run,

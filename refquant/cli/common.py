@@ -1,7 +1,7 @@
 """What the commands share: errors in one sentence, JSON, tables, progress, whole files.
 
-A command is data (`Command`): a name, what its help says, what arguments it adds, and a function
-that runs it and returns the exit code. Results go to stdout, everything else to stderr.
+A command is data (`Command`): a name, an example, what arguments it adds, and a function that runs
+it and returns the exit code. Results go to stdout, everything else to stderr.
 
 ``rich`` draws tables and progress bars. It is the extra ``refquant[cli]``, imported here and
 nowhere else: without it there is no progress, and a table is an error that names the extra.
@@ -53,7 +53,6 @@ class Command:
     """
 
     name: str
-    help: str
     example: str
     add_arguments: Callable[[argparse.ArgumentParser], None]
     run: Callable[[argparse.Namespace], int]

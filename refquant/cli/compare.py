@@ -215,7 +215,6 @@ def _print(rows: list[dict[str, Any]]) -> None:
 
 COMMAND = Command(
     name="compare",
-    help="compare two models on the same data: outputs, layers, and where they part",
     example="refquant compare float.rq small.rq --data test.npz --html report.html",
     add_arguments=_add_arguments,
     run=_run,

@@ -243,7 +243,6 @@ def _differing(expected: Arrays, got: Arrays, samples: int) -> int:
 
 COMMAND = Command(
     name="demo",
-    help="quantize a small network in seven ways, and prove the runtime right bit for bit",
     example="refquant demo --output demo/",
     add_arguments=_add_arguments,
     run=_run,

@@ -243,7 +243,6 @@ def _metric(model: Model, arguments: argparse.Namespace) -> str:
 
 COMMAND = Command(
     name="evaluate",
-    help="measure models: accuracy, perplexity, word errors, pronunciation, nearness to another",
     example="refquant evaluate float.rq small.rq --data test.npz --layers",
     add_arguments=_add_arguments,
     run=_run,

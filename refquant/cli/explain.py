@@ -46,7 +46,6 @@ def _run(arguments: argparse.Namespace) -> int:
 
 COMMAND = Command(
     name="explain",
-    help="print a number format's layout, and how a value is encoded in it",
     example="refquant explain nvfp4 3.3 -0.7",
     add_arguments=_add_arguments,
     run=_run,

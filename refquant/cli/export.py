@@ -69,7 +69,6 @@ def _check_suffix(output: str) -> None:
 
 COMMAND = Command(
     name="export",
-    help="write a model as ONNX, for onnxruntime and others",
     example="refquant export model.rq -o model.onnx --form qoperator",
     add_arguments=_add_arguments,
     run=_run,

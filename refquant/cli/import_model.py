@@ -96,7 +96,6 @@ def _weights(graph: Graph) -> int:
 
 COMMAND = Command(
     name="import",
-    help="write a model of another format as a .rq file",
     example="refquant import assets/whisper_tiny_en --part encoder -o encoder.rq",
     add_arguments=_add_arguments,
     run=_run,

@@ -52,7 +52,6 @@ def _run(arguments: argparse.Namespace) -> int:
 
 COMMAND = Command(
     name="inspect",
-    help="show what a model file holds: nodes or tensors, parameters, contracts and sizes",
     example="refquant inspect model.rq",
     add_arguments=_add_arguments,
     run=_run,

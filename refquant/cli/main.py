@@ -7,46 +7,43 @@
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from importlib import import_module
 from io import TextIOWrapper
 from typing import NoReturn
 
 from refquant.cli.common import Command, UsageError, sentence
 
-__all__ = ["commands", "main"]
+__all__ = ["COMMANDS", "command_of", "main"]
 
 
-def commands() -> tuple[Command, ...]:
-    """Return all commands, in the order of the help.
+COMMANDS: Mapping[str, str] = {
+    "demo": "quantize a small network in seven ways, and prove the runtime right bit for bit",
+    "import": "write a model of another format as a .rq file",
+    "inspect": "show what a model file holds: nodes or tensors, parameters, contracts and sizes",
+    "run": "run a model on data by the golden reference: slow, and right by definition",
+    "quantize": "quantize a float model by a recipe",
+    "evaluate": (
+        "measure models: accuracy, perplexity, word errors, pronunciation, nearness to another"
+    ),
+    "compare": "compare two models on the same data: outputs, layers, and where they part",
+    "export": "write a model as ONNX, for onnxruntime and others",
+    "explain": "print a number format's layout, and how a value is encoded in it",
+    "atlas": "tell whether contracts compute the same, with the smallest input if not",
+}
+"""Name to what the help says of it, in the order of the help; each has a file in `refquant.cli`."""
 
-    They are imported here, within `main`: so an interrupt while NumPy loads is an interrupt.
+_FILES = {"import": "import_model"}  # where the name is a word of Python's
+
+
+def command_of(name: str) -> Command:
+    """Import the command ``name``, and nothing of the others: half a second of modules.
+
+    It is called within `main`, so an interrupt while NumPy loads is an interrupt.
     """
-    from refquant.cli import (
-        atlas,
-        compare,
-        demo,
-        evaluate,
-        explain,
-        export,
-        import_model,
-        inspect,
-        quantize,
-        run,
-    )
-
-    return (
-        demo.COMMAND,
-        import_model.COMMAND,
-        inspect.COMMAND,
-        run.COMMAND,
-        quantize.COMMAND,
-        evaluate.COMMAND,
-        compare.COMMAND,
-        export.COMMAND,
-        explain.COMMAND,
-        atlas.COMMAND,
-    )
+    command: Command = import_module(f"refquant.cli.{_FILES.get(name, name)}").COMMAND
+    return command
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -77,7 +74,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parse(argv: Sequence[str] | None) -> tuple[Command, argparse.Namespace]:
-    parser = _parser()
+    argv = sys.argv[1:] if argv is None else argv
+    # before the command there is no option with a value: the first that is a name is the command
+    parser = _parser(next((text for text in argv if text in COMMANDS), None))
     arguments, rest = parser.parse_known_args(argv)
     command: Command = arguments.run
     if command.repeated and not any(text.startswith("--") for text in rest):
@@ -98,7 +97,8 @@ class _Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: {' '.join(message.split())}\n")
 
 
-def _parser() -> _Parser:
+def _parser(chosen: str | None) -> _Parser:
+    """Return the parser of all commands; it knows the arguments of the ``chosen`` one."""
     parser = _Parser(
         prog="refquant",
         description="Post-training quantization, exactly: make, inspect, compare models.",
@@ -107,17 +107,19 @@ def _parser() -> _Parser:
         allow_abbrev=False,
     )
     children = parser.add_subparsers(required=True, metavar="COMMAND")
-    for command in commands():
+    for name, text in COMMANDS.items():
         child = children.add_parser(
-            command.name,
-            help=command.help,
-            description=f"{command.help[0].upper()}{command.help[1:]}.",
-            epilog=f"example:\n  {command.example}",
+            name,
+            help=text,
+            description=f"{text[0].upper()}{text[1:]}.",
             formatter_class=argparse.RawDescriptionHelpFormatter,
             allow_abbrev=False,
         )
-        child.set_defaults(run=command)
-        command.add_arguments(child)
+        if name == chosen:
+            command = command_of(name)
+            child.epilog = f"example:\n  {command.example}"
+            child.set_defaults(run=command)
+            command.add_arguments(child)
     return parser
 
 

@@ -195,7 +195,6 @@ def _with_few_tokens(rules: Recipe) -> Recipe:
 
 COMMAND = Command(
     name="quantize",
-    help="quantize a float model by a recipe",
     example="refquant quantize model.rq --scheme int8_static "
     "--calibration calibration.npz -o small.rq\n"
     "  refquant quantize minilm/ --scheme int4_gptq --calibration text.txt -o minilm.rq",

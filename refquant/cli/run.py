@@ -68,7 +68,6 @@ def _run(arguments: argparse.Namespace) -> int:
 
 COMMAND = Command(
     name="run",
-    help="run a model on data by the golden reference: slow, and right by definition",
     example="refquant run model.rq --input x.npz --output y.npz",
     add_arguments=_add_arguments,
     run=_run,

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from refquant.cli.main import commands, main
+from refquant.cli.main import COMMANDS, command_of, main
 
 Refquant = Callable[..., Any]
 
@@ -19,6 +19,10 @@ NAMES = [
     *("demo", "import", "inspect", "run", "quantize", "evaluate", "compare"),
     *("export", "explain", "atlas"),
 ]
+
+
+def environment() -> dict[str, str]:
+    return os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
 
 
 def start(*arguments: object, stdout: Any = subprocess.PIPE) -> "subprocess.Popen[str]":
@@ -29,12 +33,33 @@ def start(*arguments: object, stdout: Any = subprocess.PIPE) -> "subprocess.Pope
         text=True,
         # Background jobs inherit an interrupt that is ignored; this process is to hear it.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        env=environment(),
     )
 
 
 def test_the_commands_are_those_of_the_design() -> None:
-    assert [command.name for command in commands()] == NAMES, "scripts depend on the names"
+    assert list(COMMANDS) == NAMES, "scripts depend on the names"
+    assert [command_of(name).name for name in COMMANDS] == NAMES, "a command in another's file"
+
+
+def test_help_and_a_command_import_no_other_command() -> None:
+    code = """
+import sys
+from refquant.cli.main import main
+assert main(sys.argv[1:]) == 0
+print("modules", *sys.modules)
+"""
+    for arguments, least, heavy in (
+        (["--help"], "refquant.cli.main", ("numpy", "refquant.model")),
+        (["atlas", "--help"], "refquant.cli.atlas", ("refquant.report", "refquant.cli.compare")),
+    ):
+        command = [sys.executable, "-c", code, *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, env=environment())
+        assert done.returncode == 0, done.stderr
+        loaded = set(done.stdout.partition("modules ")[2].split())
+        assert least in loaded, f"{arguments}: {done.stdout}"
+        never = {*heavy, *("numba", "onnx", "jinja2", "matplotlib", "rich")}
+        assert not never & loaded, f"{arguments} imports {sorted(never & loaded)}"
 
 
 @pytest.mark.parametrize("name", NAMES)
