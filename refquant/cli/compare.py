@@ -30,7 +30,6 @@ from refquant.cli.common import (
     whole_file,
 )
 from refquant.cli.compare_layers import brief, json_layers, print_layers
-from refquant.cli.compare_report import make_page, need_report
 from refquant.cli.data import in_reals, load, sample_count
 from refquant.cli.evaluate_reference import LOW
 from refquant.cli.models import MODEL, add_part, add_sums, read_pair, refuse_overwriting
@@ -96,6 +95,9 @@ def _run(arguments: argparse.Namespace) -> int:
         raise UsageError("--times is for the page; name one by --html, or leave --times away")
     paths = (arguments.reference, arguments.test)
     if arguments.html is not None:
+        # here: who wants numbers need not wait for what draws
+        from refquant.cli.compare_report import make_page, need_report
+
         need_report()
         check_writable(arguments.html)
         files = [find_source(path).file for path in paths]

@@ -23,18 +23,12 @@ import hashlib
 import os
 import re
 import zipfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from refquant.model.graph import Graph
-from refquant.model.importers.onnx_import import import_onnx
-from refquant.model.importers.tflite import import_tflite
-from refquant.model.loaders.g2p_gru import load_g2p
-from refquant.model.loaders.minilm import load_minilm
-from refquant.model.loaders.smollm2_gguf import load_llama_gguf
 from refquant.model.loaders.tensors import ModelFileError
-from refquant.model.loaders.whisper_ct2 import load_whisper
 from refquant.model.rq import read_rq
 
 __all__ = ["PARTS", "Source", "find_source", "open_model", "open_source"]
@@ -50,13 +44,6 @@ PARTS: Mapping[str, tuple[str, ...]] = {
 }
 """Loader to the parts of what it reads; none where the file is one graph."""
 
-_LOADERS: Mapping[str, Callable[[Path], tuple[Graph, ...]]] = {
-    "rq": lambda file: (read_rq(file),),
-    "bert": lambda file: (load_minilm(file),),
-    "llama": lambda file: (load_llama_gguf(file),),
-    "whisper": load_whisper,
-    "g2p": load_g2p,
-}
 _SUFFIXES = {
     ".rq": "rq",
     ".safetensors": "bert",
@@ -132,14 +119,9 @@ choose one (--part)
         raise ModelFileError(f"{source.path}: only TFLite models take a contract; leave it away")
     if shapes and source.loader != "onnx":
         raise ModelFileError(f"{source.path}: only ONNX models take sizes; leave --shape away")
-    if source.loader == "onnx":
-        graphs: tuple[Graph, ...] = (_onnx(source.file, shapes),)
-    elif source.loader == "tflite":
-        graphs = (import_tflite(source.file, contract=contract or "xnnpack"),)
-    else:
-        graphs = _LOADERS[source.loader](source.file)
     if source.loader == "rq":
-        return graphs[0]
+        return read_rq(source.file)
+    graphs = _load(source, contract, shapes)
     graph = graphs[source.parts.index(part) if part else 0]
     with source.file.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
@@ -221,7 +203,40 @@ def _of_zip(path: str, file: Path) -> str | None:
     return "g2p" if "enc_emb.npy" in names else None
 
 
+def _load(
+    source: Source, contract: str | None, shapes: Mapping[str, Sequence[int | str]] | None
+) -> tuple[Graph, ...]:
+    """Return the graphs of a file of another format.
+
+    Its loader is imported here: most models are `.rq` files, and whoever opens one waits for none.
+    """
+    file = source.file
+    if source.loader == "onnx":
+        return (_onnx(file, shapes),)
+    if source.loader == "tflite":
+        from refquant.model.importers.tflite import import_tflite
+
+        return (import_tflite(file, contract=contract or "xnnpack"),)
+    if source.loader == "bert":
+        from refquant.model.loaders.minilm import load_minilm
+
+        return (load_minilm(file),)
+    if source.loader == "llama":
+        from refquant.model.loaders.smollm2_gguf import load_llama_gguf
+
+        return (load_llama_gguf(file),)
+    if source.loader == "whisper":
+        from refquant.model.loaders.whisper_ct2 import load_whisper
+
+        return load_whisper(file)
+    from refquant.model.loaders.g2p_gru import load_g2p
+
+    return load_g2p(file)
+
+
 def _onnx(file: Path, shapes: Mapping[str, Sequence[int | str]] | None) -> Graph:
+    from refquant.model.importers.onnx_import import import_onnx  # here, as in `_load`
+
     try:
         return import_onnx(file, shapes=shapes)
     except OSError as error:
