@@ -45,6 +45,22 @@ def test_the_command_itself_has_help(capsys: pytest.CaptureFixture[str]) -> None
     assert all(command in text for command in COMMANDS), "every command is listed"
 
 
+def test_help_imports_neither_numba_nor_numpy() -> None:
+    code = """
+import sys
+from refquant_runtime.cli import main
+try:
+    main(["--help"])
+finally:
+    print("modules", *sys.modules)
+"""
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment())
+    loaded = set(done.stdout.partition("modules ")[2].split())
+    assert "refquant_runtime.cli" in loaded, f"{done.stdout}{done.stderr}"
+    assert not loaded & {"numba", "numpy", "refquant_runtime.session"}, "it runs no model"
+
+
 @pytest.mark.parametrize(
     "argv",
     [
