@@ -5,10 +5,11 @@ under ``numerics``. What is no card is not printed here, but with the rest of ``
 """
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from refquant.cli.common import plain, print_table
+from refquant.report.text import as_text, flat
 
 __all__ = ["is_card", "print_card"]
 
@@ -38,7 +39,7 @@ def print_card(card: Mapping[str, Any]) -> None:
     write = sys.stdout.write
     write("\nnumerics\n")
     rest = {key: value for key, value in card.items() if key not in (*_TABLES, "execution")}
-    rows = list(_flat(rest, ""))
+    rows = list(flat(rest))
     print_table({"setting": "left", "value": "left"}, rows)
     counts = card.get("execution")
     if isinstance(counts, Mapping):
@@ -74,28 +75,11 @@ def _rotation(row: Mapping[str, Any]) -> list[str]:
     names = [str(name) for name in nodes] if isinstance(nodes, list) else []
     more = f" and {len(names) - 2} more" if len(names) > 2 else ""
     keys = ("size", "block_size", "while_running", "reason")
-    rest = ["" if key not in row else _text(row[key]) for key in keys]
-    return [_text(row.get("kind")), " ".join(names[:2]) + more, *rest]
-
-
-def _flat(tree: Any, name: str) -> Iterator[tuple[str, str]]:
-    """Yield (path, text) of everything that is no object with keys."""
-    if isinstance(tree, Mapping) and tree:
-        for key, value in tree.items():
-            yield from _flat(value, f"{name}.{key}" if name else str(key))
-    else:
-        yield name, _text(tree)
+    rest = ["" if key not in row else as_text(row[key]) for key in keys]
+    return [as_text(row.get("kind")), " ".join(names[:2]) + more, *rest]
 
 
 def _cell(name: str, item: Any) -> str:
     if name == "loss" and isinstance(item, float):
         return f"{100 * item:.3g} %"
-    return f"{item:.4g}" if isinstance(item, float) else _text(item)
-
-
-def _text(item: Any) -> str:
-    if isinstance(item, list):
-        return " ".join(_text(part) for part in item) or "none"
-    if item is None or item == {}:
-        return "none"
-    return str(item).lower() if isinstance(item, bool) else str(item)
+    return f"{item:.4g}" if isinstance(item, float) else as_text(item)

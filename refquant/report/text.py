@@ -9,7 +9,7 @@ with its length, so that two long names that begin alike are still told apart.
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-__all__ = ["LONGEST", "flat", "number", "shown"]
+__all__ = ["LONGEST", "as_text", "flat", "number", "shown"]
 
 LONGEST = 120
 """Characters of a name that are shown."""
@@ -53,16 +53,21 @@ def flat(tree: Any, name: str = "", depth: int = 0) -> Iterator[tuple[str, str]]
         for key, value in tree.items():
             yield from flat(value, f"{name}.{key}" if name else str(key), depth + 1)
     else:
-        yield name, _text(tree)
+        yield name, as_text(tree)
+
+
+def as_text(item: Any) -> str:
+    """Return ``item`` of JSON as a cell of a table shows it.
+
+    >>> as_text([True, 1.5, "a"]), as_text({}), as_text([])
+    ('true 1.5 a', 'none', 'none')
+    """
+    if isinstance(item, list):
+        return " ".join(as_text(part) for part in item) or "none"
+    if item is None or item == {}:
+        return "none"
+    return str(item).lower() if isinstance(item, bool) else str(item)
 
 
 def _printable(text: str) -> str:
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
-
-
-def _text(item: Any) -> str:
-    if isinstance(item, list):
-        return " ".join(_text(part) for part in item) or "none"
-    if item is None or item == {}:
-        return "none"
-    return str(item).lower() if isinstance(item, bool) else str(item)
