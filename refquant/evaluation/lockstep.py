@@ -13,7 +13,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from refquant.evaluation.walk import Arrays, Step, pieces, steps
+from refquant.evaluation.walk import Arrays, Step, made_by_both, pieces, steps
 from refquant.model.graph import DTYPES, Graph
 
 __all__ = ["Pair", "comparable", "lockstep", "paired_pieces"]
@@ -33,14 +33,10 @@ def comparable(graphs: Pair) -> list[str]:
     ['y']
     """
     reference, test = graphs
-    made = {name for node in test.nodes for name in node.outputs if name}
     return [
         name
-        for node in reference.nodes
-        for name in node.outputs
-        if name in made
-        and reference.values[name].shape == test.values[name].shape
-        and _plain_integer(reference, name) == _plain_integer(test, name)
+        for name in made_by_both(reference, test)
+        if _plain_integer(reference, name) == _plain_integer(test, name)
     ]
 
 

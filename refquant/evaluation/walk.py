@@ -29,7 +29,7 @@ from refquant.model.execute_node import execute_node
 from refquant.model.graph import Graph, Node, has_batch, has_length
 from refquant.model.validate_simulated import mixes_samples
 
-__all__ = ["Arrays", "Step", "common_values", "pairs", "pieces", "steps"]
+__all__ = ["Arrays", "Step", "common_values", "made_by_both", "pairs", "pieces", "steps"]
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -53,15 +53,28 @@ def common_values(reference: Graph, test: Graph) -> list[str]:
     >>> common_values(g, g)
     ['d', 'y']
     """
+    return [
+        name
+        for name in made_by_both(reference, test)
+        if _means_reals(reference, name) and _means_reals(test, name)
+    ]
+
+
+def made_by_both(reference: Graph, test: Graph) -> list[str]:
+    """Return the values that nodes of both make, of one shape, whatever they mean; in order.
+
+    >>> from refquant.model.build import Builder
+    >>> b = Builder("g")
+    >>> g = b.graph([b.node("Relu", [b.input("x", ("N", 2))], name="y")])
+    >>> made_by_both(g, g)
+    ['y']
+    """
     made = {name for node in test.nodes for name in node.outputs if name}
     return [
         name
         for node in reference.nodes
         for name in node.outputs
-        if name in made
-        and reference.values[name].shape == test.values[name].shape
-        and _means_reals(reference, name)
-        and _means_reals(test, name)
+        if name in made and reference.values[name].shape == test.values[name].shape
     ]
 
 
