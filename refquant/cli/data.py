@@ -24,7 +24,6 @@ from refquant.cli.common import whole_file
 from refquant.formats.affine import dequantize, quantize
 from refquant.model.ends import input_contract
 from refquant.model.graph import DTYPES, Graph, fits, has_batch
-from refquant.model.loaders.sources import open_model
 from refquant.model.params import qparams_of
 
 __all__ = [
@@ -32,7 +31,6 @@ __all__ = [
     "encode",
     "in_reals",
     "load",
-    "read_model",
     "read_npz",
     "sample_count",
     "write_npz",
@@ -42,11 +40,6 @@ Arrays = dict[str, NDArray[Any]]
 
 LIMIT = 2**32
 """Bytes that the arrays of one archive may unpack to."""
-
-
-def read_model(path: str, *, part: str | None = None) -> Graph:
-    """Return the graph in the file or folder ``path``; its ``part``, where it has several."""
-    return open_model(path, part=part)
 
 
 def load(path: str, graph: Graph, *, labels: bool = False) -> tuple[Arrays, NDArray[Any] | None]:

@@ -5,9 +5,9 @@ import sys
 from pathlib import Path
 
 from refquant.cli.common import Command, UsageError, check_writable, plain, print_json
-from refquant.cli.data import read_model
 from refquant.cli.models import MODEL, add_part, refuse_overwriting
 from refquant.model.exporters.onnx_export import FORMS, default_form, write_onnx
+from refquant.model.loaders.sources import open_model
 
 __all__ = ["COMMAND"]
 
@@ -29,7 +29,7 @@ def _run(arguments: argparse.Namespace) -> int:
     _check_suffix(arguments.output)
     check_writable(arguments.output)
     refuse_overwriting(arguments.output, [arguments.model])
-    graph = read_model(arguments.model, part=arguments.part)
+    graph = open_model(arguments.model, part=arguments.part)
     form = arguments.form or default_form(graph)
     try:
         names = write_onnx(arguments.output, graph, form=form)

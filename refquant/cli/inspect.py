@@ -10,14 +10,13 @@ import sys
 from typing import Any
 
 from refquant.cli.common import Command, UsageError, need_tables, plain, print_json, print_table
-from refquant.cli.data import read_model
 from refquant.cli.inspect_gguf import describe_gguf, is_gguf, print_gguf
 from refquant.cli.inspect_inputs import describe_inputs, print_inputs
 from refquant.cli.inspect_numerics import is_card, print_card
 from refquant.cli.inspect_weights import describe_weights, print_weights
 from refquant.cli.models import MODEL, add_part
 from refquant.model.graph import Graph, Node, Value
-from refquant.model.loaders.sources import find_source
+from refquant.model.loaders.sources import find_source, open_model
 from refquant.model.metrics import tensor_bytes
 from refquant.model.params import qparams_of
 from refquant.model.reals import scale_of
@@ -41,7 +40,7 @@ def _run(arguments: argparse.Namespace) -> int:
         found = describe_gguf(arguments.model)
         (print_json if arguments.json else print_gguf)(found)
         return 0
-    graph = read_model(arguments.model, part=arguments.part)
+    graph = open_model(arguments.model, part=arguments.part)
     result = describe(arguments.model, graph)
     if arguments.json:
         print_json(result)

@@ -6,9 +6,10 @@ import sys
 import time
 
 from refquant.cli.common import Command, check_writable, plain, print_json, progress
-from refquant.cli.data import load, read_model, sample_count, write_npz
+from refquant.cli.data import load, sample_count, write_npz
 from refquant.cli.models import MODEL, add_part, add_sums, refuse_overwriting
 from refquant.cli.reference import execute
+from refquant.model.loaders.sources import open_model
 
 __all__ = ["COMMAND"]
 
@@ -29,7 +30,7 @@ def _run(arguments: argparse.Namespace) -> int:
     if arguments.output is not None:
         check_writable(arguments.output)
         refuse_overwriting(arguments.output, [arguments.model, arguments.input])
-    graph = read_model(arguments.model, part=arguments.part)
+    graph = open_model(arguments.model, part=arguments.part)
     sums = arguments.sums or "ordered"
     inputs, _ = load(arguments.input, graph)
     samples = sample_count(graph, inputs)

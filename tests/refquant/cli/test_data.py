@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from refquant.cli.data import encode, in_reals, load, read_model, read_npz, sample_count, write_npz
+from refquant.cli.data import encode, in_reals, load, read_npz, sample_count, write_npz
 from refquant.contracts import preset
 from refquant.model.build import Builder
 from refquant.model.graph import Graph, Quant
@@ -217,9 +217,3 @@ def test_a_graph_without_a_batch_has_one_sample(tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", x=np.zeros((3, 2), np.float32))
     inputs, _ = load(str(tmp_path / "a.npz"), g)
     assert sample_count(g, inputs) == 1, "its first axis is no batch"
-
-
-@pytest.mark.parametrize("suffix", [".onnx", ".ONNX"])
-def test_a_model_that_is_not_there(suffix: str) -> None:
-    with pytest.raises(ValueError, match="cannot be read: No such file"):
-        read_model(f"model{suffix}")

@@ -132,7 +132,7 @@ def test_what_commands_raise_becomes_an_exit_code(
     def fail(path: str, *, part: str | None) -> None:
         raise error
 
-    monkeypatch.setattr("refquant.cli.inspect.read_model", fail)
+    monkeypatch.setattr("refquant.cli.inspect.open_model", fail)
     assert main(["inspect", "--json", "x.rq"]) == code, f"not the exit code of {error!r}"
     captured = capsys.readouterr()
     assert captured.out == "", f"wrote to stdout: {captured.out}"

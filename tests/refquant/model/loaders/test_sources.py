@@ -221,3 +221,9 @@ def test_the_configuration_is_asked_for_what_tensors_do_not_say(
     edit(folder)
     with pytest.raises(ModelFileError, match=said):
         open_model(folder)
+
+
+@pytest.mark.parametrize("suffix", [".onnx", ".ONNX"])
+def test_a_model_that_is_not_there(suffix: str) -> None:
+    with pytest.raises(ValueError, match="cannot be read: No such file"):
+        open_model(f"model{suffix}")
