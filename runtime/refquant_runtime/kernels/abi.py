@@ -51,15 +51,10 @@ def i8_at(base: Any, at: int) -> Any:
     return pointers.as_i8(pointers.offset(base, at))
 
 
-@intrinsic
-def i16_at(context: Any, base: Any, at: Any) -> Any:
+@njit(nogil=True, inline="always")
+def i16_at(base: Any, at: int) -> Any:
     """Return the block's bytes from offset ``at`` as ``int16*``."""
-    target = types.CPointer(types.int16)
-
-    def codegen(ctx: Any, builder: Any, sig: Any, args: Any) -> Any:
-        return builder.bitcast(builder.gep(args[0], [args[1]]), ctx.get_value_type(target))
-
-    return target(U8P, types.int64), codegen
+    return pointers.as_i16(pointers.offset(base, at))
 
 
 @njit(nogil=True, inline="always")
@@ -74,15 +69,10 @@ def f32_at(base: Any, at: int) -> Any:
     return pointers.as_f32(pointers.offset(base, at))
 
 
-@intrinsic
-def f64_at(context: Any, base: Any, at: Any) -> Any:
+@njit(nogil=True, inline="always")
+def f64_at(base: Any, at: int) -> Any:
     """Return the block's bytes from offset ``at`` as ``float64*``."""
-    target = types.CPointer(types.float64)
-
-    def codegen(ctx: Any, builder: Any, sig: Any, args: Any) -> Any:
-        return builder.bitcast(builder.gep(args[0], [args[1]]), ctx.get_value_type(target))
-
-    return target(U8P, types.int64), codegen
+    return pointers.as_f64(pointers.offset(base, at))
 
 
 @intrinsic

@@ -10,7 +10,7 @@ assume that a pointer made from an integer aliases nothing it knows, and miscomp
 
 ====================  =======================================================
 ``offset(p, n)``      pointer of the same type, ``n`` *elements* further
-``as_u8(p)`` ...      the same address read as uint8, int8, int32, int64 or float32
+``as_u8(p)`` ...      the same address read as uint8, int8 to int64, float32 or float64
 ``load(p, i)``        element ``i``; the same as ``p[i]``
 ``store(p, i, v)``    writes element ``i``; the same as ``p[i] = v``
 ``pointer(array)``    pointer to the first element of a contiguous array
@@ -37,7 +37,9 @@ __all__ = [
     "aligned_empty",
     "aligned_zeros",
     "as_f32",
+    "as_f64",
     "as_i8",
+    "as_i16",
     "as_i32",
     "as_i64",
     "as_u8",
@@ -105,9 +107,11 @@ def _cast_to(element: Any) -> Any:
 
 as_u8 = _cast_to(types.uint8)
 as_i8 = _cast_to(types.int8)
+as_i16 = _cast_to(types.int16)
 as_i32 = _cast_to(types.int32)
 as_i64 = _cast_to(types.int64)
 as_f32 = _cast_to(types.float32)
+as_f64 = _cast_to(types.float64)
 
 
 @intrinsic
