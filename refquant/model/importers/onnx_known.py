@@ -28,6 +28,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from refquant.ops.logic import COMPARISONS
 from refquant.ops.unary import UNARY
 
 __all__ = ["ELEMENTWISE", "MOST_FOLDED", "as_known", "broadcast_size", "elementwise", "has_letters"]
@@ -83,7 +84,7 @@ def elementwise(op: str, arrays: Sequence[Array], attributes: Mapping[str, Any])
         if op not in _LETTERS:
             raise ValueError(f"{op} of a size that only a run knows")
         result = np.frompyfunc(_LETTERS[op], len(arrays), 1)(*arrays)
-        if op in ("Equal", "Less", "Greater", "LessOrEqual", "GreaterOrEqual"):
+        if op in COMPARISONS:
             if None in np.asarray(result, object).ravel().tolist():
                 raise ValueError(f"{op} of a size that only a run knows")
             return np.asarray(result, np.bool_)
@@ -167,13 +168,7 @@ ELEMENTWISE: Mapping[str, Callable[..., Any]] = {
     "Round": np.rint,
     "Sign": np.sign,
     "Reciprocal": lambda a: np.asarray(1, a.dtype) / a,
-    "Equal": np.equal,
-    "Less": np.less,
-    "Greater": np.greater,
-    "LessOrEqual": np.less_equal,
-    "GreaterOrEqual": np.greater_equal,
-    "And": np.logical_and,
-    "Or": np.logical_or,
+    **COMPARISONS,
     "Xor": np.logical_xor,
     "Not": np.logical_not,
     "IsNaN": np.isnan,
