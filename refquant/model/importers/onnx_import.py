@@ -117,7 +117,7 @@ class _Walk:
     def _add_constants(self, constants: Mapping[str, Tensor | Opaque]) -> None:
         for name, tensor in constants.items():
             if isinstance(tensor, Tensor):
-                self.scope.items[name] = Known(tensor.array, tensor.dtype)
+                self.scope.items[name] = tensor
             else:
                 self.lost.add(name)
                 self.failures.append((name, "constant", tensor.what))

@@ -18,7 +18,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from refquant.model.graph import Shape
-from refquant.model.importers.onnx_model import OnnxNode
+from refquant.model.importers.onnx_model import OnnxNode, Tensor
 
 __all__ = ["Filled", "Item", "Known", "Reals", "Seen", "Turned", "Unsupported"]
 
@@ -29,12 +29,8 @@ class Unsupported(ValueError):  # noqa: N818  (it is a reason; the error is made
     """Why a node cannot be imported."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Known:
-    """An array known at import, and what ONNX calls its elements."""
-
-    array: Array
-    dtype: str
+Known = Tensor
+"""An array known at import: a constant of the file, or computed of such."""
 
 
 @dataclass(frozen=True, slots=True)
