@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from refquant.contracts import Contract
-from refquant.model.graph import DTYPES, Attribute, Graph, Node, Quant, Shape, Value
+from refquant.model.graph import DTYPES, Attribute, Graph, Node, Quant, Shape, State, Value
 from refquant.model.operators import MOVEMENT, check_signature
 from refquant.model.operators_imported import IMPORTED, dtypes
 from refquant.model.shapes import infer_shapes
@@ -144,8 +144,14 @@ class Builder:
             raise ValueError(f"two contracts are called {contract.name!r}; rename one")
         return tuple(outputs)
 
-    def graph(self, outputs: Sequence[str], *, meta: Mapping[str, Any] | None = None) -> Graph:
-        """Return the validated graph with these ``outputs``."""
+    def graph(
+        self,
+        outputs: Sequence[str],
+        *,
+        meta: Mapping[str, Any] | None = None,
+        states: Sequence[State] = (),
+    ) -> Graph:
+        """Return the validated graph with these ``outputs`` and ``states``."""
         graph = Graph(
             self.name,
             tuple(self.inputs),
@@ -155,6 +161,7 @@ class Builder:
             dict(self.constants),
             dict(self.contracts),
             dict(meta or {}),
+            tuple(states),
         )
         validate(graph)
         return graph

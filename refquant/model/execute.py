@@ -9,9 +9,11 @@ operators give the same bits for a sample whatever stands beside it, so samples 
 chunks. `DynamicQuantizeLinear` does not: it takes its range from all it is given, as `FakeQuantize`
 may (`mixes_samples`). Graphs that contain such nodes are run one sample at a time. Where there are
 sequences, ``"T"`` is the length of those that are given.
+
+Where a graph has states (`refquant.model.states`), samples are the steps of one stream, in order.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,10 +21,11 @@ from numpy.typing import NDArray
 
 from refquant.model.execute_node import execute_node
 from refquant.model.graph import DTYPES, Graph, fits, has_batch, has_length
+from refquant.model.states import checked_state, free_inputs, initial_state, opened
 from refquant.model.validate_simulated import mixes_samples
 from refquant.numerics.dot import check_sums
 
-__all__ = ["CHUNK", "SEQUENCES", "run"]
+__all__ = ["CHUNK", "SEQUENCES", "advance", "run"]
 
 CHUNK, SEQUENCES = 250, 4
 """Samples, or sequences, at a time: memory is that of so many, however many there are."""
@@ -45,6 +48,7 @@ def run(
     `DynamicQuantizeLinear`) comes stacked, one a sample. `ValueError` says which input is wrong.
     ``sums="blas"`` is for looking at large models, not for comparing bits: float dot products in
     whatever order is fast here (`refquant.numerics.dot`); integer ones are exact either way.
+    A graph with states begins anew, as `advance` from its initial state.
 
     >>> from refquant.model.build import Builder
     >>> b = Builder("double")
@@ -53,12 +57,14 @@ def run(
     >>> run(g, {"x": np.array([[1, 2], [3, 4]], np.float32)})["y"].tolist()
     [[2.0, 4.0], [6.0, 8.0]]
     """
+    if graph.states:
+        return advance(graph, inputs, initial_state(graph), keep=keep, sums=sums)[0]
     names = list(dict.fromkeys([*graph.outputs, *keep]))
     for name in names:
         if name not in graph.values:
             raise ValueError(f"keep names {name!r}, which is no value of the graph; correct it")
     check_sums(sums)
-    sizes = _check_inputs(graph, inputs)
+    sizes = _check_inputs(graph, inputs, graph.inputs)
     if not has_batch(graph):
         return {name: array.copy() for name, array in _walk(graph, inputs, names, sums).items()}
     if sizes["N"] == 0:
@@ -70,6 +76,45 @@ def run(
         for i in range(0, sizes["N"], step)
     ]
     return {name: _join(graph, name, [part[name] for part in parts]) for name in names}
+
+
+def advance(
+    graph: Graph,
+    inputs: Mapping[str, NDArray[Any]],
+    state: Mapping[str, NDArray[Any]],
+    *,
+    keep: Collection[str] = (),
+    sums: str = "ordered",
+) -> tuple[Arrays, Arrays]:
+    """Return what `run` returns of a stream that goes on from ``state``, and the state it ends in.
+
+    ``inputs`` are those without a state, N samples being N steps; one with a state may be fed all
+    the same, and then is what it is fed. Nothing that is passed changes. `ValueError` as `run`, and
+    for a ``state`` that is not the graph's.
+
+    >>> from refquant.model.build import Builder
+    >>> from refquant.model.graph import State
+    >>> b = Builder("sums")
+    >>> total = b.node("Add", [b.input("x", ("N", 1)), b.input("before", ("N", 1))], name="total")
+    >>> g = b.graph([total], states=[State("sum", "before", "total")])
+    >>> x = np.array([[1], [2], [3]], np.float32)
+    >>> outputs, state = advance(g, {"x": x}, {"sum": np.array([[10]], np.float32)})
+    >>> outputs["total"].tolist(), state["sum"].tolist()
+    ([[11.0], [13.0], [16.0]], [[16.0]])
+    """
+    free = free_inputs(graph)
+    sizes = _check_inputs(graph, inputs, [n for n in graph.inputs if n in inputs or n in free])
+    pure, now = opened(graph), checked_state(graph, state)
+    held = [item for item in graph.states if item.input not in inputs]
+    names, parts = list(dict.fromkeys([*graph.outputs, *keep])), list[Arrays]()
+    for i in range(sizes.get("N", 1)):  # without a batch, a run is one step
+        one = {n: a[i : i + 1] if has_batch(graph) else a for n, a in inputs.items()}
+        made = run(pure, one | {s.input: now[s.name] for s in held}, keep=keep, sums=sums)
+        now = {item.name: made[item.output] for item in graph.states}
+        parts.append({name: made[name] for name in names})
+    if not parts:
+        return {name: _empty(graph, name, sizes) for name in names}, now
+    return {name: _join(graph, name, [part[name] for part in parts]) for name in names}, now
 
 
 def _walk(graph: Graph, inputs: Mapping[str, NDArray[Any]], names: list[str], sums: str) -> Arrays:
@@ -87,14 +132,19 @@ def _walk(graph: Graph, inputs: Mapping[str, NDArray[Any]], names: list[str], su
     return {name: arrays[name] for name in names}
 
 
-def _check_inputs(graph: Graph, inputs: Mapping[str, NDArray[Any]]) -> dict[str, int]:
-    """Return the number of samples, N, and the length of the sequences, T, if there are any."""
-    if inputs.keys() != set(graph.inputs):
+def _check_inputs(
+    graph: Graph, inputs: Mapping[str, NDArray[Any]], names: Sequence[str]
+) -> dict[str, int]:
+    """Return the number of samples, N, and the length of the sequences, T, if there are any.
+
+    ``names``: of the inputs that are to be there.
+    """
+    if inputs.keys() != set(names):
         raise ValueError(
-            f"inputs must be exactly {sorted(graph.inputs)}, got {sorted(inputs)}; rename them"
+            f"inputs must be exactly {sorted(names)}, got {sorted(inputs)}; rename them"
         )
     sizes: dict[str, int] = {}
-    for name in graph.inputs:
+    for name in names:
         value, array = graph.values[name], inputs[name]
         container = DTYPES[value.dtype].container
         if not isinstance(array, np.ndarray) or array.dtype != container:

@@ -9,8 +9,8 @@ A `Graph` is what a `.rq` file says (docs/spec/rq-format.md, section 2), held in
   that is the arithmetic, it computes in.
 
 There is no behaviour here: `refquant.model.validate` says which graphs are meaningful,
-`refquant.model.execute` what they compute. Left out: control flow, sub-graphs, dynamic shapes
-other than the batch ``"N"`` and the length ``"T"`` of a sequence.
+`refquant.model.execute` what they compute, `refquant.model.states` what a stream keeps. Left out:
+control flow, dynamic shapes other than the batch ``"N"`` and the length ``"T"`` of a sequence.
 """
 
 from collections.abc import Mapping, Sequence
@@ -30,6 +30,7 @@ __all__ = [
     "Node",
     "Quant",
     "Shape",
+    "State",
     "Value",
     "dependents",
     "fits",
@@ -108,8 +109,7 @@ class Quant:
 class Value:
     """A tensor's description.
 
-    The first entry of ``shape`` may be ``"N"``, the batch; any other may be ``"T"``, the length of
-    the sequences of a run.
+    The first entry of ``shape`` may be ``"N"``, the batch; others ``"T"``, the length of sequences.
     """
 
     dtype: str
@@ -121,8 +121,8 @@ class Value:
 class Node:
     """One operator applied to values; ``""`` is an absent optional input.
 
-    Lists of integers in ``attributes`` are tuples. ``contract`` names an entry of
-    ``Graph.contracts``; it is None for float arithmetic and for pure movement of codes.
+    Lists of integers in ``attributes`` are tuples. ``contract``, a key of ``Graph.contracts``, is
+    None for float arithmetic and for pure movement of codes.
     """
 
     name: str
@@ -133,11 +133,24 @@ class Node:
     contract: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class State:
+    """``input`` is what ``output`` was in the run before; at first the constant ``initial``.
+
+    ``""``: zeros, of codes the zero point.
+    """
+
+    name: str
+    input: str
+    output: str
+    initial: str = ""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Graph:
     """A whole model. Compare with ``==``: constants are equal if their bytes are.
 
-    ``nodes`` stand in an order of execution. ``meta`` is JSON for people; nothing acts on it.
+    ``nodes`` stand in an order of execution. Nothing acts on ``meta``, JSON for people.
 
     >>> x = Value("float32", ("N", 4))
     >>> node = Node("relu", "Relu", ("x",), ("y",))
@@ -154,6 +167,7 @@ class Graph:
     constants: Mapping[str, NDArray[Any]]
     contracts: Mapping[str, Contract]
     meta: Mapping[str, Any]
+    states: tuple[State, ...] = ()
 
     def __eq__(self, other: object) -> bool:
         """Say whether both are the same model, bit for bit (NaN equals the same NaN)."""
@@ -167,6 +181,7 @@ class Graph:
             and self.nodes == other.nodes
             and self.contracts == other.contracts
             and self.meta == other.meta
+            and self.states == other.states
             and self.constants.keys() == other.constants.keys()
             and all(_same_array(a, other.constants[k]) for k, a in self.constants.items())
         )

@@ -135,6 +135,8 @@ def _version(graph: Graph) -> str:
 
 def _second(graph: Graph) -> str:
     """Say what the graph has that only version 2 has, nothing if all of it is of version 1."""
+    if graph.states:
+        return f"the state {graph.states[0].name!r}"
     for name, value in graph.values.items():
         if "T" in value.shape:
             return f"value {name!r} has a length T"

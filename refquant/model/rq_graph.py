@@ -11,7 +11,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from refquant.contracts import Contract
-from refquant.model.graph import Attribute, Graph, Node, Quant, Value
+from refquant.model.graph import Attribute, Graph, Node, Quant, State, Value
 from refquant.model.rq_container import short
 
 __all__ = ["FieldError", "graph_from_json", "graph_to_json"]
@@ -26,6 +26,7 @@ class FieldError(ValueError):
 
 def graph_to_json(graph: Graph) -> dict[str, Any]:
     """Return the graph without its constants as JSON objects."""
+    states = {"states": [_state_to_json(state) for state in graph.states]} if graph.states else {}
     return {
         "name": graph.name,
         "inputs": list(graph.inputs),
@@ -34,7 +35,13 @@ def graph_to_json(graph: Graph) -> dict[str, Any]:
         "nodes": [_node_to_json(node) for node in graph.nodes],
         "contracts": {name: dict(c.to_json()) for name, c in graph.contracts.items()},
         "meta": dict(graph.meta),
+        **states,
     }
+
+
+def _state_to_json(state: State) -> dict[str, Any]:
+    result = {"name": state.name, "input": state.input, "output": state.output}
+    return result | ({"initial": state.initial} if state.initial else {})
 
 
 def _value_to_json(value: Value) -> dict[str, Any]:
@@ -63,7 +70,7 @@ def _node_to_json(node: Node) -> dict[str, Any]:
 
 def graph_from_json(tree: Any, constants: Mapping[str, NDArray[Any]]) -> Graph:
     """Return the graph that ``tree`` (parsed JSON) and the file's ``constants`` describe."""
-    fields = _object(tree, "graph", _GRAPH_KEYS)
+    fields = _object(tree, "graph", _GRAPH_KEYS, frozenset({"states"}))
     values = _mapping(fields["values"], "graph.values")
     nodes = _list(fields["nodes"], "graph.nodes")
     contracts = _mapping(fields["contracts"], "graph.contracts")
@@ -76,7 +83,26 @@ def graph_from_json(tree: Any, constants: Mapping[str, NDArray[Any]]) -> Graph:
         constants=dict(constants),
         contracts={name: _contract(name, c) for name, c in contracts.items()},
         meta=_mapping(fields["meta"], "graph.meta"),
+        states=_states(fields),
     )
+
+
+def _states(fields: Mapping[str, Any]) -> tuple[State, ...]:
+    """Return the states, none without the key; an empty list would be a second way to say so."""
+    if "states" not in fields:
+        return ()
+    listed = _list(fields["states"], "graph.states")
+    if not listed:
+        raise FieldError("graph.states is not empty; leave the key away")
+    return tuple(_state(tree, f"states[{i}]") for i, tree in enumerate(listed))
+
+
+def _state(tree: Any, where: str) -> State:
+    named = _object(tree, where, frozenset({"name", "input", "output"}), frozenset({"initial"}))
+    texts = {key: _text(item, f"{where}.{key}") for key, item in named.items()}
+    if texts.get("initial") == "":
+        raise FieldError(f"{where}.initial names a constant, got ''; leave the key away")
+    return State(**texts)
 
 
 def _value(tree: Any, where: str) -> Value:

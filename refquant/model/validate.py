@@ -19,6 +19,7 @@ from refquant.model.rq_json import JsonError, check_json
 from refquant.model.shapes import check_size
 from refquant.model.validate_nodes import check_node
 from refquant.model.validate_quant import check_quant, may_be_negative
+from refquant.model.validate_states import check_states
 
 __all__ = ["GraphError", "constant_shape", "validate"]
 
@@ -47,6 +48,7 @@ def validate(graph: Graph) -> None:
             check_quant(graph, name, negative=negative)
         for node in graph.nodes:
             _check_node(graph, node)
+        check_states(graph)
         _check_batch(graph)
     except GraphError:
         raise
@@ -68,6 +70,7 @@ def constant_shape(name: str, value: Value) -> tuple[int, ...]:
 
 def _check_texts(graph: Graph) -> None:
     texts = [graph.name, *graph.values, *graph.contracts, *graph.constants]
+    texts += [state.name for state in graph.states]
     for node in graph.nodes:
         texts += [node.name, *(v for v in node.attributes.values() if isinstance(v, str))]
     try:
