@@ -1,4 +1,4 @@
-r"""Requantization: from the accumulator's scale to the output's, in sixteen arithmetics.
+r"""Requantization: from the accumulator's scale to the output's, in seventeen arithmetics.
 
 An int32 accumulator a counts in steps of :math:`s_x s_w`, the output in steps of :math:`s_y`, so
 
@@ -27,8 +27,8 @@ The fixed-point modes refuse a result, or a shifted accumulator, that leaves int
 originals are undefined, assert, or wrap. The float modes saturate to int32 instead, and
 ``rndnu16`` to int16 (`refquant.numerics.rndnu16`).
 
-Left out: modes whose result depends on the zero point, but for the one bug that is too common to
-leave out (``float_zp_before_round``). The source of a mode is in the docstring of its function.
+Left out: modes whose result depends on the zero point, but for two that are too common to leave out
+(``ZERO_POINT_MODES``). The source of a mode is in the docstring of its function.
 """
 
 from collections.abc import Callable
@@ -50,10 +50,11 @@ from refquant.numerics.requantize_float import (
     float64_half_away,
     float_rne,
     float_zp_before_round,
+    float_zp_before_round_f32,
 )
 from refquant.numerics.rndnu16 import rndnu16
 
-__all__ = ["REQUANTIZE_MODES", "requantize"]
+__all__ = ["REQUANTIZE_MODES", "ZERO_POINT_MODES", "requantize"]
 
 Int64 = NDArray[np.int64]
 Float64 = NDArray[np.float64]
@@ -67,8 +68,8 @@ def requantize(
 
     ``acc`` holds int32 values (int48 for ``scale16`` and ``tflite_int64``). Multipliers are reals,
     finite and not negative, and broadcast (one a channel); ``float_rne``, ``gemmlowp_double_f32``,
-    ``rndnu``, ``rndnu16`` and ``float_zp_before_round`` round them to float32 first. Only the last
-    needs ``zero_point``.
+    ``rndnu``, ``rndnu16`` and the modes of ``ZERO_POINT_MODES`` round them to float32 first; only
+    these need ``zero_point``.
 
     >>> [int(requantize(-6, 0.25, mode=m)) for m in ("gemmlowp_double", "neon_double", "float_rne")]
     [-2, -1, -2]
@@ -79,12 +80,14 @@ def requantize(
     if not ((real >= 0) & (real <= np.finfo(np.float32).max)).all():  # false for NaN
         raise ValueError(f"multiplier must be a finite float32 and not negative, got {real}")
     wide = _integers(np.asarray(acc), num_bits=48 if mode in _INT48_MODES else 32, what="acc")
-    if mode == "float_zp_before_round":
+    if mode in _EARLY:
         if zero_point is None:
-            raise ValueError("zero_point is needed by the mode 'float_zp_before_round', got None")
-        return float_zp_before_round(wide, real, np.asarray(zero_point, np.float64))
+            raise ValueError(f"zero_point is needed by the mode {mode!r}, got None")
+        return _EARLY[mode](wide, real, np.asarray(zero_point, np.float64))
     if zero_point is not None:
-        raise ValueError(f"zero_point is for 'float_zp_before_round' only, the mode is {mode!r}")
+        raise ValueError(
+            f"zero_point is for {' and '.join(ZERO_POINT_MODES)} only, the mode is {mode!r}"
+        )
     result = _MODES[mode](wide, real)
     if mode not in _FLOAT_MODES:
         _integers(result, num_bits=32, what="the result")
@@ -193,9 +196,13 @@ _FUNCTIONS: tuple[Callable[[Int64, Float64], Int64], ...] = (
 )
 _MODES = MappingProxyType({function.__name__: function for function in _FUNCTIONS})
 # These saturate:
-_FLOAT_MODES = ("float_rne", "float64_half_away", "float_zp_before_round", "dyadic")
+_FLOAT_MODES = ("float_rne", "float64_half_away", "dyadic")
 _INT48_MODES = ("scale16", "tflite_int64")
-REQUANTIZE_MODES: tuple[str, ...] = (*_MODES, "float_zp_before_round")
+_EARLY = MappingProxyType(
+    {mode.__name__: mode for mode in (float_zp_before_round, float_zp_before_round_f32)}
+)
+ZERO_POINT_MODES: tuple[str, ...] = tuple(_EARLY)
+REQUANTIZE_MODES: tuple[str, ...] = (*_MODES, *ZERO_POINT_MODES)
 
 
 def _round_shift(p: Int64, n: Int64) -> Int64:

@@ -12,7 +12,13 @@ from numpy.typing import NDArray
 from refquant.numerics.fixedpoint import decompose
 from refquant.numerics.rounding import round_half_away
 
-__all__ = ["dyadic", "float64_half_away", "float_rne", "float_zp_before_round"]
+__all__ = [
+    "dyadic",
+    "float64_half_away",
+    "float_rne",
+    "float_zp_before_round",
+    "float_zp_before_round_f32",
+]
 
 Int64 = NDArray[np.int64]
 Float64 = NDArray[np.float64]
@@ -38,6 +44,20 @@ def float_zp_before_round(acc: Int64, real: Float64, zero_point: Float64) -> Int
     """
     m = real.astype(np.float32).astype(np.float64)
     return _saturate_int32(np.rint(acc * m + zero_point) - zero_point)
+
+
+def float_zp_before_round_f32(acc: Int64, real: Float64, zero_point: Float64) -> Int64:
+    """``cast(rint(f32(f32(f32(a) * m) + f32(z)))) - z``: ONNX Runtime's MLAS, QLinearMul.
+
+    Two roundings to float32 before the one to an integer; the cast makes -2**31 of what int32 has
+    not, as x86 does, so it does not saturate.
+    """
+    with np.errstate(over="ignore", under="ignore"):
+        scaled = acc.astype(np.float32) * real.astype(np.float32)
+        moved = np.rint(scaled + zero_point.astype(np.float32)).astype(np.float64)
+    inside = (moved >= -(2.0**31)) & (moved < 2.0**31)
+    whole: Int64 = np.where(inside, moved, -(2.0**31)).astype(np.int64)
+    return whole - zero_point.astype(np.int64)
 
 
 def dyadic(acc: Int64, real: Float64) -> Int64:

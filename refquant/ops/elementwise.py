@@ -10,7 +10,7 @@ inputs count in different steps.  Four arithmetics, by the contract's axis ``add
                       q = mbqm(A + B, t / (2**20 sy)) + zy                                     (2)
 
     scale_ratios      ra = f32(sa / sy), rb = f32(sb / sy), F = f32(zy - f32(ra za + f32(rb zb)))
-                      q = round_half_even(f32(ra qa + f32(rb qb + F)))                         (5)
+                      q = cast(round_half_even(f32(ra qa + f32(rb qb + F))))                   (5)
 
     xnnpack_shift20   ra = f32(sa / sy), rb = f32(sb / sy), shift = 20 - floor(log2(max(ra, rb)))
                       ma = round_half_even(ra 2**shift), mb likewise
@@ -18,7 +18,7 @@ inputs count in different steps.  Four arithmetics, by the contract's axis ``add
 
 mbqm is the requantization ``gemmlowp_double``; its multipliers are formed in float64.  So are the
 products and sums inside the brackets of (5): what onnxruntime 1.32 has on processors with a fused
-multiply-add.
+multiply-add; its cast makes -2**31 of what int32 has not, as x86 does.
 ``Mul`` is exact in the accumulator, so it is one requantization:
 
     q = requantize((qa - za) (qb - zb), sa * sb / sy) + zy                                     (4)
@@ -184,7 +184,9 @@ def _add_ratios(
         fixed = np.float32(np.float32(zy) - inner)
         partial = (rb * b.astype(np.float64) + fixed).astype(np.float32)
         total = (ra * a.astype(np.float64) + partial).astype(np.float32)
-    return np.clip(np.rint(total.astype(np.float64)), -(2.0**62), 2.0**62).astype(np.int64)
+    whole = np.rint(total.astype(np.float64))
+    inside = (whole >= -(2.0**31)) & (whole < 2.0**31)
+    return np.asarray(np.where(inside, whole, -(2.0**31)), np.int64)
 
 
 def _add_tflite(

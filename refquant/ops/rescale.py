@@ -21,7 +21,7 @@ from refquant.contracts import Contract
 from refquant.formats.affine import QParams
 from refquant.numerics.casts import wrap
 from refquant.numerics.ranges import dtype_range
-from refquant.numerics.requantize import requantize
+from refquant.numerics.requantize import ZERO_POINT_MODES, requantize
 from refquant.ops.accumulate import int32_accumulator
 
 __all__ = [
@@ -38,8 +38,8 @@ __all__ = [
 
 Array = NDArray[Any]
 
-FLOAT_MODES = ("float_rne", "float_zp_before_round")
-"""Modes of a float32 product: their multiplier is eq. (1), and what leaves int32 saturates."""
+FLOAT_MODES = ("float_rne", *ZERO_POINT_MODES)
+"""Modes of a float32 product, whose multiplier is eq. (1): no result is too large for them."""
 
 
 def need_float32(op: str, **arrays: Array) -> None:
@@ -175,8 +175,8 @@ def rescale(
             f"integer operators; dequantize before it"
         )
     _, zero_point = scalar_parameters(op, "y", y_qparams)
-    # Only the mode that adds the zero point too early wants to know it.
-    early = zero_point if contract.requantize == "float_zp_before_round" else None
+    # Only the modes that add the zero point too early want to know it.
+    early = zero_point if contract.requantize in ZERO_POINT_MODES else None
     if contract.accumulator == "int32_wrap":
         acc = wrap(acc, num_bits=32, signed=True)  # of the exact sum: wrapping early is the same
     acc = int32_accumulator(acc, op=op)

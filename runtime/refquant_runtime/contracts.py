@@ -61,7 +61,8 @@ AXES: Mapping[str, Choices] = {  # and the number zero_range_scale
     "requantize": (
         *("float_rne", "gemmlowp_double", "neon_double", "single", "tosa_double", "tosa_single"),
         *("scale16", "tflite_int64", "rndnu", "rndnu16", "emulate_float", "dyadic", "pow2"),
-        *("float_zp_before_round", "float64_half_away", "gemmlowp_double_f32", "unspecified"),
+        *("float_zp_before_round", "float_zp_before_round_f32", "float64_half_away"),
+        *("gemmlowp_double_f32", "unspecified"),
     ),
     "add": ("dequantize", "scale_ratios", "tflite_shift20", "xnnpack_shift20", "unspecified"),
     "average_pool": ("float_multiplier", "half_away", "tosa_reciprocal", "unspecified"),
@@ -140,10 +141,16 @@ EXECUTED |= {  # LiteRT mixes kernels: one contract each
         "requantize": "neon_double",
         "softmax": "float_table",
     },
+    "ort_elementwise": {  # Add, Mul, AveragePool of onnxruntime, in imported models
+        **EXECUTED["ort"],
+        "zero_point_at": "before_rounding",
+        "requantize": "float_zp_before_round_f32",
+        "add": "scale_ratios",
+    },
 }
 _RULES = {  # of kernels.convert
     "ort": 0, "xnnpack": 1, "tflite_reference": 2, "tflite_reference_fc": 2, "tflite_mul": 2,
-    "tflite_builtin": 3,
+    "tflite_builtin": 3, "ort_elementwise": 4,
 }  # fmt: skip
 
 
@@ -179,7 +186,7 @@ def arithmetic_of(path: object, name: str, axes: Mapping[str, Any]) -> Arithmeti
     Traceback (most recent call last):
     refquant_runtime.errors.UnsupportedError: m.rq: contract 'torch' is not executed by this \
 runtime; quantize with one of ort, xnnpack, tflite_reference, tflite_reference_fc, tflite_mul, \
-tflite_builtin
+tflite_builtin, ort_elementwise
     """
     remedy = f"quantize with one of {', '.join(EXECUTED)}"
     # The axes themselves were checked by the reader: check_axes.

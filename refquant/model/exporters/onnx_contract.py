@@ -8,7 +8,7 @@
     zero_point_at    after_rounding                 before_rounding
     overflow         saturate
     accumulator      int32_exact
-    requantize       float_rne                      float_zp_before_round
+    requantize       float_rne                      float_zp_before_round_f32
     add              dequantize                     scale_ratios
     average_pool     float_multiplier
     softmax          dequantize
@@ -39,7 +39,7 @@ _OF_OPERATORS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "Conv": ("requantize", _PRODUCTS),
     "Gemm": ("requantize", _PRODUCTS),
     "MatMul": ("requantize", _PRODUCTS),
-    "Mul": ("requantize", ("float_rne", "float_zp_before_round")),
+    "Mul": ("requantize", ("float_rne", "float_zp_before_round_f32")),
     "Add": ("add", ("dequantize", "scale_ratios")),
     "AveragePool": ("average_pool", ("float_multiplier",)),
     "GlobalAveragePool": ("average_pool", ("float_multiplier",)),

@@ -1,13 +1,12 @@
 r"""The QOperator form: operators that take codes, scales and zero points, and one arithmetic.
 
 Every code that onnxruntime's CPU kernels make of it is ours, whatever it optimizes; but for
-``Softmax`` and near-ties of ``QLinearMul``, which adds the zero point in float32, not float64.
-Where one of its kernels computes by the node's contract, that kernel is asked for:
+``Softmax``. Where one of its kernels computes by the node's contract, that kernel is asked for:
 
 ::
 
     Conv                      QLinearConv             Add, scale_ratios           QLinearAdd
-    Gemm                      QGemm                   Mul, float_zp_before_round  QLinearMul
+    Gemm                      QGemm                   Mul, float_zp_before_round_f32  QLinearMul
     MatMul without a bias     QLinearMatMul           GlobalAveragePool  QLinearGlobalAveragePool
     LeakyRelu                 QLinearLeakyRelu        Sigmoid                     QLinearSigmoid
     movement                  itself, on codes
@@ -123,7 +122,7 @@ def _add(d: Draft, node: Node, target: str) -> None:
 
 
 def _mul(d: Draft, node: Node, target: str) -> None:
-    if arithmetic(d.graph, node).requantize == "float_zp_before_round":
+    if arithmetic(d.graph, node).requantize == "float_zp_before_round_f32":
         add_kernel(d, node, target, "QLinearMul", _pair(d, node))
     else:
         add_product(d, node, target)

@@ -25,6 +25,7 @@ from refquant.ops.unary import unary_table
 
 __all__ = [
     "ORT_ELEMENTWISE",
+    "TINY",
     "coded_constant",
     "meaning",
     "number_of",
@@ -39,12 +40,16 @@ ORT_ELEMENTWISE: Contract = replace(
     preset("ort"),
     name="ort_elementwise",
     zero_point_at="before_rounding",
-    requantize="float_zp_before_round",
+    requantize="float_zp_before_round_f32",
     add="scale_ratios",
 )
 """What onnxruntime 1.32 computes by in Add, Mul and AveragePool of codes: as ``ort``, but the zero
 point is added before rounding, so ties go another way where it is odd; and sums are of ratios.
-Measured on x86-64 with AVX2: the sums of others may differ in the last bit before rounding."""
+Measured on x86-64 with AVX2, all pairs of codes: the sums of others may differ in the last bit
+before rounding, and what they make of a result beyond int32 is their own."""
+
+TINY = np.float32(2.0**-126)
+"""The least scale of a bias: what onnxruntime's quantizer gives a dead channel may be subnormal."""
 
 
 def number_of(array: Array | None, what: str) -> float | int:
@@ -95,10 +100,8 @@ def coded_constant(
     """
     if dtype not in DTYPES or scale.dtype != np.float32:
         raise Unsupported(f"codes of {dtype} with scales of {scale.dtype}")
-    if (
-        dtype == "int32"
-    ):  # a bias, whose scale is for people: that of dead channels may be subnormal
-        scale = np.maximum(scale, np.float32(2.0**-126))
+    if dtype == "int32":  # a bias, whose scale is for people
+        scale = np.maximum(scale, TINY)
     if scale.size == 1 and not block_size:
         quant = meaning(scale, zero_point)
     else:

@@ -11,8 +11,8 @@ import numpy as np
 
 from refquant.contracts import Contract
 from refquant.model.graph import Attribute, Quant
-from refquant.model.importers.onnx_codes import ORT_ELEMENTWISE, requantized, tabled
-from refquant.model.importers.onnx_lower_windows import WINDOWS, window_of
+from refquant.model.importers.onnx_codes import ORT_ELEMENTWISE, TINY, requantized, tabled
+from refquant.model.importers.onnx_lower_windows import WINDOWS, pool_window, window_of
 from refquant.model.importers.onnx_model import OnnxNode
 from refquant.model.importers.onnx_scope import Reals, Scope, Unsupported
 from refquant.model.validate_nodes import check_node
@@ -47,7 +47,7 @@ def bias_of(s: Scope, node: OnnxNode, x: str, w: str) -> list[str]:
     if value.dtype != "int32" or value.quant is None or bias not in s.b.constants:
         raise Unsupported(f"the bias is {value.dtype}; int32 is added to products")
     xs, ws, bs = (_scales(s, name) for name in (x, w, bias))
-    product = (xs.astype(np.float64) * ws).ravel()
+    product = np.maximum((xs.astype(np.float64) * ws).ravel(), TINY)  # as `coded_constant`
     if not np.allclose(bs.ravel().astype(np.float64), product, rtol=2.0**-20, atol=0):
         raise Unsupported("the scale of the bias is not that of the products")
     return [bias]
@@ -120,8 +120,17 @@ def _global_average(s: Scope, node: OnnxNode, t: Target) -> None:
 
 
 def _average(s: Scope, node: OnnxNode, t: Target) -> None:
-    """Onnxruntime averages the reals, and adds the zero point before it rounds."""
-    codes_of(s, node, 0)
+    """Onnxruntime averages the reals, and adds the zero point before it rounds.
+
+    A window that is the whole plane, without padding, is a global pool to it.
+    """
+    x = codes_of(s, node, 0)
+    window = pool_window(s, node)
+    pads, plane = window["pads"], s.b.values[x].shape[2:]
+    assert isinstance(pads, tuple), "window_of: a list"
+    if window["kernel_shape"] == plane and not any(pads):
+        emit_codes(s, "GlobalAveragePool", [x], {}, t)
+        return
     s.why = "onnxruntime averages the reals, and quantizes the mean"
     WINDOWS["AveragePool"](s, node)
     mean = s.value_of(node.outputs[0])

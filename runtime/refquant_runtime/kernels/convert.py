@@ -2,7 +2,7 @@
 
 Contract: ``docs/spec/operators.md`` section 2. ``rule`` packs a contract's choices: 0 divide, round
 half to even; 1 multiply by the reciprocal, round half to even; 2 divide, round half away, cast to
-int32 before the clamp; 3 as 1, cast as 2. The zero point is added after rounding in all of them.
+int32 before the clamp; 3 as 1, cast as 2; 4 as 0, but the zero point is added before rounding.
 """
 
 from typing import Any
@@ -28,6 +28,8 @@ def quantize_one(x: Any, scale: Any, zero: int, low: int, high: int, rule: int, 
         value = np.rint(np.float32(x * np.float32(np.float32(1) / scale)))
     elif rule == 0:
         value = np.rint(np.float32(x / scale))
+    elif rule == 4:
+        value = np.rint(np.float32(np.float32(x / scale) + np.float32(zero)))
     else:
         if rule == 2:
             value = np.float32(x / scale)
@@ -42,6 +44,7 @@ def quantize_one(x: Any, scale: Any, zero: int, low: int, high: int, rule: int, 
         code = np.int32(whole) if inside else np.int32(-2147483648)
         moved = np.int64(np.int32(code + np.int32(zero)))
         return min(max(moved, low), high)
+    zero = 0 if rule == 4 else zero
     lowest, highest = np.float32(low - zero), np.float32(high - zero)
     clamped = lowest if value < lowest else (highest if value > highest else value)
     clamped = lowest if clamped != clamped else clamped  # NaN: any finite value, replaced below
@@ -62,6 +65,9 @@ def quantize_row(x: Any, y: Any, begin: int, end: int, scale: Any, zero: int, lo
     elif rule == 2:
         for i in range(begin, end):
             y[i] = np.uint8(quantize_one(x[i], scale, zero, low, high, 2, nan))
+    elif rule == 4:
+        for i in range(begin, end):
+            y[i] = np.uint8(quantize_one(x[i], scale, zero, low, high, 4, nan))
     else:
         for i in range(begin, end):
             y[i] = np.uint8(quantize_one(x[i], scale, zero, low, high, 3, nan))

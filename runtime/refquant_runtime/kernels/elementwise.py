@@ -13,6 +13,7 @@ from numba import njit
 from refquant_runtime.kernels.abi import bits_f32, bits_f64, f32_at, share, u8_at
 from refquant_runtime.kernels.convert import quantize_one
 from refquant_runtime.kernels.elementary import FUNCTIONS, apply
+from refquant_runtime.kernels.late import add_ratios, less_zero, multiply_late
 from refquant_runtime.kernels.requantize import multiply_double, multiply_f64, multiply_neon
 
 __all__ = [
@@ -45,15 +46,11 @@ INTEGER_MODES = {
     "gemmlowp_double_f32": 4,
     "neon_double": 5,
     "float64_half_away": 6,
+    "scale_ratios": 7,
+    "float_zp_before_round_f32": 8,
 }
 TABLE = ["x", "y", "table", "n", "flip"]
 UNARY = ["x", "y", "n", "function", "a", "b"]
-
-
-@njit(nogil=True, error_model="numpy", inline="always")
-def less_zero(codes: Any, at: int, flip: Any, zero: Any) -> Any:
-    """Return code - zero point; both were moved to unsigned by flipping the top bit."""
-    return np.int32(np.int32(np.uint8(codes[at] ^ flip)) - zero)
 
 
 @njit(nogil=True, error_model="numpy")
@@ -121,6 +118,9 @@ def multiply_row(p: Any, a: Any, step_a: int, b: Any, step_b: int, out: Any, beg
             code_a, code_b = less_zero(a, i * step_a, fa, za), less_zero(b, i * step_b, fb, zb)
             moved = multiply_neon(np.int32(code_a * code_b), m1, s1) + zero
             out[i] = np.uint8(min(max(moved, low), high))
+    elif p[MODE] == 8:
+        multiply_late(a, step_a, fa, za, b, step_b, fb, zb, multiplier, np.float32(zero), out,
+                      begin, end, np.int32(low), np.int32(high))  # fmt: skip
     elif p[MODE] == 6:
         real = bits_f64(m1)
         for i in range(begin, end):
@@ -144,6 +144,12 @@ def integer_row(p: Any, a: Any, step_a: int, b: Any, step_b: int, out: Any, begi
         tflite_add_row(p, a, step_a, b, step_b, out, begin, end)
     elif p[MODE] == 2:
         xnnpack_add_row(p, a, step_a, b, step_b, out, begin, end)
+    elif p[MODE] == 7:
+        add_ratios(
+            a, step_a, np.uint8(p[FLIP_A]), np.int32(p[A_ZERO]), bits_f32(p[A_SCALE]),
+            b, step_b, np.uint8(p[FLIP_B]), np.int32(p[B_ZERO]), bits_f32(p[B_SCALE]),
+            bits_f32(p[Y_SCALE]), out, begin, end, np.int32(p[LOW]), np.int32(p[HIGH]),
+        )  # fmt: skip
     else:
         multiply_row(p, a, step_a, b, step_b, out, begin, end)
 

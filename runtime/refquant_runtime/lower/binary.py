@@ -109,6 +109,25 @@ def lower_binary(ctx: Lowering, node: Node) -> None:
     )  # fmt: skip
 
 
+def _ratios(ctx: Lowering, node: Node, a: Value, b: Value, y: Value) -> Params:
+    """Return the ratios of scales, and what the zero points add up to."""
+    aq, bq, yq = quant_of(a), quant_of(b), quant_of(y)
+    with np.errstate(over="ignore", under="ignore"):
+        ra, rb = np.float32(aq.scale / yq.scale), np.float32(bq.scale / yq.scale)
+    if not np.isfinite([ra, rb]).all():
+        raise UnsupportedError(
+            f"{ctx.graph.path}: node {node.name!r}: a ratio of its scales is infinite; "
+            "give the output a larger scale"
+        )
+    of_b = np.float32(np.float64(rb) * int(bq.zero_point))
+    both = np.float32(np.float64(ra) * int(aq.zero_point) + np.float64(of_b))
+    fixed = np.float32(np.float32(int(yq.zero_point)) - both)
+    return {
+        "a_scale": f32_bits(float(ra)), "b_scale": f32_bits(float(rb)),
+        "y_scale": f32_bits(float(fixed)), "a_zero": _flip(a), "b_zero": _flip(b),
+    }  # fmt: skip
+
+
 def _integer_binary(ctx: Lowering, node: Node, a: Value, b: Value, y: Value) -> Params:
     """Return the arithmetic's numbers for Add or Mul of codes."""
     arithmetic = ctx.arithmetic(node)
@@ -124,8 +143,10 @@ def _integer_binary(ctx: Lowering, node: Node, a: Value, b: Value, y: Value) -> 
         "y_scale": f32_bits(float(yq.scale)),
     }  # fmt: skip
     sa, sb, sy = (np.float64(q.scale) for q in (aq, bq, yq))
-    if mode == "float_rne":
+    if mode in ("float_rne", "float_zp_before_round_f32"):
         params["y_scale"] = f32_bits(float_multiplier(ctx, node, aq.scale, bq.scale, yq.scale))
+    elif mode == "scale_ratios":
+        params |= _ratios(ctx, node, a, b, y)
     elif mode == "tflite_shift20":
         twice = 2 * max(sa, sb)
         real = np.array([sa / twice, sb / twice, twice / (2.0**20 * sy)])

@@ -7,11 +7,12 @@ from numpy.typing import NDArray
 
 from refquant_runtime.errors import UnsupportedError
 from refquant_runtime.graph import Node
+from refquant_runtime.kernels.requantize import MODES
 from refquant_runtime.lower.context import Lowering
 
 __all__ = [
-    "fixed_multiplier", "float_multiplier", "need_int32_when_shifted", "quantize_multiplier",
-    "real_multiplier",
+    "fixed_multiplier", "float_multiplier", "mode_of", "need_int32_when_shifted",
+    "quantize_multiplier", "real_multiplier",
 ]  # fmt: skip
 
 Array = NDArray[Any]
@@ -44,6 +45,17 @@ def float_multiplier(ctx: Lowering, node: Node, sx: Array, sw: Array, sy: Array)
             "give the output a larger scale"
         )
     return multiplier
+
+
+def mode_of(ctx: Lowering, node: Node) -> int:
+    """Return the epilogue of a product's contract; refuse one that has none."""
+    arithmetic = ctx.arithmetic(node)
+    if arithmetic.requantize not in MODES:
+        raise UnsupportedError(
+            f"{ctx.graph.path}: node {node.name!r}: contract {arithmetic.name!r} is not executed "
+            f"for {node.op}; quantize with one of ort, xnnpack"
+        )
+    return MODES[arithmetic.requantize]
 
 
 def need_int32_when_shifted(ctx: Lowering, node: Node, bound: Array, shift: Array) -> None:

@@ -27,6 +27,7 @@ from refquant_runtime.lower.context import (
 from refquant_runtime.lower.fixedpoint import (
     fixed_multiplier,
     float_multiplier,
+    mode_of,
     real_multiplier,
 )
 from refquant_runtime.lower.windows import conv_window, is_depthwise, rows_of
@@ -69,7 +70,7 @@ def _static(ctx: Lowering, node: Node, matrix: Array, scales: Array) -> Params:
     low, high = clamp_of(node, y)
     params: Params = {
         "seed": ctx.constants.add(_wrap(seed)),
-        "mode": MODES[arithmetic.requantize],
+        "mode": mode_of(ctx, node),
         "pad_value": int(xq.zero_point) & 255,
         "zero_point": int(yq.zero_point),
         "low": low,

@@ -7,11 +7,11 @@ import numpy as np
 from refquant_runtime.errors import UnsupportedError
 from refquant_runtime.graph import Node, Value
 from refquant_runtime.kernels import reduce
-from refquant_runtime.kernels.requantize import MODES
 from refquant_runtime.lower.context import FIRST, Lowering, Params, clamp_of, quant_of
 from refquant_runtime.lower.fixedpoint import (
     fixed_multiplier,
     float_multiplier,
+    mode_of,
     real_multiplier,
 )
 from refquant_runtime.weights import reach_of
@@ -43,7 +43,7 @@ def lower_matmul_codes(ctx: Lowering, node: Node) -> None:
         **batches(ctx, node, a, b, 1),
         "signed_a": int(a.dtype == "int8"), "signed_b": int(b.dtype == "int8"),
         "a_zero": int(aq.zero_point), "b_zero": int(bq.zero_point),
-        "seed": zeros, "x_zero": -1, "y_stride": n, "mode": MODES[arithmetic.requantize],
+        "seed": zeros, "x_zero": -1, "y_stride": n, "mode": mode_of(ctx, node),
         "zero_point": int(yq.zero_point), "low": low, "high": high,
     }  # fmt: skip
     if arithmetic.requantize == "float_rne":

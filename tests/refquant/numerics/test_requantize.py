@@ -15,7 +15,7 @@ from refquant.numerics import REQUANTIZE_MODES, requantize
 
 INT32_MIN, INT32_MAX = -(2**31), 2**31 - 1
 HALF = Fraction(1, 2)
-NEEDS = {"float_zp_before_round": 3}  # the zero point for the mode that takes one
+NEEDS = {"float_zp_before_round": 3, "float_zp_before_round_f32": 3}  # those that take one
 ZERO_MODES = [
     m for m in REQUANTIZE_MODES if m not in ("rndnu", "rndnu16", "pow2")
 ]  # these refuse 0.0
@@ -98,6 +98,9 @@ def exact(a: int, real: float, mode: str) -> int:
         return min(half_away(Fraction(float(a) * real)), INT32_MAX)
     if mode == "float_rne":
         return min(round(to_f32(to_f32(a) * to_f32(real))), INT32_MAX)
+    if mode == "float_zp_before_round_f32":
+        moved = round(to_f32(Fraction(to_f32(to_f32(a) * to_f32(real))) + 3))
+        return (moved if -(2**31) <= moved < 2**31 else -(2**31)) - 3
     assert mode == "float_zp_before_round", f"no oracle for {mode}"
     return round(float(a) * to_f32(real) + 3) - 3
 
@@ -156,6 +159,7 @@ TIE_OF_MODE = {
     "dyadic": "even",
     "pow2": "up",
     "float_zp_before_round": "even, shifted by an odd zero point",
+    "float_zp_before_round_f32": "even, shifted by an odd zero point",
 }
 
 
@@ -349,7 +353,7 @@ def test_mistakes_are_refused() -> None:
             requantize(1, [0.5, real], mode="single")
     with pytest.raises(ValueError, match="zero_point is needed by the mode"):
         requantize(1, 0.5, mode="float_zp_before_round")
-    with pytest.raises(ValueError, match="zero_point is for 'float_zp_before_round' only"):
+    with pytest.raises(ValueError, match="zero_point is for float_zp_before_round and"):
         requantize(1, 0.5, mode="single", zero_point=3)
     for mode, real, rule in (
         ("pow2", 0.3, "must be a power of two"),

@@ -10,6 +10,7 @@ from refquant.numerics.requantize_float import (
     float64_half_away,
     float_rne,
     float_zp_before_round,
+    float_zp_before_round_f32,
 )
 
 ACC = np.array([-(2**31), -1, 0, 1, 2**31 - 1])
@@ -36,3 +37,15 @@ def test_half_away_is_of_the_product_and_not_of_its_neighbour() -> None:
 def test_an_odd_zero_point_moves_ties() -> None:
     got = float_zp_before_round(np.array([1, 3]), np.array([0.5]), np.array(1.0))
     assert got.tolist() == [1, 1], "1.5 is 2, 2.5 is 2; less 1"
+
+
+def test_in_float32_the_sum_with_the_zero_point_makes_ties() -> None:
+    """-87 m = -0.4999973, and 248.5000027 is no float32: 248.5 is the nearest."""
+    m = np.float64(np.float32(0.005747095))
+    assert float_zp_before_round(np.array([-87]), m, np.array(249.0)) == 0, "249 is the nearest"
+    assert float_zp_before_round_f32(np.array([-87]), m, np.array(249.0)) == -1, "a tie, to 248"
+
+
+def test_in_float32_what_leaves_int32_is_cast_as_x86_does() -> None:
+    got = float_zp_before_round_f32(np.array([1, -1, 0]), np.array([3e9]), np.array(5.0))
+    assert got.tolist() == [-(2**31) - 5, -(2**31) - 5, 0], "both ends become the least integer"

@@ -23,7 +23,7 @@ ELEMENTWISE = replace(
     ORT,
     name="ort_elementwise",
     zero_point_at="before_rounding",
-    requantize="float_zp_before_round",
+    requantize="float_zp_before_round_f32",
     add="scale_ratios",
 )
 LEVELS = ("ORT_DISABLE_ALL", "ORT_ENABLE_ALL")
