@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
+from refquant.model.graph import Quant
+from refquant.model.importers.onnx_codes import coded_constant, meaning
 from refquant.model.importers.onnx_lower_layout import move
 from refquant.model.importers.onnx_model import OnnxNode
 from refquant.model.importers.onnx_scope import (
@@ -165,7 +167,12 @@ def _gather(s: Scope, node: OnnxNode) -> None:
     if s.b.values[indices].dtype != "int32":
         raise Unsupported(f"indices are {s.dtype(node.inputs[1])}")
     if not isinstance(item, Reals):
-        s.emit(node, "Gather", [s.value(node, 0), indices], {"axis": axis}, dtype=dtype)
+        table, quant = _table(s, node)
+        made = s.node(
+            "Gather", [table, indices], node.outputs[0], {"axis": axis},
+            dtype=dtype if quant else None, quant=quant,
+        )  # fmt: skip
+        s.items[node.outputs[0]] = Seen(made, dtype)
         return
     codes = s.b.values[item.value]
     if item.value in s.b.constants:  # a weight of codes
@@ -179,6 +186,23 @@ def _gather(s: Scope, node: OnnxNode) -> None:
         dtype=codes.dtype, quant=codes.quant,
     )  # fmt: skip
     s.items[node.outputs[0]] = Reals(moved, item.maker)
+
+
+def _table(s: Scope, node: OnnxNode) -> tuple[str, Quant | None]:
+    """Return what is gathered from; codes have the meaning that the node behind reads them with.
+
+    That is how ``quantize_dynamic`` writes an embedding: rows of codes, dequantized.
+    """
+    item, readers = s.item(node.inputs[0]), s.readers.get(node.outputs[0], [])
+    coded = isinstance(item, Known) and item.dtype in ("int8", "uint8")
+    if not coded or len(readers) != 1 or readers[0].op != "DequantizeLinear":
+        return s.value(node, 0), None
+    scale, zero = (s.known(readers[0], i, f"input {i}") for i in (1, 2))
+    assert isinstance(item, Known), "it is coded"
+    if scale is None or scale.size != 1:
+        raise Unsupported("rows of codes have one scale")
+    quant = meaning(scale, zero)
+    return coded_constant(s, node.inputs[0], item.array, item.dtype, scale, zero), quant
 
 
 def _row(s: Scope, node: OnnxNode, item: Turned, axis: int, place: int) -> None:

@@ -207,6 +207,47 @@ def test_a_bias_on_another_ruler_is_not_added_to_products(factor: float) -> None
     assert np.abs(run(graph, x)["y"] - ask_ort(made, x)[0]).max() <= 0.1 + 1e-6, "a step"
 
 
+def test_a_dead_channel_is_fused_as_others_are() -> None:
+    """Its weights are 0 and their scale the least there is, so that of its bias is subnormal."""
+    sx, scales = np.float32(0.01), np.array([0.02, 2.0**-124], np.float32)
+    w = np.stack([np.full(4, 3), np.zeros(4)]).astype(np.int8)
+    between = [
+        node("DequantizeLinear", ["w", "sw"], ["wf"], axis=0),
+        node("DequantizeLinear", ["c", "sc"], ["cf"], axis=0),
+        node("Gemm", ["a", "wf", "cf"], ["b"], transB=1),
+    ]
+    made = pairs(
+        *between, s=sx, w=w, sw=scales, c=np.array([7, 0], np.int32), sc=scales * sx,
+    )  # fmt: skip
+    graph = import_onnx(made.SerializeToString())
+    assert [n.op for n in graph.nodes] == ["QuantizeLinear", "Gemm", "DequantizeLinear"], "fused"
+    x = {"x": reals(0, 9, 4)}
+    (theirs,) = ask_ort(made, x, optimized=True)
+    assert np.array_equal(run(graph, x)["y"], theirs), "the codes of onnxruntime"
+
+
+@pytest.mark.parametrize("zero", [0, 83])
+def test_an_embedding_of_codes_is_a_table_of_codes(zero: int) -> None:
+    """quantize_dynamic gathers rows of codes, and dequantizes what it has gathered."""
+    table = np.arange(0, 240, 20, dtype=np.uint8).reshape(4, 3)
+    nodes = [
+        node("Gather", ["table", "ids"], ["rows"]),
+        node("DequantizeLinear", ["rows", "s", "z"], ["y"]),
+    ]
+    held: dict[str, Any] = {
+        "table": table,
+        "s": np.array(0.3, np.float32),
+        "z": np.array(zero, np.uint8),
+    }
+    made = model(nodes, {"ids": (["N", 2], onnx.TensorProto.INT64)}, ["y"], held)
+    graph = import_onnx(made.SerializeToString())
+    assert [n.op for n in graph.nodes] == ["Gather", "DequantizeLinear"], "no float32 table"
+    assert graph.constants["table"].dtype == np.uint8, "the file's codes"
+    ids = np.array([[0, 3], [-1, 1]])
+    (theirs,) = ask_ort(made, {"ids": ids})
+    assert np.array_equal(run(graph, {"ids": ids.astype(np.int32)})["y"], theirs), "codes, moved"
+
+
 def test_what_is_fused_leaves_nothing_to_say() -> None:
     graph = import_onnx(pairs(node("Relu", ["a"], ["b"])).SerializeToString())
     assert [n.op for n in graph.nodes] == ["QuantizeLinear", "Relu", "DequantizeLinear"], "a table"
