@@ -1,0 +1,105 @@
+"""Backends by name: the adapters of this package, those that others registered, a class, a command.
+
+====================  =======================================================================
+``onnxruntime``       an adapter of this package, one file each in this folder
+``litert:xnnpack``    the same with a setting, which the adapter explains in its docstring
+``mybackend``         an entry point of the group ``refquant.backends``
+``package.mod:Class`` any importable class with the methods of ``protocol.Backend``
+``cmd:./program``     a program that speaks JSON lines on its standard input and output
+====================  =======================================================================
+
+An adapter imports its engine in its constructor or later, and says how to install it if it is not
+there: this file is imported on any machine.
+"""
+
+import importlib
+from collections.abc import Mapping
+from importlib.metadata import entry_points
+from types import MappingProxyType
+from typing import Any
+
+from refquant_conformance.protocol import PROTOCOL, Backend
+
+__all__ = ["BUILT_IN", "BackendError", "MissingBackendError", "load_backend", "names"]
+
+BUILT_IN: Mapping[str, str] = MappingProxyType(
+    {
+        "reference": "refquant_conformance.adapters.reference:Reference",
+        "mutant": "refquant_conformance.mutants:load",
+        "cmd": "refquant_conformance.adapters.command:Command",
+    }
+)
+"""The adapters of this package: name, and the class that makes one, called with the setting."""
+
+_REQUIRED = ("info", "capabilities", "run")
+
+
+class BackendError(ValueError):
+    """No such backend, or one that is not a backend. The message says what to do."""
+
+
+class MissingBackendError(BackendError):
+    """The backend is known, and the package it needs is not installed."""
+
+
+def names() -> tuple[str, ...]:
+    """Return what may be asked for by name: the built-in adapters, then entry points."""
+    outside = sorted(entry.name for entry in entry_points(group="refquant.backends"))
+    return (*BUILT_IN, *(name for name in outside if name not in BUILT_IN))
+
+
+def load_backend(spec: str) -> Backend:
+    """Make the backend that ``spec`` names; see the table on top.
+
+    ``BackendError`` if there is none of that name, if the class lacks a method, or if it speaks
+    another protocol; ``MissingBackendError`` if its package is not installed.
+
+    >>> load_backend("reference:onnx").info().name
+    'reference:onnx'
+    >>> load_backend("nobody")
+    Traceback (most recent call last):
+    ...
+    refquant_conformance.adapters.BackendError: no backend 'nobody'; 'refquant-conformance list' \
+names them
+    """
+    name, _, setting = spec.partition(":")
+    made = _make(name, setting, spec)
+    missing = [method for method in _REQUIRED if not callable(getattr(made, method, None))]
+    if missing:
+        raise BackendError(
+            f"{spec}: {type(made).__name__} is no backend, it has no {' and no '.join(missing)}; "
+            f"a backend has {', '.join(_REQUIRED)}"
+        )
+    if (spoken := getattr(made, "protocol", PROTOCOL)) != PROTOCOL:
+        raise BackendError(
+            f"{spec} speaks protocol {spoken!r}, this judge {PROTOCOL}; "
+            f"install versions of both that agree"
+        )
+    backend: Backend = made
+    return backend
+
+
+def _make(name: str, setting: str, spec: str) -> Any:
+    if name in BUILT_IN:
+        return _call(BUILT_IN[name], setting)
+    for entry in entry_points(group="refquant.backends"):
+        if entry.name == name:
+            return _instance(entry.load(), setting)
+    if setting and "/" not in spec:
+        try:
+            return _call(spec, "")
+        except ModuleNotFoundError as error:
+            raise BackendError(f"{spec}: cannot import {error.name}") from None
+    raise BackendError(f"no backend {spec!r}; 'refquant-conformance list' names them")
+
+
+def _call(path: str, setting: str) -> Any:
+    module_name, _, attribute = path.partition(":")
+    module = importlib.import_module(module_name)
+    if not hasattr(module, attribute):
+        raise BackendError(f"{path}: module {module_name} has no {attribute}")
+    return _instance(getattr(module, attribute), setting)
+
+
+def _instance(factory: Any, setting: str) -> Any:
+    return factory(setting) if setting else factory()

@@ -1,0 +1,68 @@
+"""The reference as a backend: what a preset computes, behind the same wall as everybody else.
+
+``reference:torch`` is the preset of that name; without a setting it is ``onnx``. It computes every
+cell that the judge has an arithmetic for, by that arithmetic: so it is clean by construction where
+the harness is right, and the oracle, not this, says whether the arithmetic is.
+"""
+
+from collections.abc import Iterable
+from importlib.metadata import version
+
+from refquant.contracts import PRESETS, preset
+from refquant.contracts.axes import AXES, AxisValue
+from refquant_conformance.arithmetic import ARITHMETICS, Arithmetic, Axes, arithmetic_of
+from refquant_conformance.protocol import Capability, Case, Info, Rejected, Result, Unsupported
+
+__all__ = ["Reference"]
+
+
+class Reference:
+    """A preset of the reference.
+
+    >>> Reference("torch").declared("quantize_linear")["scale_op"]
+    'reciprocal_f32'
+    """
+
+    protocol = 1
+
+    def __init__(self, setting: str = "onnx") -> None:
+        """Take the name of a preset."""
+        if setting not in PRESETS:
+            raise ValueError(f"no preset {setting!r}; there are {', '.join(PRESETS)}")
+        self._contract = preset(setting)
+        self._setting = setting
+
+    def info(self) -> Info:
+        """Say which preset this is."""
+        return Info(f"reference:{self._setting}", version("refquant"))
+
+    def capabilities(self) -> Iterable[Capability]:
+        """List every cell that has an arithmetic."""
+        return [Capability(a.op, scheme) for a in ARITHMETICS for scheme in a.schemes]
+
+    def axes(self, arithmetic: Arithmetic) -> Axes:
+        """Return the axes of the preset, and the specification's where a preset has none."""
+        chosen: dict[str, AxisValue] = {}
+        for axis, values in arithmetic.axes.items():
+            wanted = arithmetic.spec.get(axis)
+            chosen[axis] = values[0] if wanted is None else wanted
+            if axis in AXES and (own := getattr(self._contract, axis)) in values:
+                chosen[axis] = own
+        return chosen
+
+    def declared(self, op: str) -> Axes | None:
+        """Return the axes that this computes the operator by."""
+        for arithmetic in ARITHMETICS:
+            if arithmetic.op == op:
+                return self.axes(arithmetic)
+        return None
+
+    def run(self, case: Case) -> Result:
+        """Compute by the arithmetic of the cell."""
+        arithmetic = arithmetic_of(case.op, case.scheme)
+        if arithmetic is None:
+            raise Unsupported(f"the reference has no arithmetic for {case.op} {case.scheme}")
+        outputs = arithmetic.compute(case, self.axes(arithmetic))
+        if outputs is None:
+            raise Rejected(f"the preset {self._setting} refuses these inputs")
+        return Result(outputs)

@@ -1,0 +1,108 @@
+r"""What an operator computes, as a function of axes: the yardstick that backends are held against.
+
+An :class:`Arithmetic` is a family of functions, one for each choice of a value on each of its axes:
+
+.. math::
+
+    y = f_{a_1, \dots, a_n}(\text{inputs}), \qquad a_i \in A_i    \tag{1}
+
+``compute`` is (1) by the reference, on whole arrays; ``exact`` is one element of it by the oracle,
+in integers and fractions. The judge compares backends with the first, and the first with the
+second wherever a verdict depends on it, so that a fault of ours is called ours.
+
+Axes that stand in :class:`refquant.contracts.Contract` have its names and values; an operator may
+have more (how an LSTM rounds its gates is no field of every model file).
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+from types import MappingProxyType
+
+import numpy as np
+
+from refquant.contracts import PRESETS, Contract, preset
+from refquant.contracts.axes import AXES, AxisValue, contradiction
+from refquant_conformance.protocol import Array, Case
+
+__all__ = ["Arithmetic", "Axes", "Outputs", "candidates", "contract_of", "name_axes", "same_bits"]
+
+Axes = Mapping[str, AxisValue]
+Outputs = Mapping[str, Array]
+
+
+@dataclass(frozen=True, slots=True)
+class Arithmetic:
+    """One family (1).
+
+    ``spec`` is the choice that the operator's specification demands, ``clause`` where it says so.
+    An axis value may be None in ``spec`` where the specification is silent.
+    ``compute(case, axes)`` returns the outputs, or None where that choice refuses the inputs;
+    ``exact(case, axes, output, index)`` one element of an output, by the oracle (None: refused);
+    ``probes(scheme)`` cases that tell the values of each axis apart;
+    ``element(case, index)`` the smallest case that holds output element ``index``.
+    """
+
+    op: str
+    schemes: tuple[str, ...]
+    axes: Mapping[str, tuple[AxisValue, ...]]
+    spec: Mapping[str, AxisValue | None]
+    clause: str
+    compute: Callable[[Case, Axes], Outputs | None]
+    exact: Callable[[Case, Axes, str, int], int | float | None]
+    probes: Callable[[str], Sequence[Case]]
+    element: Callable[[Case, int], Case]
+
+
+def candidates(arithmetic: Arithmetic) -> Iterator[Axes]:
+    """Yield every choice of axis values that does not contradict itself."""
+    names = tuple(arithmetic.axes)
+    for values in product(*arithmetic.axes.values()):
+        chosen = MappingProxyType(dict(zip(names, values, strict=True)))
+        if contradiction(chosen) is None:
+            yield chosen
+
+
+def contract_of(axes: Axes, *, name: str = "asked", base: str = "onnx") -> Contract:
+    """Return the preset ``base`` with those axes that a contract has set to ``axes``.
+
+    >>> contract_of({"rounding": "half_away", "gate": "float"}).rounding
+    'half_away'
+    """
+    known = {axis: value for axis, value in axes.items() if axis in AXES}
+    made: Contract = replace(preset(base), name=name, **known)  # type: ignore[arg-type]  # checked there
+    return made
+
+
+def name_axes(axes: Axes, *, spec: Mapping[str, AxisValue | None]) -> str:
+    """Name a choice: the presets that make it, or what it changes in the specification's.
+
+    >>> spec = {"rounding": "half_even", "nan": None}
+    >>> name_axes({"rounding": "half_down", "nan": "zero"}, spec=spec)
+    'spec with rounding=half_down'
+    """
+    named = [name for name in PRESETS if _agrees(preset(name), axes)]
+    if named:
+        return named[0] if len(named) == 1 else f"{named[0]} (also {', '.join(named[1:4])})"
+    changed = [
+        f"{axis}={value}" for axis, value in axes.items() if spec.get(axis) not in (None, value)
+    ]
+    return f"spec with {', '.join(changed)}" if changed else "spec"
+
+
+def _agrees(contract: Contract, axes: Axes) -> bool:
+    return all(axis in AXES and getattr(contract, axis) == value for axis, value in axes.items())
+
+
+def same_bits(a: Array, b: Array) -> Array:
+    """Return for each element whether both hold the same bits; any two NaN are the same.
+
+    >>> same_bits(np.float32([0.0, np.nan, 1.0]), np.float32([-0.0, np.nan, 1.0])).tolist()
+    [False, True, True]
+    """
+    if a.dtype.kind != "f":
+        equal: Array = a == b
+        return equal
+    bits = np.dtype(f"u{a.dtype.itemsize}")
+    same: Array = (a.view(bits) == b.view(bits)) | (np.isnan(a) & np.isnan(b))
+    return same

@@ -1,0 +1,106 @@
+"""What a backend is told and what it says: one verb, one argument, its replies.
+
+Messages are tuples ``(verb, argument)``; every verb gets one reply, ``run`` one for each case, so
+that the parent of a worker knows which case a dead process was working on. Nothing that a backend
+raises gets out of here: it becomes an :class:`~refquant_conformance.answers.Answer`.
+"""
+
+import os
+import time
+import traceback
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+from refquant_conformance.answers import Answer
+from refquant_conformance.environment import entered
+from refquant_conformance.protocol import Backend, Case, Rejected, Result, Unsupported, with_layout
+
+__all__ = ["BackendDiedError", "answer", "converse", "prepared"]
+
+
+class BackendDiedError(RuntimeError):
+    """An adapter's own child died or hung; the message says how."""
+
+
+def answer(run: Any, case: Case) -> Answer:
+    """Ask ``run`` one case, in its layout and environment, and catch what it raises.
+
+    >>> def refuse(case):
+    ...     raise Unsupported("no such thing")
+    >>> answer(refuse, Case("quantize_linear", "f32_u8", {})).reason
+    'no such thing'
+    """
+    inputs = {name: with_layout(array, case.layout) for name, array in case.inputs.items()}
+    before = {name: array.tobytes() for name, array in inputs.items()}
+    asked = replace(case, inputs=inputs)
+    try:
+        with entered(case.environment):
+            result = run(asked)
+    except Unsupported as refusal:
+        return Answer("unsupported", reason=str(refusal))
+    except Rejected as refusal:
+        return Answer("rejected", reason=str(refusal) or "the inputs are refused")
+    except BackendDiedError as death:
+        return Answer("crashed", reason=str(death))
+    except Exception as error:  # whatever a foreign engine raises is its answer
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        where = f"{os.path.basename(last.filename)}:{last.lineno}"
+        return Answer("broken", reason=f"{type(error).__name__}: {error} ({where})")
+    if not isinstance(result, Result):
+        return Answer("broken", reason=f"run returned {type(result).__name__}, not a Result")
+    changed = tuple(name for name, array in inputs.items() if array.tobytes() != before[name])
+    return Answer("result", result, mutated=changed)
+
+
+def prepared(backend: Backend, case: Case) -> Any:
+    """Return ``backend.prepare(case).run``; ``Unsupported`` if it has no ``prepare``."""
+    prepare = getattr(backend, "prepare", None)
+    if prepare is None:
+        raise Unsupported("the backend has no prepare: nothing is kept between calls")
+    return prepare(case).run
+
+
+def converse(backend: Backend, verb: str, argument: Any) -> Iterator[Any]:
+    """Yield the replies to one message."""
+    if verb == "run":
+        cases: Sequence[Case] = argument
+        for case in cases:
+            yield answer(backend.run, case)
+    elif verb == "sequence":  # the first case is prepared, all are run on what was prepared
+        try:
+            run = prepared(backend, argument[0])
+        except Unsupported as refusal:
+            yield from (Answer("unsupported", reason=str(refusal)) for _ in argument)
+            return
+        for case in argument:
+            yield answer(run, case)
+    elif verb == "load":
+        yield _load(backend, *argument)
+    elif verb == "repro":
+        program = getattr(backend, "repro", None)
+        yield program(argument) if program else None
+    elif verb == "declared":
+        declared = getattr(backend, "declared", None)
+        yield declared(argument) if declared else None
+    elif verb == "about":
+        yield backend.info(), tuple(backend.capabilities())
+    else:
+        raise ValueError(f"unknown verb {verb!r}")
+
+
+def _load(backend: Backend, file_format: str, data: bytes) -> Answer:
+    load = getattr(backend, "load_bytes", None)
+    if load is None:
+        return Answer("unsupported", reason="the backend loads no files")
+    started = time.perf_counter()
+    try:
+        load(file_format, data)
+    except Unsupported as refusal:
+        return Answer("unsupported", reason=str(refusal))
+    except Rejected as refusal:
+        return Answer("rejected", reason=str(refusal))
+    except Exception as error:  # whatever a foreign loader raises is its answer
+        return Answer("broken", reason=f"{type(error).__name__}: {error}")
+    taken = {"seconds": f"{time.perf_counter() - started:.3f}"}
+    return Answer("result", Result({}, taken))

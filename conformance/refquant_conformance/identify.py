@@ -1,0 +1,218 @@
+"""Which arithmetic a backend computes: what is left when its answers have spoken.
+
+Every choice of axis values predicts an answer to every probe. Choices whose prediction differs in
+one bit are struck out; the rest is the set of contracts consistent with all answers::
+
+    candidates   2,268   half_even/divide_f32/...   half_away/divide_f32/...   ...
+    probe 1      x = 0.5, s = 1       answer 0   ->  half_away struck out: it says 1
+    ...
+    consistent       2   equal for every input, so nothing can tell them apart
+
+The evidence is one probe for each value that was struck out next to the choice that was found.
+If nothing is left, the arithmetic is not among ours: the nearest choice and its first differing
+element are reported.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from refquant.contracts.axes import AxisValue, contradiction
+from refquant_conformance.answers import Answer
+from refquant_conformance.arithmetic import Arithmetic, Axes, arithmetic_of
+from refquant_conformance.arithmetic.base import Outputs, candidates, name_axes, same_bits
+from refquant_conformance.protocol import Case
+from refquant_conformance.subject import Subject
+
+__all__ = ["Evidence", "Identification", "first_difference", "identify"]
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """One element that tells ``axis = value`` from what was found."""
+
+    axis: str
+    value: AxisValue
+    case: Case
+    output: str
+    index: int
+    would_be: str
+    observed: str
+
+
+@dataclass(frozen=True, slots=True)
+class Identification:
+    """What is left, and why.
+
+    ``consistent`` holds the choices that explain every answer; ``name`` names the first of them.
+    ``open_axes`` are those on which more than one value is left. ``trouble`` holds the answers that
+    were none (crashed, hung, broken, unsupported), one of a kind.
+    """
+
+    op: str
+    scheme: str
+    consistent: tuple[Axes, ...]
+    name: str
+    elements: int
+    evidence: tuple[Evidence, ...] = ()
+    nearest: Axes | None = None
+    mismatches: int = 0
+    trouble: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def open_axes(self) -> dict[str, tuple[AxisValue, ...]]:
+        """The axes on which more than one value explains everything."""
+        first = self.consistent[0] if self.consistent else {}
+        found = {axis: tuple(dict.fromkeys(c[axis] for c in self.consistent)) for axis in first}
+        return {axis: values for axis, values in found.items() if len(values) > 1}
+
+
+def identify(
+    subject: Subject, op: str, scheme: str, *, prefer: Mapping[str, AxisValue] | None = None
+) -> Identification:
+    """Ask ``subject`` the probes of a cell and strike out every choice that they refute.
+
+    ``prefer`` orders the choices that are left: those that agree with it come first.
+    ``ValueError`` if the judge has no arithmetic for the cell.
+
+    >>> from refquant_conformance.adapters import load_backend
+    >>> from refquant_conformance.subject import Local
+    >>> torch = Local(load_backend("reference:torch"))
+    >>> identify(torch, "quantize_linear", "f32_u8").consistent[0]["scale_op"]
+    'reciprocal_f32'
+    """
+    arithmetic = arithmetic_of(op, scheme)
+    if arithmetic is None:
+        raise ValueError(f"the judge has no arithmetic for {op} {scheme}")
+    probes = list(arithmetic.probes(scheme))
+    answers = subject.ask(probes)
+    asked = [(p, a) for p, a in zip(probes, answers, strict=True) if a.kind in _ANSWERS]
+    trouble = {a.kind: a.reason for a in answers if a.kind not in _ANSWERS}
+    left = list(candidates(arithmetic)) if asked else []
+    for probe, answer in asked:
+        left = [axes for axes in left if _explains(arithmetic, axes, probe, answer)]
+        if not left:
+            break
+    elements = sum(_size(answer) for _, answer in asked)
+    if not left:
+        axes, mismatches = _nearest(arithmetic, asked) if asked else (None, 0)
+        name = "unidentified" if asked else "not computed"
+        return Identification(op, scheme, (), name, elements, (), axes, mismatches, trouble)
+    wanted = prefer if prefer is not None else arithmetic.spec
+    left.sort(key=lambda axes: -sum(axes.get(a) == v for a, v in wanted.items()))
+    evidence = tuple(_evidence(arithmetic, left[0], left, asked))
+    name = name_axes(left[0], spec=arithmetic.spec)
+    return Identification(op, scheme, tuple(left), name, elements, evidence, trouble=trouble)
+
+
+_ANSWERS = ("result", "rejected")
+
+
+def first_difference(expected: Outputs | None, answer: Answer) -> tuple[str, int] | None:
+    """Return output and flat index of the first element that differs; None if all are equal.
+
+    A refusal where numbers are expected, or numbers where a refusal is, differ at index -1; so does
+    an output of another shape.
+    """
+    if expected is None or answer.result is None:
+        agree = expected is None and answer.kind == "rejected"
+        return None if agree else ("", -1)
+    for name, wanted in expected.items():
+        got = answer.result.outputs[name]
+        if got.shape != wanted.shape:
+            return name, -1
+        same = same_bits(got.reshape(-1), wanted.astype(got.dtype).reshape(-1))
+        if not same.all():
+            return name, int(np.argmin(same))
+    return None
+
+
+def _explains(arithmetic: Arithmetic, axes: Axes, case: Case, answer: Answer) -> bool:
+    return first_difference(arithmetic.compute(case, axes), answer) is None
+
+
+def _size(answer: Answer) -> int:
+    return sum(a.size for a in answer.result.outputs.values()) if answer.result else 1
+
+
+def _differing(arithmetic: Arithmetic, axes: Axes, asked: Sequence[tuple[Case, Answer]]) -> int:
+    """Count the elements that ``axes`` predicts wrongly; a wrong refusal counts as one."""
+    count = 0
+    for case, answer in asked:
+        expected = arithmetic.compute(case, axes)
+        if expected is None or answer.result is None:
+            count += first_difference(expected, answer) is not None
+            continue
+        for name, wanted in expected.items():
+            got = answer.result.outputs[name]
+            if got.shape == wanted.shape:
+                count += int((~same_bits(got.reshape(-1), wanted.reshape(-1))).sum())
+            else:
+                count += wanted.size
+    return count
+
+
+def _nearest(arithmetic: Arithmetic, asked: Sequence[tuple[Case, Answer]]) -> tuple[Axes, int]:
+    """Walk from the specification's choice to a better one, an axis at a time, until none is."""
+    best: dict[str, AxisValue] = {}
+    for axis, values in arithmetic.axes.items():
+        wanted = arithmetic.spec.get(axis)
+        best[axis] = values[0] if wanted is None else wanted
+    fewest = _differing(arithmetic, best, asked)
+    improved = True
+    while improved:
+        improved = False
+        for axis, values in arithmetic.axes.items():
+            for value in values:
+                other = {**best, axis: value}
+                if value == best[axis] or contradiction(other):
+                    continue
+                count = _differing(arithmetic, other, asked)
+                if count < fewest:
+                    best, fewest, improved = other, count, True
+    return best, fewest
+
+
+def _evidence(
+    arithmetic: Arithmetic,
+    found: Axes,
+    left: Sequence[Axes],
+    asked: Sequence[tuple[Case, Answer]],
+) -> list[Evidence]:
+    """Return one differing element for each value next to ``found`` that was struck out."""
+    evidence = []
+    for axis, values in arithmetic.axes.items():
+        for value in values:
+            other = {**found, axis: value}
+            if contradiction(other) or other in left:
+                continue
+            evidence.append(_against(arithmetic, axis, value, other, asked))
+    return [one for one in evidence if one is not None]
+
+
+def _against(
+    arithmetic: Arithmetic,
+    axis: str,
+    value: AxisValue,
+    other: Axes,
+    asked: Sequence[tuple[Case, Answer]],
+) -> Evidence | None:
+    for case, answer in asked:
+        expected = arithmetic.compute(case, other)
+        place = first_difference(expected, answer)
+        if place is None:
+            continue
+        output, index = place
+        would_be = _told(None if expected is None else expected.get(output), index)
+        got = None if answer.result is None else answer.result.outputs.get(output)
+        if index >= 0:
+            case = arithmetic.element(case, index)
+        return Evidence(axis, value, case, output, index, would_be, _told(got, index))
+    return None
+
+
+def _told(array: object, index: int) -> str:
+    if not isinstance(array, np.ndarray):
+        return "refused" if index < 0 else "nothing"
+    return f"shape {array.shape}" if index < 0 else str(array.reshape(-1)[index].item())

@@ -1,0 +1,53 @@
+"""Planted bugs: backends that are wrong in one way each, so that the judge can be judged.
+
+A mutant is the reference with one thing changed, and declares the contract of the reference: what
+it does is a bug, not another arithmetic. Each names the row of the zoo it comes from and the
+property that must find it. ``refquant-conformance mutants`` runs the whole suite on every mutant.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from refquant_conformance.adapters.reference import Reference
+from refquant_conformance.arithmetic import Axes
+from refquant_conformance.mutants import quantizers
+from refquant_conformance.mutants.mutant import Mutant
+from refquant_conformance.protocol import Capability, Case, Info, Result
+
+__all__ = ["MUTANTS", "Mutant", "load"]
+
+MUTANTS: dict[str, Mutant] = {one.name: one for one in (*quantizers.MUTANTS,)}
+"""Every planted bug by name."""
+
+
+@dataclass(slots=True)
+class _Backend:
+    """A mutant behind the protocol."""
+
+    mutant: Mutant
+    honest: Reference
+
+    def info(self) -> Info:
+        return Info(f"mutant:{self.mutant.name}", "1", details={"bug": self.mutant.sentence})
+
+    def capabilities(self) -> Iterable[Capability]:
+        return [Capability(self.mutant.op, scheme) for scheme in self.mutant.schemes]
+
+    def declared(self, op: str) -> Axes | None:
+        return self.honest.declared(op)
+
+    def run(self, case: Case) -> Result:
+        changed: Callable[[Case, Callable[[Case], Result]], Result] = self.mutant.run
+        return changed(case, self.honest.run)
+
+
+def load(setting: str = "") -> _Backend:
+    """Return the backend of the mutant of that name.
+
+    >>> load("half_away").info().name
+    'mutant:half_away'
+    """
+    if setting not in MUTANTS:
+        raise ValueError(f"no mutant {setting!r}; there are {', '.join(MUTANTS)}")
+    mutant = MUTANTS[setting]
+    return _Backend(mutant, Reference(mutant.preset))

@@ -1,0 +1,25 @@
+"""Every property, by group: ids are stable, one sentence each, the clause cited.
+
+====  ===========================================
+QDQ   quantize and dequantize
+====  ===========================================
+"""
+
+from refquant_conformance.properties import qdq
+from refquant_conformance.properties.registry import Property, registered
+
+__all__ = ["PROPERTIES", "Property", "for_op"]
+
+_GROUPS = (qdq,)  # importing a group registers it
+
+PROPERTIES = registered()
+"""Every property by id."""
+
+
+def for_op(op: str) -> tuple[Property, ...]:
+    """Return the properties that speak of an operator, in the order of their ids.
+
+    >>> [p.id for p in for_op("quantize_linear")][:2]
+    ['QDQ-02', 'QDQ-03']
+    """
+    return tuple(p for _, p in sorted(PROPERTIES.items()) if op in p.ops)
