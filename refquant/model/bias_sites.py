@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from refquant.model.graph import Graph, Node, Value, names_of
+from refquant.model.names import free_name
 from refquant.model.quantize_weights import WEIGHTED
 from refquant.model.weight_slots import weight_slots
 
@@ -104,9 +105,7 @@ def rebuilt(graph: Graph, sites: Mapping[str, Site], biases: Mapping[str, F32]) 
         readers = sum(node.inputs.count(site.bias) for node in graph.nodes)
         label = site.bias
         if readers != 1 or not label or label in graph.outputs:
-            label = f"{name}.bias"
-            while label in taken:
-                label += "_"
+            label = free_name(f"{name}.bias", taken)
         taken.add(label)
         constants[label], values[label] = array, Value("float32", array.shape)
         place = place_of(site)

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from refquant.contracts import Contract
 from refquant.model.graph import DTYPES, Attribute, Graph, Node, Quant, Shape, State, Value
+from refquant.model.names import free_name
 from refquant.model.operators import MOVEMENT, check_signature
 from refquant.model.operators_imported import IMPORTED, dtypes
 from refquant.model.shapes import infer_shapes
@@ -34,6 +35,7 @@ _OUTPUT_DTYPES: Mapping[str, tuple[str, ...]] = {
     "ConvInteger": ("int32",),
     "GRU": ("float32",) * 2,
     "LSTM": ("float32",) * 3,
+    "DynamicQuantizeLSTM": ("float32",) * 3,
 }
 
 
@@ -60,9 +62,7 @@ class Builder:
         >>> Builder("g", reserved={"w/scale"}).free("w/scale")
         'w/scale_'
         """
-        while name in self.reserved:
-            name += "_"
-        return name
+        return free_name(name, self.reserved)
 
     def input(
         self, name: str, shape: Shape, *, dtype: str = "float32", quant: Quant | None = None

@@ -50,6 +50,7 @@ from refquant.algorithms.cross_layer_equalization import (
 )
 from refquant.model.fold import fold
 from refquant.model.graph import Graph, Node, Value, names_of
+from refquant.model.names import free_name
 from refquant.model.quantize_weights import channel_axis, has_constant_weight, is_depthwise
 
 __all__ = ["Equalization", "equalize", "equalized"]
@@ -238,10 +239,9 @@ def _with_layer(graph: Graph, node: Node, layer: Linear) -> Graph:
     constants: dict[str, NDArray[Any]] = {**graph.constants, node.inputs[1]: w}
     values, nodes = dict(graph.values), graph.nodes
     if layer.bias is not None:
-        name = (*node.inputs, "", "")[2] or f"{node.name}.bias"
-        if name not in node.inputs:
-            while name in names_of(graph):
-                name += "_"
+        name = (*node.inputs, "", "")[2]
+        if not name:
+            name = free_name(f"{node.name}.bias", names_of(graph))
             values[name] = Value("float32", layer.bias.shape)
             new = replace(node, inputs=(*node.inputs[:2], name))
             nodes = tuple(new if n.name == node.name else n for n in nodes)

@@ -44,6 +44,7 @@ from numpy.typing import NDArray
 from refquant.model.fold_channels import fold_channels
 from refquant.model.graph import Graph, Node, Value
 from refquant.model.identity import remove_identity
+from refquant.model.names import free_name
 
 __all__ = ["fold", "fold_batch_normalization", "lower_batch_normalization"]
 
@@ -240,6 +241,4 @@ def _constant_name(graph: Graph, linear: Node, index: int, suffix: str) -> str:
 def _free(graph: Graph, name: str, leaving: Set[str] = frozenset()) -> str:
     """Return ``name``, or ``name_`` and so on: no value's and no node's but those ``leaving``."""
     taken = (graph.values.keys() - leaving) | {node.name for node in graph.nodes}
-    while name in taken:
-        name += "_"
-    return name
+    return free_name(name, taken)

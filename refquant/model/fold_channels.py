@@ -31,6 +31,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from refquant.model.graph import Graph, Node, Value, names_of
+from refquant.model.names import free_name
 
 __all__ = ["fold_channels"]
 
@@ -160,9 +161,7 @@ def _fold(
         return
     names = []
     for part, array in (("weight", weight), ("bias", offset)):
-        name = f"{conv.name}.{part}"
-        while name in taken:
-            name += "_"
+        name = free_name(f"{conv.name}.{part}", taken)
         taken.add(name)
         names.append(name)
         constants[name] = array

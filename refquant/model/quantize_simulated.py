@@ -29,6 +29,7 @@ import numpy as np
 from refquant.contracts import Contract
 from refquant.model.calibrate import Batch, Calibrated, calibrate
 from refquant.model.graph import Attribute, Graph, Node, Value, names_of
+from refquant.model.names import free_name
 from refquant.model.quantize_weights import WEIGHTED
 from refquant.model.recipe_inputs import Inputs
 from refquant.model.recipe_rules import Activations
@@ -187,7 +188,6 @@ def _attributes(rules: Inputs, axis: int | None) -> dict[str, Attribute]:
 
 def _free(name: str, taken: set[str]) -> str:
     """Return ``name``, or ``name_`` and so on if it is taken; now it is."""
-    while name in taken:
-        name += "_"
-    taken.add(name)
-    return name
+    free = free_name(name, taken)
+    taken.add(free)
+    return free

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from refquant.model.graph import Attribute, Graph, Node, Value, names_of
+from refquant.model.names import free_name
 
 __all__ = ["Draft", "Record", "Turn"]
 
@@ -63,10 +64,9 @@ class Draft:
 
     def free(self, name: str) -> str:
         """Return ``name``, or ``name_`` and so on, which is nobody's, and take it."""
-        while name in self._taken:
-            name += "_"
-        self._taken.add(name)
-        return name
+        free = free_name(name, self._taken)
+        self._taken.add(free)
+        return free
 
     def value(self, like: str, name: str) -> str:
         """Add a value called ``name``, or nearly so, of the shape of ``like``; return its name."""

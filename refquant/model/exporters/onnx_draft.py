@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from refquant.model.graph import Graph, names_of
+from refquant.model.names import free_name
 
 __all__ = ["MICROSOFT", "Draft", "Made", "NoForm", "Tensor"]
 
@@ -72,10 +73,9 @@ class Draft:
         >>> d.free("w"), d.free("w")
         ('w', 'w_')
         """
-        while name in self.taken:
-            name += "_"
-        self.taken.add(name)
-        return name
+        free = free_name(name, self.taken)
+        self.taken.add(free)
+        return free
 
     def number(self, name: str, value: Any, dtype: str) -> str:
         """Add a constant and return its name, that of an equal one where there is one."""
