@@ -51,25 +51,29 @@ def judge(
     profile: Profile = PROFILES["ci"],
     seed: int = 0,
     ops: Iterable[str] = (),
+    schemes: Iterable[str] = (),
     properties: Iterable[str] = (),
 ) -> Judgement:
     """Identify and verify every cell that ``subject`` says it computes.
 
-    ``ops`` and ``properties`` restrict what is asked; empty means all. Cells come in the order of
+    ``ops``, ``schemes`` and ``properties`` restrict what is asked; empty means all. Cells come in the order of
     the backend's capabilities, properties in the order of their ids.
 
     >>> from refquant_conformance.adapters import load_backend
     >>> from refquant_conformance.subject import Local
     >>> onnx = Local(load_backend("reference:onnx"))
-    >>> found = judge(onnx, properties=("QDQ-02",), ops=("quantize_linear",))
+    >>> found = judge(onnx, properties=("QDQ-02",), schemes=("f32_u8",))
     >>> {cell.verdict for cell in found.cells}
     {'BIT_EXACT'}
     """
-    chosen_ops, chosen = frozenset(ops), frozenset(properties)
+    chosen_ops, chosen_schemes = frozenset(ops), frozenset(schemes)
+    chosen = frozenset(properties)
     identified: list[Identification] = []
     cells: list[Cell] = []
     for capability in subject.capabilities:
         if chosen_ops and capability.op not in chosen_ops:
+            continue
+        if chosen_schemes and capability.scheme not in chosen_schemes:
             continue
         types_of(capability.op, capability.scheme)  # refuses what the catalogue does not have
         for one in _of_capability(subject, capability, profile, seed, chosen):
