@@ -62,7 +62,7 @@ atlas: venv ## the tables of docs/concepts/atlas.md, after a change of a contrac
 	$(BIN)/python -m refquant.atlas.page docs/concepts/atlas.md
 
 models: venv ## tests on real models, which it fetches first; then what docs/concepts/results.md lacks
-	@$(BIN)/python examples/assets/fetch.py smollm2 minilm minilm_int8 g2p whisper_tiny_en text librivox mlperf_tiny silabs \
+	@$(BIN)/python examples/assets/fetch.py smollm2 minilm minilm_int8 g2p whisper_tiny_en text librivox flite mlperf_tiny silabs \
 		open_nsfw rapidocr silero_vad efficientnet_lite0 photos calibration_photos
 	$(PROFILE) $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile -m models tests/models
 	@$(BIN)/python -m examples.results.make

@@ -45,8 +45,9 @@ def main() -> None:
         parser.error(f"unknown subjects {unknown}; there are {', '.join(known)}")
     data = json.loads(DATA.read_text()) if DATA.exists() else {"about": {}, "cells": {}}
     if not arguments.page:
-        prepare()
-        for name in arguments.subjects or known:
+        names = arguments.subjects or list(known)
+        prepare(names)
+        for name in names:
             _subject(known[name], data, again=arguments.again, only=arguments.recipes)
     PAGE.write_text(render(data["cells"], data["about"]))
 
@@ -72,7 +73,13 @@ def _subject(
 
 def _key(subject: Subject, name: str) -> str:
     """Return a digest of what a cell was asked: the recipe, the data, the metrics."""
-    asked = [subject.calibration, subject.sums, [metric.options for metric in subject.metrics]]
+    asked: list[Any] = [
+        subject.calibration,
+        subject.sums,
+        [metric.options for metric in subject.metrics],
+    ]
+    if subject.calibration_of:
+        asked.append(subject.calibration_of)
     text = recipe_text(name) + json.dumps(asked).replace(str(ROOT), "").replace(str(MADE), "")
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 

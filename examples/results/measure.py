@@ -29,6 +29,9 @@ from refquant.model.rq import read_rq
 ENVIRONMENT = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
 """One thread: two that wait for each other on a busy machine spend more time, and count it."""
 
+ROOMY = {**ENVIRONMENT, "MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2**33)}
+"""While evaluating, where memory is not measured: pages are not given back and asked for again."""
+
 __all__ = ["bits_per_weight", "measure", "recipe_text"]
 
 PART = "model"
@@ -51,8 +54,7 @@ def measure(subject: Subject, name: str) -> dict[str, Any]:
             if part:
                 command += ["--part", part]
             if recipe(str(rules)).needs_data:
-                fitted = 'algorithm = "gptq"' in rules.read_text()
-                command += [o for o in subject.calibration if fitted or o != "--few-tokens"]
+                command += subject.data(part)
             refused = cost.run(command)
             if refused:
                 return {"refused": refused}
@@ -134,9 +136,7 @@ def _answer(subject: Subject, options: Sequence[str], folder: Path) -> Any:
     filled = [option.replace("{folder}", str(folder)) for option in options]
     model = folder / f"{subject.asked or PART}.rq"
     command = [sys.executable, "-m", "refquant.cli", "evaluate", str(model), *filled, "--json"]
-    done = subprocess.run(
-        command, capture_output=True, text=True, cwd=ROOT, env=ENVIRONMENT, check=False
-    )
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=ROOMY, check=False)
     if done.returncode:
         raise RuntimeError(f"{' '.join(command)}: {done.stderr.strip()}")
     return json.loads(done.stdout)

@@ -1,38 +1,67 @@
 """Data as the commands take them: images as arrays, each recording with its text beside it.
 
-Recordings are in two halves: what a model is calibrated with, it is not measured on.
+What a model is calibrated with, it is not measured on: Whisper is calibrated with a novel, read
+aloud (`examples.results.speech`), and measured on recordings of people, and on a speech read aloud.
 """
 
 from __future__ import annotations
 
-import re
+import json
+import os
 import shutil
+import subprocess
+import sys
+from collections.abc import Collection
+from pathlib import Path
 
 import numpy as np
 
-from examples.results.subjects import ASSETS, DATA, ROOT
+from examples.results.speech import prompts, read_aloud
+from examples.results.subjects import ASSETS, DATA, NOVEL, ROOT, SPEECH, WHISPER
 
 __all__ = ["prepare"]
 
-CALIBRATING = ("0870", "0930")
-"""The two longest of the five recordings of LibriVox."""
+CALIBRATING, MEASURED = 128, 10
+"""Passages: of the novel, of the speech."""
 
 
-def prepare() -> None:
-    """Write all of it to `subjects.DATA`."""
+def prepare(subjects: Collection[str]) -> None:
+    """Write what ``subjects`` need to `subjects.DATA`; speech takes five minutes, once."""
     DATA.mkdir(exist_ok=True)
-    _images()
+    if "fashion_cnn" in subjects:
+        _images()
+    if "whisper" in subjects:
+        read_aloud(Path(NOVEL), DATA / "read_before", CALIBRATING)
+        read_aloud(Path(SPEECH), DATA / "read", MEASURED)
+        prompts(DATA / "read_before", DATA / "decoder_calibration.npz")
+        _heard(DATA / "heard")
+
+
+def _heard(folder: Path) -> None:
+    """Write the real recordings, each with what the float model writes of it."""
+    if (folder / "made.json").exists():
+        return
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
     recordings = ASSETS / "librivox"
-    lines = (recordings / "transcription").read_text().splitlines()
-    for line in lines:
-        found = re.fullmatch(r"<s> (.*) </s> \((.*)\)", line.strip())
-        if found is None:
-            raise SystemExit(f"{recordings}: a line of the transcription is odd: {line!r:.80}")
-        text, name = found.groups()
-        folder = DATA / ("heard_before" if name.endswith(CALIBRATING) else "heard")
-        folder.mkdir(exist_ok=True)
-        shutil.copyfile(recordings / f"{name}.wav", folder / f"{name}.wav")
-        (folder / f"{name}.txt").write_text(f"{text}\n")
+    command = [sys.executable, "-m", "refquant.cli", "evaluate", WHISPER, "--json"]
+    command += ["--metric", "wer", "--audio", str(recordings)]
+    done = subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
+        check=False,
+    )
+    if done.returncode:
+        raise SystemExit(done.stderr.strip())
+    found = json.loads(done.stdout)["transcripts"]
+    for each in found:
+        name = each["recording"]
+        shutil.copyfile(recordings / name, folder / name)
+        (folder / name).with_suffix(".txt").write_text(f"{each['heard']}\n")
+    (folder / "made.json").write_text(json.dumps(found, indent=1))
 
 
 def _images() -> None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ NOVEL = str(ASSETS / "text/moby-dick/data/data.txt")
 SPEECH = str(ASSETS / "text/sotu/data/1981_jimmy_carter_d.txt")
 WORDS = str(ASSETS / "text/cmudict/data/dict.txt")
 DATA = Path(tempfile.gettempdir()) / "refquant-results-data"
-"""Made by `prepare`: the demo's images as arrays; recordings with their texts, in halves."""
+"""Made by `prepare`: the demo's images as arrays; speech with its texts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +38,8 @@ class Metric:
     key: str = "value"
 
     def value(self, answer: Mapping[str, Any]) -> float | None:
-        """Return the number: ``value``, or another key of the output that was asked for."""
-        if self.key != "value":
+        """Return the number: ``value``, another key, or one of the output that was asked for."""
+        if self.key not in answer:
             answer = next(o for o in answer["outputs"] if o["output"] == answer["output"])
         found = answer[self.key]
         return None if found is None else float(found)
@@ -59,6 +59,11 @@ class Subject:
     parts: tuple[str, ...] = ("",)
     asked: str = ""
     sums: str = "blas"
+    calibration_of: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def data(self, part: str) -> tuple[str, ...]:
+        """Return the options that calibrate ``part``: its own, or those of all."""
+        return self.calibration_of.get(part, self.calibration)
 
 
 def grouped(bits: int, algorithm: str, more: str = "") -> str:
@@ -101,6 +106,19 @@ ACTIVATIONS = (
     "mxfp4_w4a4", "nvfp4_w4a4", "w4a4", "w4a4_rotated", "w4a8_rotated",
 )  # fmt: skip
 CNN = ("int8_full_integer", "w8a8_static_per_tensor", "int8_cle", "int4_adaround", "w8a8_tflite")
+
+WHISPER = str(ASSETS / "whisper_tiny_en")
+_PAIR = (
+    "--encoder", "{folder}/encoder.rq",
+    "--tokenizer", str(ASSETS / "whisper_tiny_en/tokenizer.json"),
+)  # fmt: skip
+
+
+def _compared(what: str, folder: str) -> tuple[Metric, ...]:
+    """Return KL and NLL, which one question answers."""
+    options = ("--metric", "kl", "--audio", str(DATA / folder), "--reference", WHISPER, *_PAIR)
+    return Metric(f"KL, {what}", options), Metric(f"NLL, {what}", options, "nll")
+
 
 SUBJECTS = (
     Subject(
@@ -160,22 +178,12 @@ SUBJECTS = (
     Subject(
         "whisper",
         "Whisper tiny.en, speech to text",
-        str(ASSETS / "whisper_tiny_en"),
-        ("--calibration", str(DATA / "heard_before"), "--few-tokens"),
+        WHISPER,
+        (),
         (
-            Metric(
-                "NLL",
-                (
-                    "--metric",
-                    "nll",
-                    "--audio",
-                    str(DATA / "heard"),
-                    "--encoder",
-                    "{folder}/encoder.rq",
-                    "--tokenizer",
-                    str(ASSETS / "whisper_tiny_en/tokenizer.json"),
-                ),
-            ),
+            *_compared("real speech", "heard"),
+            Metric("WER, %", ("--metric", "wer", "--audio", str(ASSETS / "librivox"), *_PAIR)),
+            *_compared("read aloud", "read"),
         ),
         (
             *WEIGHTS,
@@ -184,12 +192,24 @@ SUBJECTS = (
             "w8a8_per_token",
             *SHAPES,
         ),
-        "37.8 million weights; both halves quantized. Two recordings to calibrate, three others to "
-        "measure: NLL is of what is written of them, in nats a token. Two recordings are a few "
-        "dozen tokens, fewer than the decoder's layers have inputs: GPTQ (`--few-tokens`) fits "
-        "them too well, and its lines say so.",
+        "37.8 million weights; both halves quantized. What counts is KL: how differently the "
+        "quantized pair, encoder and decoder, expects each next token from what the float pair "
+        "does, in nats; it is 0 for float32. Beside it NLL, the surprise of the same texts, which "
+        "damage can also lower, and WER of what is heard, against what is said.\n\n"
+        "All of this was laid down before it was measured. *Real speech*: the five recordings of "
+        "LibriVox that are there, 82 tokens with their ends; their texts (but for WER) are what "
+        "the float model writes of them, since that is what its decoder meets in use. *Read "
+        "aloud*: ten passages of a speech, by a synthesizer (Flite, four voices; the float model "
+        "understands it well), some 800 tokens. Calibrated on other texts only: 128 passages of a "
+        "novel, read aloud. The decoder sees 8,192 tokens of them and the float encoder's sound "
+        "(an array, so that no cell computes it again), the encoder 16 of the recordings, 24,000 "
+        "places of sound, each a third silence. No real recording is in the calibration.",
         parts=("encoder", "decoder"),
         asked="decoder",
+        calibration_of={
+            "encoder": ("--calibration", str(DATA / "read_before"), "--samples", "16"),
+            "decoder": ("--calibration", str(DATA / "decoder_calibration.npz")),
+        },
     ),
     Subject(
         "smollm2",

@@ -20,6 +20,7 @@ from refquant.cli.evaluate_data import (
     data_option,
     has_labels,
 )
+from refquant.cli.evaluate_divergence import measure_kl
 from refquant.cli.evaluate_measure import measure_perplexity, measure_top1
 from refquant.cli.evaluate_models import (
     BIG,
@@ -69,7 +70,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--reference", metavar="MODEL",
-        help="what cosine, sqnr and --layers compare with (default: the first of several models)",
+        help="what cosine, sqnr, kl and --layers compare with (default: the first of several)",
     )  # fmt: skip
     parser.add_argument(
         "--layers", action="store_true", help="also the error of each layer beside the reference"
@@ -130,13 +131,15 @@ class _Job:
         _check_metric(self.metric, self.reference, self.arguments)
         known = [m for m in (model, self.reference) if m is not None]
         self.sums = chosen_sums(self.arguments.sums, known)
-        if self.reference is not None and (self.metric not in _OWN or self.arguments.layers):
+        if self.reference and (self.metric not in (*_OWN, "kl") or self.arguments.layers):
             self.data = batches(self.reference, self.arguments)
 
     def measure(self, model: Model) -> Measured:
         if self.metric in _OWN:
             return _OWN[self.metric](model, self.arguments, self.sums, self.bar)
         assert self.reference is not None, "checked"
+        if self.metric == "kl":
+            return measure_kl(self.reference, model, self.arguments, self.sums, self.bar)
         assert self.data is not None, "made with the reference"
         how = (self.data, self.arguments.scores, self.sums, self.bar)
         return nearness(self.metric, self.reference, model, *how)
@@ -155,8 +158,7 @@ def _run(arguments: argparse.Namespace) -> int:
     if not arguments.json and (len(arguments.models) > 1 or arguments.layers):
         need_tables()
     rows: list[tuple[str, int, Measured]] = []
-    objects: list[dict[str, Any]] = []
-    tables: list[tuple[str, list[Layer]]] = []
+    objects, tables = list[dict[str, Any]](), list[tuple[str, list[Layer]]]()
     with progress() as bar:
         job = _Job(arguments, bar, _reference(arguments))
         for path in arguments.models:
@@ -203,8 +205,7 @@ def _check(arguments: argparse.Namespace) -> None:
 
 def _reference(arguments: argparse.Namespace) -> Model | None:
     """Return what models are compared with, where that is asked for."""
-    several = len(arguments.models) > 1
-    path = arguments.reference or (arguments.models[0] if several else None)
+    path = arguments.reference or (arguments.models[0] if len(arguments.models) > 1 else None)
     if arguments.metric in _OWN and not arguments.layers:
         return None
     return None if path is None else open_evaluated(path, arguments)

@@ -19,6 +19,7 @@ TITLES = {
     "perplexity": ("perplexity", 3),
     "wer": ("WER %", 2),
     "nll": ("nats a token", 4),
+    "kl": ("KL nats a token", 5),
     "phonemes": ("phoneme errors %", 2),
     "cosine": ("cosine", 6),
     "sqnr": ("SQNR dB", 2),
