@@ -133,6 +133,8 @@ def _average(s: Scope, node: OnnxNode, t: Target) -> None:
         return
     s.why = "onnxruntime averages the reals, and quantizes the mean"
     WINDOWS["AveragePool"](s, node)
+    for q in s.readers.get(node.outputs[0], []):  # of a pair; QLinearAveragePool has no reader
+        s.unfused.append({"node": q.label, "op": q.op, "reason": s.why})
     mean = s.value_of(node.outputs[0])
     s.node(
         "QuantizeLinear", [mean], t.output, contract=ORT_ELEMENTWISE, dtype=t.dtype, quant=t.quant
