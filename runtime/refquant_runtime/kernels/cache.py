@@ -1,7 +1,14 @@
 """Where compiled kernels are kept, so that only the first start on a machine compiles.
 
 numba notices when the file of a kernel changed, but not when a file that the kernel calls did. So
-the folder's name has a digest of all our sources: another version never finds these kernels.
+the folder's name has a digest of all our sources: another version never finds these kernels. It is
+of the sources that this process has imported: where they changed before it compiled its first
+kernel (an upgrade, an edit), it compiles for itself alone, because the next process would find old
+machine code under the new digest, and run it on memory that is laid out otherwise.
+
+The digest is of the compiler and the CPU, too. numba keeps an index for each kernel, and writes it
+before the code that it points to: two versions, or two CPUs that share a home, would meet there.
+
 ``NUMBA_CACHE_DIR`` or ``XDG_CACHE_HOME`` move the folder; a machine where it cannot be written
 compiles at every start.
 """
@@ -16,6 +23,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import llvmlite
+import numba
+from llvmlite import binding
 from numba import cfunc, njit
 from numba.core import config
 
@@ -24,21 +34,36 @@ __all__ = ["cache_folder", "cached_cfunc", "cached_njit", "notice_compilation", 
 _LOG = logging.getLogger("refquant_runtime")
 
 
+def _sources() -> str:
+    """Return the digest of what a kernel's machine code depends on."""
+    package = Path(__file__).parent.parent
+    compiler = (numba.__version__, llvmlite.__version__, config.CPU_NAME, config.CPU_FEATURES)
+    cpu = (binding.get_host_cpu_name(), binding.get_host_cpu_features().flatten())
+    digest = hashlib.sha256(repr(compiler + cpu).encode())
+    for source in sorted(package.rglob("*.py")):
+        digest.update(source.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+_IMPORTED = _sources()
+
+
 @cache
 def cache_folder() -> Path | None:
     """Return the folder of this version's compiled kernels, or ``None`` where none can be written.
+
+    None, too, where the sources are no longer those that were imported.
 
     >>> folder = cache_folder()
     >>> folder is None or len(folder.name) == 16
     True
     """
-    package = Path(__file__).parent.parent
-    digest = hashlib.sha256()
-    for source in sorted(package.rglob("*.py")):
-        digest.update(source.read_bytes())
+    if _sources() != _IMPORTED:
+        _LOG.warning("refquant-runtime: its files have changed since it started; start it again")
+        return None
     chosen = os.environ.get("NUMBA_CACHE_DIR") or os.environ.get("XDG_CACHE_HOME")
     root = Path(chosen) if chosen else Path.home() / ".cache"
-    folder = root / "refquant-runtime" / digest.hexdigest()[:16]
+    folder = root / "refquant-runtime" / _IMPORTED
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
