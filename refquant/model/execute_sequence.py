@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from refquant.model.execute_call import Call
 from refquant.ops import (
     attention,
+    dynamic_lstm,
     gru,
     layer_norm,
     lstm,
@@ -62,6 +63,15 @@ def _lstm(c: Call) -> tuple[Array, ...]:
     return lstm.lstm(c.operand(0), w, r, c.optional(3), *states, **given, sums=c.sums)
 
 
+def _dynamic_lstm(c: Call) -> tuple[Array, ...]:
+    states = c.optional(5), c.optional(6)
+    return dynamic_lstm.dynamic_quantize_lstm(
+        c.operand(0), c.operand(1), c.operand(2), c.optional(3), *states,
+        **c.attributes("hidden_size", "direction"), w_qparams=c.x(1), r_qparams=c.x(2),
+        contract=c.contract,
+    )  # fmt: skip
+
+
 SEQUENCE: Mapping[str, Callable[[Call], Array | tuple[Array, ...]]] = {
     "LayerNormalization": _layer_normalization,
     "RMSNormalization": _rms_normalization,
@@ -69,6 +79,7 @@ SEQUENCE: Mapping[str, Callable[[Call], Array | tuple[Array, ...]]] = {
     "RotaryEmbedding": _rotary,
     "GRU": _gru,
     "LSTM": _lstm,
+    "DynamicQuantizeLSTM": _dynamic_lstm,
     "ReduceMean": _reduce_mean,
     "ReduceSum": lambda c: reduce.reduce_sum(c.operand(0), **c.attributes("axes", "keepdims")),
     "Slice": lambda c: movement.slice_axes(c.operand(0), **c.attributes("starts", "ends", "axes")),

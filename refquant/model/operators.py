@@ -77,6 +77,7 @@ DYNAMIC = frozenset(
         "ConvInteger",
         "MatMulIntegerToFloat",
         "ConvIntegerToFloat",
+        "DynamicQuantizeLSTM",
     }
 )
 
@@ -123,7 +124,9 @@ SIMULATION = {"FakeQuantize": Operator(1, 2, attributes=_ROUND, required=frozens
 ROTATION: Mapping[str, Operator] = {
     "Hadamard": Operator(1, 2, attributes={"axis": "int", "block_size": "int", "inverse": (0, 1)}),
 }
-VERSION_2 = frozenset({*SEQUENCE, *SIMULATION, *ROTATION, *IMPORTED})
+VERSION_2 = frozenset(
+    {*SEQUENCE, *SIMULATION, *ROTATION, *IMPORTED, "DynamicQuantizeLSTM"}
+)
 REFERENCE_ONLY = frozenset({*SIMULATION, *ROTATION})
 """What a runtime is told to refuse: docs/spec/operators.md."""
 
@@ -171,6 +174,7 @@ OPERATORS: Mapping[str, Operator] = {
     "ConvInteger": Operator(2, 4, attributes=_CONV),
     "MatMulIntegerToFloat": Operator(4, 5),
     "ConvIntegerToFloat": Operator(4, 5, attributes=_CONV),
+    "DynamicQuantizeLSTM": SEQUENCE["LSTM"],
 }
 
 

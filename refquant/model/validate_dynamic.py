@@ -11,6 +11,7 @@ import numpy as np
 from refquant.model.graph import DTYPES, Graph, Node, Value
 from refquant.model.params import qparams_of
 from refquant.ops.accumulate import prove_accumulator
+from refquant.ops.dynamic_lstm import row_scales
 from refquant.ops.rescale import channel_parameters
 
 __all__ = ["check_dynamic"]
@@ -24,6 +25,8 @@ def check_dynamic(graph: Graph, node: Node) -> None:
         _need(graph, node.inputs[0], ("float32",))
         for name, dtype in zip(node.outputs, ("uint8", "float32", "uint8"), strict=True):
             _need(graph, name, (dtype,))
+    elif node.op == "DynamicQuantizeLSTM":
+        _check_lstm(graph, node)
     elif node.op.endswith("ToFloat"):
         _check_to_float(graph, node)
     else:
@@ -91,6 +94,21 @@ def _check_to_float(graph: Graph, node: Node) -> None:
     if zero_point.any():
         raise ValueError(f"the zero point of the weight {w_name!r} is 0; quantize it symmetrically")
     prove_accumulator(codes, 0, "uint8", None, None, channel_axis=axis, name=node.name)
+
+
+def _check_lstm(graph: Graph, node: Node) -> None:
+    """Check `DynamicQuantizeLSTM`: weights of int8 codes, all else float32; each row's sum."""
+    for name in (node.inputs[0], *node.inputs[3:], *node.outputs):
+        if name:
+            _need(graph, name, ("float32",))
+    for name in node.inputs[1:3]:
+        w = graph.values[name]
+        if w.quant is None or name not in graph.constants or w.dtype != "int8":
+            raise ValueError(f"the weight {name!r} is a constant of int8 codes, got {w.dtype}")
+        codes = graph.constants[name]
+        row_scales(codes, qparams_of(graph, name))
+        for part in codes:
+            prove_accumulator(part, 0, "uint8", None, None, channel_axis=0, name=node.name)
 
 
 def _need(

@@ -43,6 +43,6 @@ def _fixed(node: Node, value: Value, first: bool) -> set[int]:
         return {rank - 1}
     if op in ("Attention", "RotaryEmbedding") and rank > 2:
         return {1, 3} if rank == 4 else {2}
-    if op in ("GRU", "LSTM"):
+    if op in ("GRU", "LSTM", "DynamicQuantizeLSTM"):
         return {2} if first else set(range(rank))
     return set(range(rank)) if op == "Gemm" and not first else set()

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from refquant_runtime.check_products import check_product, check_raw
+from refquant_runtime.check_products import check_dynamic_lstm, check_product, check_raw
 from refquant_runtime.check_sequence import check_recurrent, check_typed, is_typed
 from refquant_runtime.check_statistics import check_mean, check_softmax
 from refquant_runtime.contracts import Arithmetic
@@ -42,6 +42,7 @@ RAW = frozenset(
         "ConvInteger",
         "MatMulIntegerToFloat",
         "ConvIntegerToFloat",
+        "DynamicQuantizeLSTM",
     ]
 )
 LAYERS = frozenset(["Conv", "Gemm", "MatMul"])
@@ -82,6 +83,8 @@ def check_operands(
         kinds = [v.dtype for v in outputs]
         need(kinds == ["uint8", "float32", "uint8"], f"outputs are {kinds}")
         need(not any(v.quant for v in outputs), "outputs carry no quant")
+    elif op == "DynamicQuantizeLSTM":
+        check_dynamic_lstm(inputs, outputs)
     elif op in RAW:
         check_raw(node, inputs, y)
     elif y.quant is not None and op in ON_CODES:

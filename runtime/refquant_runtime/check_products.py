@@ -16,9 +16,10 @@ from refquant_runtime.weights import (
     integer_weights,
     prove_accumulator,
     reach_of,
+    unpack,
 )
 
-__all__ = ["check_product", "check_raw"]
+__all__ = ["check_dynamic_lstm", "check_product", "check_raw"]
 
 
 def check_product(node: Node, present: list[Value]) -> None:
@@ -77,6 +78,24 @@ def _to_float(
     need(not np.any(w.quant.zero_point), "w has zero point 0")
     matrix, _ = integer_weights(node, w)
     prove_accumulator(matrix, None, 255)
+
+
+def check_dynamic_lstm(inputs: list[Value | None], outputs: list[Value]) -> None:
+    """Check an LSTM of dynamic codes: int8 weights around 0, scales a row or fewer; sums."""
+    bias = inputs[3] if len(inputs) > 3 else None
+    for value in (inputs[0], *inputs[3:], *outputs):
+        plain = value is None or (value.dtype == "float32" and value.quant is None)
+        need(plain, "states, bias and outputs are float32")
+    can(bias is None or bias.data is not None, "a computed bias")
+    for w in inputs[1:3]:
+        assert w is not None, "check: required"
+        need(w.data is not None and w.quant is not None and w.dtype == "int8", "weights are int8")
+        assert w.quant is not None, "said above"
+        need(w.quant.plain and not np.any(w.quant.zero_point), "weights have zero point 0")
+        scale, (d, rows, _) = np.asarray(w.quant.scale), w.shape
+        fits = scale.ndim == 0 or scale.shape in ((d, 1, 1), (d, rows, 1))
+        need(fits, f"weights have a scale, one a direction or one a row, got {list(scale.shape)}")
+        prove_accumulator(unpack(w).reshape(-1, w.shape[-1]).T, None, 255)
 
 
 def _to_int32(node: Node, x: Value, w: Value, zero: Value | None, w_zero: Value | None) -> None:

@@ -17,7 +17,7 @@ __all__ = ["DIRECTIONS", "GATES", "SEQUENCE", "heads_of", "reduced"]
 
 Shapes = Sequence[Shape | None]
 DIRECTIONS = {"forward": 1, "reverse": 1, "bidirectional": 2}
-GATES = {"GRU": 3, "LSTM": 4}
+GATES = {"GRU": 3, "LSTM": 4, "DynamicQuantizeLSTM": 4}
 _COUNTED = 2**24  # float32 holds every integer below
 
 
@@ -150,7 +150,10 @@ SEQUENCE: Mapping[str, Operator] = {
     "GRU": Operator(
         3, 6, {**_WALK, "linear_before_reset": (0, 1)}, lambda i, a: _recurrent(i, a, "GRU")
     ),
-    "LSTM": Operator(3, 7, _WALK, lambda i, a: _recurrent(i, a, "LSTM")),
+    **{
+        op: Operator(3, 7, _WALK, lambda i, a: _recurrent(i, a, "LSTM"))
+        for op in ("LSTM", "DynamicQuantizeLSTM")
+    },
     "ReduceMean": Operator(1, 1, _REDUCE, lambda i, a: _summed(i, a, False)),
     "ReduceSum": Operator(1, 1, _REDUCE, lambda i, a: _summed(i, a, True)),
     "Slice": Operator(1, 1, {"starts": "ints", "ends": "ints", "axes": "ints"}, slices),

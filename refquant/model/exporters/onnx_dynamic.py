@@ -38,6 +38,9 @@ def add_dynamic(d: Draft, node: Node) -> None:
     if node.op == "DynamicQuantizeLinear":
         arithmetic(d.graph, node)
         d.add(node.op, [real(d, node.inputs[0])], node.outputs)
+    elif node.op == "DynamicQuantizeLSTM":
+        arithmetic(d.graph, node)
+        _lstm(d, node)
     elif node.op in ("MatMulInteger", "ConvInteger"):
         inputs = [codes_of(d, name) if name else "" for name in node.inputs]
         d.add(node.op, inputs, node.outputs, node.attributes)
@@ -61,6 +64,34 @@ def _to_float(d: Draft, node: Node) -> None:
     bias = d.graph.constants[node.inputs[4]].reshape(around)
     product = d.step("Mul", [acc, both], f"{y}/product")
     d.add("Add", [product, d.number(f"{node.inputs[4]}/column", bias, "float32")], y)
+
+
+def _lstm(d: Draft, node: Node) -> None:
+    """Time first, weights turned, a scale for each row: com.microsoft.DynamicQuantizeLSTM."""
+    x, w, r, *rest = node.inputs
+    rest = [*rest, "", "", "", ""][:4]
+
+    def turned(name: str) -> str:
+        return d.step("Transpose", [name], f"{name}/time_first", {"perm": (1, 0, 2)})
+
+    inputs, ends = [turned(real(d, x))], []
+    for name in (w, r):
+        quant, codes = d.graph.values[name].quant, d.graph.constants[name]
+        assert quant is not None, "validate: a weight of codes"
+        scale = d.graph.constants[quant.scale] if isinstance(quant.scale, str) else quant.scale
+        grid = np.asarray(scale, np.float32).reshape(np.shape(scale) or (1, 1, 1))
+        rows = np.broadcast_to(grid, (*codes.shape[:2], 1))[..., 0]
+        around = np.ascontiguousarray(codes.transpose(0, 2, 1))
+        inputs.append(d.number(f"{name}/turned", around, "int8"))
+        zeros = np.zeros(rows.shape, np.int8)
+        ends += [d.number(f"{name}/rows", np.ascontiguousarray(rows), "float32"),
+                 d.number(f"{name}/zeros", zeros, "int8")]  # fmt: skip
+    inputs += [real(d, rest[0]), "", *(turned(real(d, n)) if n else "" for n in rest[2:]), ""]
+    given = {k: v for k, v in node.attributes.items() if k != "layout"}
+    made = [d.free(f"{name}/time_first") for name in node.outputs]
+    d.add(node.op, [*inputs, *ends], made, given, domain=MICROSOFT)
+    for i, (name, ours) in enumerate(zip(made, node.outputs, strict=True)):
+        d.add("Transpose", [name], ours, {"perm": (1, 0, 2) if i else (2, 0, 1, 3)})
 
 
 def _scale(d: Draft, w: str) -> np.typing.NDArray[np.float32]:

@@ -133,7 +133,7 @@ def ends(graph: Graph) -> dict[str, list[tuple[str, str, list[int | str]]]]:
     >>> ends(b.graph([b.node("Relu", [b.input("x", ("N", 2))], name="y")]))["outputs"]
     [('y', 'float32', ['N', 2])]
     """
-    single = any(node.op == "DynamicQuantizeLinear" for node in graph.nodes)
+    single = any(node.op.startswith("DynamicQuantize") for node in graph.nodes)
 
     def described(name: str) -> tuple[str, str, list[int | str]]:
         value = graph.values[name]

@@ -7,7 +7,8 @@ The dynamic operators are ours under the same names. What ``quantize_dynamic`` w
 is one ``MatMulIntegerToFloat``; ``DynamicQuantizeMatMul`` is two of ours. ``MatMulNBits`` is a
 ``MatMul`` with a weight of codes: (N, blocks, bytes) in the file, (K, N) here.
 
-Left out: DynamicQuantizeLSTM, weights with zero points in ``..ToFloat``.
+Left out: weights with zero points in ``..ToFloat``. ``DynamicQuantizeLSTM``:
+`refquant.model.importers.onnx_lower_recurrent`.
 
 References: ONNX ``MatMulInteger``; onnxruntime ``docs/ContribOperators.md``.
 """

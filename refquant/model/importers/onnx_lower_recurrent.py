@@ -4,12 +4,19 @@
 
 The transpositions are `Turned` items, so that two of them cancel before they are nodes.
 
+``com.microsoft.DynamicQuantizeLSTM`` has its weights turned, (D, K, 4H), and may have them around
+128: the same numbers around 0. It takes one range for the whole batch, ours one for each sample.
+
 Left out: peepholes, clipping, lengths of sequences, other activations than the default ones.
+
+References: ONNX ``LSTM``, ``GRU``; onnxruntime ``docs/ContribOperators.md``.
 """
 
 from collections.abc import Callable, Mapping
 
-from refquant.model.graph import Attribute
+import numpy as np
+
+from refquant.model.graph import Attribute, Quant
 from refquant.model.importers.onnx_lower_windows import weight
 from refquant.model.importers.onnx_model import OnnxNode
 from refquant.model.importers.onnx_scope import (
@@ -28,6 +35,7 @@ Lower = Callable[[Scope, OnnxNode], None]
 
 _STATE, _OUTPUT = (1, 0, 2), (1, 2, 0, 3)
 _ACTIVATIONS = {"GRU": ("Sigmoid", "Tanh"), "LSTM": ("Sigmoid", "Tanh", "Tanh")}
+_ACTIVATIONS["DynamicQuantizeLSTM"] = _ACTIVATIONS["LSTM"]
 
 
 def _check(s: Scope, node: OnnxNode) -> None:
@@ -86,14 +94,18 @@ def _recurrent(s: Scope, node: OnnxNode) -> None:
     if s.dtype(node.inputs[0]) != "float32":
         raise Unsupported(f"input 0 is {s.dtype(node.inputs[0])}")
     x = s.value(node, 0) if first else _turned(s, node.inputs[0], _STATE)
-    w, r = weight(s, node, 1), weight(s, node, 2)
+    dynamic = node.op.startswith("Dynamic")
+    if dynamic:
+        w, r = _turned_codes(s, node, 1, 8), _turned_codes(s, node, 2, 10)
+    else:
+        w, r = weight(s, node, 1), weight(s, node, 2)
     bias = s.real(node, 3) if s.has(node, 3) else ""
     states = [_state(s, node, i, first) for i in range(5, 4 + count)]
     inputs = [x, w, r, bias, "", *states]
     while not inputs[-1]:
         inputs.pop()
     given: dict[str, Attribute] = {
-        "hidden_size": int(a.get("hidden_size", s.shape(node.inputs[2])[-1])),
+        "hidden_size": int(a.get("hidden_size", s.b.values[r].shape[-1])),
         "layout": 1,
         "direction": a.get("direction", "forward"),
     }
@@ -113,4 +125,30 @@ def _recurrent(s: Scope, node: OnnxNode) -> None:
             s.items[name] = Turned(value, "float32", perm)
 
 
-RECURRENT: Mapping[str, Lower] = {"GRU": _recurrent, "LSTM": _recurrent}
+def _turned_codes(s: Scope, node: OnnxNode, index: int, scale_at: int) -> str:
+    """Return a weight (D, K, 4H) as ours (D, 4H, K), its zero point 0."""
+    codes, scale, zero = (s.known(node, i, f"input {i}") for i in (index, scale_at, scale_at + 1))
+    if codes is None or scale is None or scale.dtype != np.float32 or scale.ndim not in (1, 2):
+        raise Unsupported(f"input {index} is a constant, with one scale a direction or a row")
+    middle = 128 if codes.dtype == np.uint8 else 0
+    if codes.dtype not in (np.int8, np.uint8) or (
+        (zero is None and middle) or (zero is not None and (zero != middle).any())
+    ):
+        got = "none" if zero is None else zero.ravel()[:4].tolist()
+        raise Unsupported(f"input {index} is {codes.dtype} around {got}; int8 is around 0, "
+                          "uint8 around 128")  # fmt: skip
+    around = np.ascontiguousarray(codes.astype(np.int16).transpose(0, 2, 1) - middle)
+    name = f"{node.inputs[index]}/turned"
+    grid = scale.reshape(len(scale), -1, 1)
+    block = (1, 1 if scale.ndim == 2 else around.shape[1], around.shape[2])
+    if grid.shape[:2] != (len(around), -(-around.shape[1] // block[1])):
+        raise Unsupported(f"scales {list(scale.shape)} for codes {list(codes.shape)}")
+    quant = Quant(s.constant(f"{name}/scale", grid), 0, block)
+    return s.b.constant(s.b.free(name), around.astype(np.int8), quant=quant)
+
+
+RECURRENT: Mapping[str, Lower] = {
+    "GRU": _recurrent,
+    "LSTM": _recurrent,
+    "DynamicQuantizeLSTM": _recurrent,
+}

@@ -13,8 +13,8 @@ from numba import njit
 from refquant_runtime.kernels.abi import bits_f32, f32_at, i8_at, i32_at, share, u8_at
 from refquant_runtime.kernels.elementary import as_bits, as_float
 
-__all__ = ["DEQUANTIZE", "DYNAMIC", "QUANTIZE", "dequantize", "dynamic_quantize", "quantize",
-           "quantize_one"]  # fmt: skip
+__all__ = ["DEQUANTIZE", "DYNAMIC", "QUANTIZE", "dequantize", "dynamic_parameters",
+           "dynamic_quantize", "quantize", "quantize_one", "quantize_row"]  # fmt: skip
 
 QUANTIZE = ["x", "y", "n", "scale", "zero", "low", "high", "rule", "nan"]
 DEQUANTIZE = ["x", "y", "n", "scale", "zero", "kind"]  # kind: 0 uint8, 1 int8, 2 int32
@@ -119,18 +119,24 @@ def sample_range(x: Any, n: int) -> tuple[Any, Any]:
     return as_float(negative), as_float(high)
 
 
+@njit(nogil=True, error_model="numpy")
+def dynamic_parameters(x: Any, n: int) -> tuple[Any, Any]:
+    """Return the scale and the zero point of ``n`` reals: DynamicQuantizeLinear."""
+    low, high = sample_range(x, n)
+    scale = np.float32(np.float32(high - low) / np.float32(255))
+    if scale == np.float32(0):
+        return np.float32(1), np.int64(0)
+    exact = np.rint(np.float32(np.float32(0) - np.float32(low / scale)))
+    zero = np.int64(0)
+    if exact == exact:
+        zero = np.int64(min(max(exact, np.float32(0)), np.float32(255)))
+    return scale, zero
+
+
 def dynamic_quantize(arena: Any, consts: Any, p: Any, tid: int, nthreads: int) -> None:
     """DynamicQuantizeLinear of one sample; every thread finds the same range by itself."""
     x, y, n = f32_at(arena, p[0]), u8_at(arena, p[1]), p[2]
-    low, high = sample_range(x, n)
-    scale = np.float32(np.float32(high - low) / np.float32(255))
-    zero = np.int64(0)
-    if scale == np.float32(0):
-        scale = np.float32(1)
-    else:
-        exact = np.rint(np.float32(np.float32(0) - np.float32(low / scale)))
-        if exact == exact:
-            zero = np.int64(min(max(exact, np.float32(0)), np.float32(255)))
+    scale, zero = dynamic_parameters(x, n)
     if tid == 0:
         f32_at(arena, p[3])[0] = scale
         u8_at(arena, p[4])[0] = np.uint8(zero)

@@ -10,6 +10,7 @@ from refquant_runtime.kernels.elementary import FUNCTIONS
 from refquant_runtime.lower.binary import lower_binary
 from refquant_runtime.lower.choose import lower_choice, lower_extreme, lower_top_k
 from refquant_runtime.lower.context import FIRST, Lowering
+from refquant_runtime.lower.dynamic_recurrent import lower_dynamic_lstm
 from refquant_runtime.lower.elementwise import (
     lower_dequantize,
     lower_dynamic_quantize,
@@ -83,6 +84,7 @@ LOWERINGS: Mapping[str, Callable[[Lowering, Node], None]] = {
     "Attention": lower_attention,
     "RotaryEmbedding": lower_rotary,
     **dict.fromkeys(("GRU", "LSTM"), lower_recurrent),
+    "DynamicQuantizeLSTM": lower_dynamic_lstm,
     **dict.fromkeys((*CHOICES, "Where"), lower_choice),
     **dict.fromkeys(("ReduceMax", "ReduceMin", "ArgMax", "ArgMin"), lower_extreme),
     "TopK": lower_top_k,

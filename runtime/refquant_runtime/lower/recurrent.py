@@ -14,7 +14,7 @@ from refquant_runtime.plan import At, Buffer
 from refquant_runtime.shapes_sequence import GATES
 from refquant_runtime.weights import dequantized
 
-__all__ = ["lower_recurrent"]
+__all__ = ["lower_recurrent", "state_places"]
 
 Array = NDArray[Any]
 _WIDEST = 64  # columns of a panel, at most
@@ -48,13 +48,13 @@ def lower_recurrent(ctx: Lowering, node: Node) -> None:
     for n in range(samples):
         for direction in range(d):
             _products(ctx, node, (source, n), x, w, bias, direction, products)
-        own: Params = {"a": products, **_ends(n, samples, targets, states)}
+        own: Params = {"a": products, **state_places(n, samples, targets, states)}
         reads = [products, *(state for state in states if state is not None)]
         ctx.emit(kernel, recurrent.RECURRENT, params=params | own, reads=reads, writes=targets,
                  scratch=room, macs=d * steps * wide * hidden)  # fmt: skip
 
 
-def _ends(
+def state_places(
     n: int, samples: int, targets: list[Buffer], states: list[Buffer | None]
 ) -> dict[str, int | Buffer | At]:
     """Return where the states and results of sample ``n`` lie."""

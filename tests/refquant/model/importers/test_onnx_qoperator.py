@@ -8,8 +8,11 @@ import pytest
 from onnx import TensorProto, helper
 from onnxruntime.quantization import QuantFormat, QuantType
 
+from refquant.contracts import preset
 from refquant.model.execute import run
+from refquant.model.exporters.onnx_export import onnx_bytes
 from refquant.model.importers.onnx_import import OnnxUnsupportedError, import_onnx
+from refquant.ops.quantize_linear import dynamic_quantize_linear
 from tests.refquant.model.importers.onnx_models import ask_ort, model, node, reals
 from tests.refquant.model.importers.test_onnx_qdq import layer_by_layer, network, quantized
 
@@ -177,4 +180,62 @@ def test_what_is_refused(nodes: Any, reason: str) -> None:
         domains=[MS], kinds={"y": TensorProto.UINT8},
     )  # fmt: skip
     with pytest.raises(OnnxUnsupportedError, match=reason):
+        import_onnx(made.SerializeToString())
+
+
+def dynamic_lstm(
+    d: int, steps: int, *, row: bool = False, biased: bool = True, middle: int = 0
+) -> tuple[Any, dict[str, Any]]:
+    rng, inner, size = np.random.default_rng(steps), 16, 8
+    dtype = np.uint8 if middle else np.int8
+    shape = (d, 4 * size) if row else (d,)
+    held: dict[str, Any] = {"b": rng.normal(size=(d, 8 * size)).astype(F)} if biased else {}
+    for name, k in (("w", inner), ("r", size)):
+        held[name] = (rng.integers(-127, 128, (d, k, 4 * size)) + middle).astype(dtype)
+        held[f"s{name}"] = rng.uniform(0.001, 0.01, shape).astype(F)
+        held[f"z{name}"] = np.full(shape, middle, dtype)
+    ends = ["", "h", "c", ""] if biased else [""] * 4
+    names = ["x", "w", "r", "b" if biased else "", *ends, "sw", "zw", "sr", "zr"]
+    sizes: dict[str, Any] = {"x": [steps, 1, inner]}
+    sizes |= {"h": [d, 1, size], "c": [d, 1, size]} if biased else {}
+    made = model(
+        [node("DynamicQuantizeLSTM", names, ["y", "yh", "yc"], domain=MS, hidden_size=size,
+              direction="bidirectional" if d == 2 else "forward")],
+        sizes, ["y", "yh", "yc"], held, domains=[MS],
+    )  # fmt: skip
+    return made, {n: rng.normal(size=s).astype(F) for n, s in sizes.items()}
+
+
+@pytest.mark.parametrize(
+    ("d", "given"),
+    [(1, {}), (1, {"biased": False}), (2, {"row": True}), (1, {"middle": 128})],
+)
+@pytest.mark.parametrize("steps", [1, 9])
+def test_lstm_of_dynamic_codes(d: int, steps: int, given: dict[str, Any]) -> None:
+    """The codes of every state are onnxruntime's; its sigmoid and tanh are within 2^-21 of ours."""
+    made, feeds = dynamic_lstm(d, steps, **given)
+    graph = import_onnx(made.SerializeToString())
+    assert sum(n.op == "DynamicQuantizeLSTM" for n in graph.nodes) == 1, "one operator"
+    ours, theirs = run(graph, feeds), ask_ort(made, feeds)
+    for t in range(steps):
+        for i in range(d):
+            states = ours["y"][t, i], theirs[0][t, i]
+            codes = [dynamic_quantize_linear(h, preset("ort"))[0] for h in states]
+            assert np.array_equal(*codes), f"step {t}, direction {i}: the next product's codes"
+    # A step adds to c at most 3 such errors and those of its scale, of the size of c.
+    bound = steps * 8 * 2.0**-21 * (1 + np.abs(theirs[2]).max())
+    for name, array in zip(("y", "yh", "yc"), theirs, strict=True):
+        apart = np.abs(ours[name] - array).max()
+        assert apart <= bound, f"{name}: {apart} apart, {bound} is the bound"
+    again = import_onnx(onnx_bytes(graph, form="qdq"))
+    back = run(again, feeds)
+    assert all(np.array_equal(ours[n], back[n]) for n in ours), "exported, and imported again"
+
+
+def test_lstm_around_another_middle_is_refused() -> None:
+    made, _ = dynamic_lstm(1, 1, middle=128)
+    for held in made.graph.initializer:
+        if held.name == "zw":
+            held.raw_data = bytes([127])
+    with pytest.raises(OnnxUnsupportedError, match=r"input 1 is uint8 around \[127\]; int8 is"):
         import_onnx(made.SerializeToString())
