@@ -57,6 +57,8 @@ AXES: Mapping[str, tuple[str | bool, ...]] = MappingProxyType(
             *("emulate_float", "dyadic", "pow2"),
             *("float_zp_before_round", "float_zp_before_round_f32"),
             *("float64_half_away", "unspecified"),
+            *("float32_of_scales", "float32_weight_first", "float32_weight_first_by_four"),
+            "float32_input_first_fused",
         ),
         "add": ("dequantize", "scale_ratios", "tflite_shift20", "xnnpack_shift20", "unspecified"),
         "average_pool": ("float_multiplier", "half_away", "tosa_reciprocal", "unspecified"),

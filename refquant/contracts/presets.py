@@ -5,13 +5,14 @@ it says. Where the two differ, or where a family has several kernels, ``PRESET_S
 path this is, by which text, what was run, and what the contract cannot say of it.
 
 The contracts stand in one file a family: ``presets_runtimes`` and ``presets_tflite`` (every axis
-spelled out), ``presets_kernels``, ``presets_toolkits``, ``presets_weights``.
+spelled out), ``presets_hybrid``, ``presets_kernels``, ``presets_toolkits``, ``presets_weights``.
 """
 
 from collections.abc import Mapping
 from types import MappingProxyType
 
 from refquant.contracts.contract import Contract
+from refquant.contracts.presets_hybrid import HYBRID
 from refquant.contracts.presets_kernels import KERNELS
 from refquant.contracts.presets_runtimes import RUNTIMES
 from refquant.contracts.presets_tflite import TFLITE
@@ -22,7 +23,10 @@ from refquant.contracts.provenance import Provenance
 __all__ = ["PRESETS", "PRESET_SOURCES", "preset"]
 
 PRESET_SOURCES: Mapping[str, Provenance] = MappingProxyType(
-    {entry.contract.name: entry for entry in (*RUNTIMES, *TFLITE, *KERNELS, *TOOLKITS, *WEIGHTS)}
+    {
+        entry.contract.name: entry
+        for entry in (*RUNTIMES, *TFLITE, *HYBRID, *KERNELS, *TOOLKITS, *WEIGHTS)
+    }
 )
 """Where each preset comes from, by name."""
 

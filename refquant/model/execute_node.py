@@ -14,6 +14,7 @@ from refquant.model.execute_call import Call
 from refquant.model.execute_imported import IMPORTED
 from refquant.model.execute_sequence import SEQUENCE
 from refquant.model.graph import Graph, Node
+from refquant.model.operators_hybrid import EXECUTE as HYBRID
 from refquant.ops import (
     conv,
     elementwise,
@@ -164,6 +165,7 @@ _TABLE: Mapping[str, Callable[[Call], Array | tuple[Array, ...]]] = {
     **dict.fromkeys(unary.UNARY, _unary),
     **SEQUENCE,
     **IMPORTED,
+    **HYBRID,
     "Conv": _conv,
     "Gemm": _gemm,
     "MatMul": _matmul,

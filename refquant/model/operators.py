@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 from refquant.model.graph import Attribute, Node
 from refquant.model.operator import Kind, Operator
+from refquant.model.operators_hybrid import HYBRID
 from refquant.model.operators_imported import IMPORTED
 from refquant.ops.fake_quantize_rules import FORMATS, GRANULARITIES
 
@@ -125,7 +126,7 @@ ROTATION: Mapping[str, Operator] = {
     "Hadamard": Operator(1, 2, attributes={"axis": "int", "block_size": "int", "inverse": (0, 1)}),
 }
 VERSION_2 = frozenset(
-    {*SEQUENCE, *SIMULATION, *ROTATION, *IMPORTED, "DynamicQuantizeLSTM"}
+    {*SEQUENCE, *SIMULATION, *ROTATION, *IMPORTED, *HYBRID, "DynamicQuantizeLSTM"}
 )
 REFERENCE_ONLY = frozenset({*SIMULATION, *ROTATION})
 """What a runtime is told to refuse: docs/spec/operators.md."""
@@ -143,6 +144,7 @@ WEIGHTS: Mapping[str, tuple[int, ...]] = {
 OPERATORS: Mapping[str, Operator] = {
     **SEQUENCE,
     **IMPORTED,
+    **HYBRID,
     **SIMULATION,
     **ROTATION,
     "Conv": Operator(2, 3, attributes=_CONV, fused=True),

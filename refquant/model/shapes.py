@@ -19,6 +19,7 @@ from collections.abc import Callable, Mapping, Sequence
 from refquant.model import shapes_compute, shapes_layout, shapes_sequence
 from refquant.model.graph import Shape
 from refquant.model.operators import UNARY
+from refquant.model.operators_hybrid import SHAPES as HYBRID_SHAPES
 from refquant.model.operators_imported import SHAPES as IMPORTED_SHAPES
 from refquant.model.shapes_common import Attributes, joined, need, sizes
 
@@ -120,4 +121,5 @@ _RULES: Mapping[str, Rule] = {
     **dict.fromkeys(("ReduceMean", "ReduceSum"), shapes_sequence.reduction),
     "DynamicQuantizeLinear": _dynamic,
     **IMPORTED_SHAPES,
+    **HYBRID_SHAPES,
 }

@@ -18,6 +18,7 @@ from refquant.model.operators import UNARY
 from refquant.model.params import qparams_of
 from refquant.model.validate_codes import check_mean, check_softmax, codes_of
 from refquant.ops.accumulate import accumulator_bound, prove_accumulator
+from refquant.ops.dynamic_range import ORDERS
 from refquant.ops.proofs import prove_add, prove_mul, prove_rescale
 from refquant.ops.rescale import channel_parameters, output_multiplier, rescale
 
@@ -38,7 +39,8 @@ def _check_specified(graph: Graph, node: Node) -> None:
     """Refuse an operator that the contract leaves open; `Softmax` and pools: later."""
     contract = graph.contracts[node.contract or ""]
     axis = _AXIS.get(node.op, "")
-    if axis and getattr(contract, axis) == "unspecified":
+    value = getattr(contract, axis) if axis else ""
+    if value == "unspecified" or (axis == "requantize" and value in ORDERS):
         raise ValueError(
             f"contract {contract.name!r} leaves a quantized {node.op} unspecified (axis {axis}); "
             "dequantize before it"

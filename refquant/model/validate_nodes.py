@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from refquant.model.graph import DTYPES, Graph, Node, Value
 from refquant.model.operators import DYNAMIC, MOVEMENT, UNARY, WEIGHTS, check_signature
+from refquant.model.operators_hybrid import HYBRID, check_hybrid
 from refquant.model.operators_imported import DTYPES_OF, IMPORTED
 from refquant.model.shapes import infer_shapes
 from refquant.model.validate_dynamic import check_dynamic
@@ -40,7 +41,9 @@ def check_node(graph: Graph, node: Node) -> None:
         for name in ("clamp_min", "clamp_max"):
             if name in node.attributes:
                 raise ValueError(f"attribute {name} is for a quantized output; remove it")
-    if node.op in DYNAMIC:
+    if node.op in HYBRID:
+        check_hybrid(graph, node)
+    elif node.op in DYNAMIC:
         check_dynamic(graph, node)
     elif node.op in MOVEMENT:
         _check_movement(node, inputs, outputs[0])

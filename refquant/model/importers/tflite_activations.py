@@ -6,9 +6,11 @@ or ``Clip``.
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
+from refquant.contracts import Contract
 from refquant.model.graph import Attribute
 from refquant.model.importers.tflite_model import TfliteOperator, UnsupportedError
 from refquant.model.importers.tflite_scope import Scope
@@ -61,16 +63,18 @@ def finish(
     inputs: Sequence[str],
     order: str,
     attributes: Mapping[str, Attribute],
+    contract: Contract | None = None,
 ) -> None:
-    """Add a float32 node, and after it its fused activation."""
+    """Add a node that makes float32, and after it its fused activation."""
     low, high = bounds(o)
+    own: dict[str, Any] = {"order": order, "attributes": attributes, "contract": contract}
     if (low, high) == (None, None):
-        s.write(o, op, inputs, order=order, attributes=attributes)
+        s.write(o, op, inputs, **own)
         return
-    raw = s.write(o, op, inputs, order=order, attributes=attributes, last=False)
+    raw = s.write(o, op, inputs, **own, last=False)
     if (low, high) == (0.0, None):
         s.write(o, "Relu", [raw], order=order)
         return
-    limits = {"min": low, "max": high}
-    own: dict[str, Attribute] = {key: v for key, v in limits.items() if v is not None}
-    s.write(o, "Clip", [raw], order=order, attributes=own)
+    limits: dict[str, Attribute | None] = {"min": low, "max": high}
+    kept = {key: v for key, v in limits.items() if v is not None}
+    s.write(o, "Clip", [raw], order=order, attributes=kept)

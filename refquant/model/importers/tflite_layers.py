@@ -1,11 +1,11 @@
-"""Layers with weights: CONV_2D, DEPTHWISE_CONV_2D, FULLY_CONNECTED, of float32 and of int8.
+"""Layers with weights: CONV_2D, DEPTHWISE_CONV_2D, FULLY_CONNECTED, of float32, int8, or both.
 
 Weights turn to our order: (O, H, W, I) and (1, H, W, C * multiplier) become (M, C/group, H, W), a
 depthwise convolution is one of as many groups as channels; the rows of FULLY_CONNECTED stay rows.
 Padding SAME is what Keras means by it: as many outputs as strides fit, the odd element at the end.
+float32 activations with int8 weights: `refquant.model.importers.tflite_hybrid`.
 
-Left out: weights that are computed, sparse or of int4, shuffled formats, dynamic-range layers
-(float32 activations, int8 weights: they quantize what comes in, each row by itself).
+Left out: weights that are computed, sparse or of int4, shuffled formats.
 """
 
 from typing import Any
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from refquant.contracts import Contract
 from refquant.model.graph import Attribute, Quant
 from refquant.model.importers.tflite_activations import clamps, finish
+from refquant.model.importers.tflite_hybrid import hybrid_conv, hybrid_rows, is_hybrid
 from refquant.model.importers.tflite_kernels import contract_of
 from refquant.model.importers.tflite_model import TfliteOperator, TfliteTensor, UnsupportedError
 from refquant.model.importers.tflite_scope import AS_IS, FIRST, Scope, check_scales
@@ -68,6 +69,9 @@ def fully_connected(s: Scope, o: TfliteOperator) -> None:
 
 def _rows(s: Scope, o: TfliteOperator, w: Array, source: str, quant: Quant | None) -> None:
     """Multiply by the rows of ``w``: Gemm for two axes, MatMul by the columns for more."""
+    if is_hybrid(s, o):
+        hybrid_rows(s, o, w, source)
+        return
     gemm = len(s.builder.values[source].shape) == 2
     inputs, contract = _operands(s, o, w if gemm else w.T, source, channel=0, columns=not gemm)
     attributes: dict[str, Attribute] = {"transB": 1} if gemm else {}
@@ -92,6 +96,9 @@ def _convolution(s: Scope, o: TfliteOperator, w: Array, *, channel: int, group: 
         group = x.shape[3] // w.shape[1] if w.shape[1] and x.shape[3] % w.shape[1] == 0 else 1
     attributes = window(o, x.shape[1:3], w.shape[2:])
     attributes["group"] = group
+    if is_hybrid(s, o):
+        hybrid_conv(s, o, w, attributes, channel=channel)
+        return
     inputs, contract = _operands(s, o, w, s.read(o.inputs[0], FIRST), channel=channel)
     if contract is None:
         finish(s, o, "Conv", inputs, FIRST, attributes)
@@ -130,7 +137,7 @@ def _weights(s: Scope, o: TfliteOperator) -> Array:
         raise UnsupportedError(f"has weights that are {s.tensor(o.inputs[1]).special}")
     if w is None:
         raise UnsupportedError("has weights that are computed")
-    if x.dtype == "float32" and w.dtype != np.float32:
+    if x.dtype == "float32" and w.dtype not in (np.float32, np.int8):
         raise UnsupportedError(f"is a dynamic-range layer: float32 activations, {kind} weights")
     if x.dtype != "float32" and w.dtype != np.int8:
         raise UnsupportedError(f"has weights of {kind}, not int8")

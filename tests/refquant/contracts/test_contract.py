@@ -57,7 +57,8 @@ def test_every_rounding_value_is_implemented() -> None:
 
 def test_every_requantize_value_is_implemented() -> None:
     modes = pytest.importorskip("refquant.numerics.requantize").REQUANTIZE_MODES
-    assert set(AXES["requantize"]) - {"unspecified"} == set(modes), (
+    reals = pytest.importorskip("refquant.ops.dynamic_range").ORDERS
+    assert set(AXES["requantize"]) - {"unspecified"} == {*modes, *reals}, (
         "the file's words are those of the arithmetic"
     )
 

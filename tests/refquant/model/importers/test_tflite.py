@@ -194,7 +194,7 @@ def test_all_that_is_not_known_is_one_error() -> None:
     m = Model()
     x = m.tensor((1, 4), "float32", name="x")
     a, b, c, d, e = (m.tensor((1, 4), "float32", name=n) for n in ("a", "b", "c", "d", "out"))
-    w = m.tensor((4, 4), values=np.ones((4, 4)), scale=0.1)
+    w = m.tensor((4, 4), values=np.ones((4, 4)), scale=0.1, zero_point=3)
     m.op("CUSTOM Magic", [x], [a])
     m.op("COS", [x], [b])
     m.op("ADD", [a, b], [c])
@@ -206,7 +206,7 @@ def test_all_that_is_not_known_is_one_error() -> None:
     for part in (
         "odd.tflite: 4 operators are not known here", "operator 0 CUSTOM Magic ('a')",
         "operator 1 COS ('b')", "operator 4 SIN ('out')",
-        "operator 3 FULLY_CONNECTED ('d'): is a dynamic-range layer",
+        "operator 3 FULLY_CONNECTED ('d'): has weights with a zero point that is not 0",
     ):  # fmt: skip
         assert part in message, f"{part!r} in {message!r}"
     assert "ADD" not in message, "an addition is known: only its operands are not"

@@ -157,7 +157,7 @@ def _code(b: Any, code: str) -> int:
     return int(tflite.OperatorCodeEnd(b))
 
 
-VERSIONS = {"CONV_2D": 3, "DEPTHWISE_CONV_2D": 3, "FULLY_CONNECTED": 4, "SHAPE": 1, "RESHAPE": 1}
+VERSIONS = {"CONV_2D": 3, "DEPTHWISE_CONV_2D": 3, "FULLY_CONNECTED": 9, "SHAPE": 1, "RESHAPE": 1}
 
 
 def _graph(

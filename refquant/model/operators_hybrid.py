@@ -1,0 +1,88 @@
+"""The operators of docs/spec/operators.md, section 11: layers of dynamic range.
+
+Table, shapes, operands and execution in one place; what they compute is in
+`refquant.ops.dynamic_range`. They come from TFLite files whose weights alone are int8.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from numpy.typing import NDArray
+
+from refquant.model.execute_call import Call
+from refquant.model.graph import DTYPES, Graph, Node, Shape
+from refquant.model.operator import Kind, Operator
+from refquant.model.params import qparams_of
+from refquant.model.shapes_common import Attributes
+from refquant.model.shapes_compute import conv, matmul
+from refquant.ops.accumulate import prove_accumulator
+from refquant.ops.dynamic_range import ORDERS, conv_dynamic_range, matmul_dynamic_range
+from refquant.ops.rescale import channel_parameters
+
+__all__ = ["EXECUTE", "HYBRID", "SHAPES", "check_hybrid"]
+
+_SYMMETRIC: Mapping[str, Kind] = {"symmetric": (0, 1)}
+_CONV: Mapping[str, Kind] = {
+    **{"kernel_shape": "ints", "strides": "ints", "pads": "ints", "dilations": "ints"},
+    **{"group": "int", **_SYMMETRIC},
+}
+_NEEDED = frozenset(_SYMMETRIC)
+
+HYBRID: Mapping[str, Operator] = {
+    "ConvDynamicRange": Operator(3, 3, attributes=_CONV, required=_NEEDED),
+    "MatMulDynamicRange": Operator(3, 3, attributes=_SYMMETRIC, required=_NEEDED),
+}
+SHAPES: Mapping[str, Callable[[str, Sequence[Shape], Attributes], tuple[Shape, ...]]] = {
+    "ConvDynamicRange": conv,
+    "MatMulDynamicRange": matmul,
+}
+
+
+def check_hybrid(graph: Graph, node: Node) -> None:
+    """Refuse a node of section 11 whose operands or contract are others, or that could overflow."""
+    x_name, w_name, bias_name = node.inputs
+    for name in (x_name, bias_name, node.outputs[0]):
+        value = graph.values[name]
+        if value.dtype != "float32" or value.quant is not None:
+            raise ValueError(f"{name!r} is float32 without quant, got {value.dtype} {value.quant}")
+    if bias_name not in graph.constants:
+        raise ValueError(f"the bias {bias_name!r} is a constant; add a computed one with Add")
+    contract = graph.contracts[node.contract or ""]
+    if contract.requantize not in ORDERS:
+        raise ValueError(
+            f"contract {contract.name!r} has requantize {contract.requantize!r}, which gives "
+            f"codes; a dynamic-range layer takes one of {', '.join(ORDERS)}"
+        )
+    w = graph.values[w_name]
+    if w.quant is None or w_name not in graph.constants or DTYPES[w.dtype].bits > 8:
+        raise ValueError(f"the weight {w_name!r} is a constant of codes with quant, got {w.dtype}")
+    codes = graph.constants[w_name]
+    if node.op.startswith("MatMul") and codes.ndim != 2:
+        raise ValueError(f"the weight {w_name!r} is (K, N), got {list(codes.shape)}")
+    axis = 0 if node.op.startswith("Conv") else 1
+    _, zero_point = channel_parameters(node.op, qparams_of(graph, w_name), codes.shape, axis=axis)
+    if zero_point.any():
+        raise ValueError(f"the zero point of the weight {w_name!r} is 0; quantize it symmetrically")
+    prove_accumulator(codes, 0, "uint8", None, None, channel_axis=axis, name=node.name)
+
+
+def _given(c: Call) -> dict[str, Any]:
+    return {
+        "w_qparams": c.x(1),
+        "symmetric": bool(c.node.attributes["symmetric"]),
+        "contract": c.contract,
+    }
+
+
+def _conv(c: Call) -> NDArray[Any]:
+    return conv_dynamic_range(c.operand(0), c.operand(1), c.operand(2), **_given(c), **c.window)
+
+
+def _matmul(c: Call) -> NDArray[Any]:
+    return matmul_dynamic_range(c.operand(0), c.operand(1), c.operand(2), **_given(c))
+
+
+EXECUTE: Mapping[str, Callable[[Call], NDArray[Any]]] = {
+    "ConvDynamicRange": _conv,
+    "MatMulDynamicRange": _matmul,
+}
