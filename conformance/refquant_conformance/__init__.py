@@ -1,7 +1,6 @@
-"""The judge: an exact oracle of quantized arithmetic, and inputs that find rounding bugs.
+"""The judge: say which arithmetic a quantized backend implements, and prove it.
 
-To say which arithmetic a quantized backend implements comes with a later version.
-
-Read ``rational`` (rounding, from its definition), then ``oracle`` (what a contract's words mean, in
-integers and fractions), then ``strategies`` (inputs that find rounding bugs).
+Read ``protocol`` (what a backend is), ``arithmetic.base`` (what it is held against), ``identify``
+(which contract explains its answers), ``properties`` (what must hold), ``judge`` (all of it). The
+exact numbers come from ``rational`` and ``oracle``, the inputs that find bugs from ``strategies``.
 """

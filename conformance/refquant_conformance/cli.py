@@ -1,90 +1,96 @@
-"""The ``refquant-conformance`` command.
+"""The ``refquant-conformance`` command: say which arithmetic a backend implements, and prove it.
 
-This version lists what exists. The other commands are named, so that a script which calls one gets
-a sentence and exit code 2 instead of a guess.
+Each command is a file in ``commands/``, imported when it is chosen. 0: done. 1: failed, or a
+verdict is red. 2: wrong usage. 130: interrupted.
 """
 
 import argparse
-import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from importlib import import_module
 
-from refquant.contracts import PRESETS
-from refquant_conformance import oracle, strategies
+from refquant.cli.common import Command, UsageError, sentence
+from refquant_conformance.adapters import BackendError
 
-__all__ = ["main"]
+__all__ = ["COMMANDS", "main"]
 
-_LATER = {
+COMMANDS: Mapping[str, str] = {
+    "list": "what exists: backends, operators, properties, planted bugs, contracts",
     "identify": "find the contracts that are consistent with a backend's answers",
-    "run": "verify a backend against its contract",
+    "run": "identify a backend, then verify it against its contract",
     "mutants": "show that each planted bug is found",
-    "vectors": "write or run test vectors",
-    "report": "write a report",
 }
+"""Name to what the help says of it; each has a file in ``commands/``."""
+
+_FILES = {"list": "listing"}  # where the name is a word of Python's
 
 _EXAMPLE = """example:
   refquant-conformance list
-  refquant-conformance list --json
+  refquant-conformance identify --backend onnxruntime
+  refquant-conformance run --cmd ./mybinary --json
 """
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; return 0 (done) or 2 (wrong usage, or not in this version).
+    """Run the command line ``argv`` (default: this process's) and return the exit code.
 
     >>> main(["list", "--json"])  # doctest: +ELLIPSIS
-    {"contracts": [...
+    {"backends": ...
     0
     """
-    parser = _parser()
+    name = "refquant-conformance"
     try:
-        arguments, rest = parser.parse_known_args(argv)
-        if rest and arguments.command not in _LATER:
-            parser.error(f"unknown arguments: {' '.join(rest)}; see {parser.prog} --help")
+        command, arguments = _parse(argv)
+        name = f"{name} {command.name}"
+        code = command.run(arguments)
+        sys.stdout.flush()
+        return code
     except SystemExit as stop:  # argparse has written the message
         return int(stop.code or 0)
-    if arguments.command in _LATER:
-        sys.stderr.write(
-            f"refquant-conformance: '{arguments.command}' comes with a later version; "
-            "this one has 'list'\n"
-        )
+    except KeyboardInterrupt:
+        sys.stderr.write(f"{name}: interrupted\n")
+        return 130
+    except UsageError as error:
+        sys.stderr.write(f"{name}: {sentence(error)}\n")
         return 2
-    sys.stdout.write(_json() if arguments.json else _text())
-    return 0
+    except (BackendError, OSError, ValueError) as error:
+        sys.stderr.write(f"{name}: {sentence(error)}\n")
+        return 1
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parse(argv: Sequence[str] | None) -> tuple[Command, argparse.Namespace]:
+    given = list(sys.argv[1:] if argv is None else argv)
     parser = argparse.ArgumentParser(
         prog="refquant-conformance",
-        description="The exact oracle of quantized arithmetic, and inputs that find rounding bugs. "
-        "This version lists them; naming a backend's arithmetic comes with a later one.",
+        description="Say which arithmetic a quantized backend implements, and prove it.",
         epilog=_EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
-    listing = commands.add_parser(
-        "list",
-        help="what exists: contracts, exact oracles, strategies",
-        epilog=_EXAMPLE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    listing.add_argument("--json", action="store_true", help="one JSON object")
-    for name, purpose in _LATER.items():
-        commands.add_parser(name, help=f"{purpose} (comes with a later version)")
-    return parser
+    chosen: Command | None = None
+    for name, purpose in COMMANDS.items():
+        if not given or given[0] != name:
+            commands.add_parser(name, help=purpose)
+            continue
+        chosen = _command_of(name)
+        child = commands.add_parser(
+            name,
+            help=purpose,
+            description=f"{purpose[0].upper()}{purpose[1:]}.",
+            epilog=f"example:\n  {chosen.example}\n",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        chosen.add_arguments(child)
+    arguments = parser.parse_args(given)
+    if chosen is None:  # an option came first: parse again, now that the name is known
+        chosen = _command_of(arguments.command)
+        given.sort(key=lambda word: word != arguments.command)
+        return _parse(given)
+    return chosen, arguments
 
 
-def _inventory() -> dict[str, list[str]]:
-    return {
-        "contracts": list(PRESETS),
-        "oracle": list(oracle.__all__),
-        "strategies": [name for name in strategies.__all__ if name.islower()],
-    }
-
-
-def _json() -> str:
-    return json.dumps(_inventory()) + "\n"
-
-
-def _text() -> str:
-    lines = [f"{kind}: {', '.join(names)}" for kind, names in _inventory().items()]
-    return "\n".join([*lines, "backends: none yet; judging them comes with a later version", ""])
+def _command_of(name: str) -> Command:
+    command: Command = import_module(
+        f"refquant_conformance.commands.{_FILES.get(name, name)}"
+    ).COMMAND
+    return command

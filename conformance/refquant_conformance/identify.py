@@ -204,15 +204,20 @@ def _against(
         if place is None:
             continue
         output, index = place
-        would_be = _told(None if expected is None else expected.get(output), index)
-        got = None if answer.result is None else answer.result.outputs.get(output)
+        would_be, got = _told(expected, output, index), _told(_outputs(answer), output, index)
         if index >= 0:
             case = arithmetic.element(case, index)
-        return Evidence(axis, value, case, output, index, would_be, _told(got, index))
+        return Evidence(axis, value, case, output, index, would_be, got)
     return None
 
 
-def _told(array: object, index: int) -> str:
-    if not isinstance(array, np.ndarray):
-        return "refused" if index < 0 else "nothing"
-    return f"shape {array.shape}" if index < 0 else str(array.reshape(-1)[index].item())
+def _outputs(answer: Answer) -> Outputs | None:
+    return answer.result.outputs if answer.result else None
+
+
+def _told(outputs: Outputs | None, output: str, index: int) -> str:
+    """Return one element in words, or the whole where there is no one element to point at."""
+    if outputs is None:
+        return "refused"
+    array = outputs[output or next(iter(outputs))]
+    return str(array.reshape(-1)[index].item() if index >= 0 else array.reshape(-1)[:4].tolist())

@@ -56,8 +56,8 @@ def judge(
 ) -> Judgement:
     """Identify and verify every cell that ``subject`` says it computes.
 
-    ``ops``, ``schemes`` and ``properties`` restrict what is asked; empty means all. Cells come in the order of
-    the backend's capabilities, properties in the order of their ids.
+    ``ops``, ``schemes`` and ``properties`` restrict what is asked; empty means all. Cells come in
+    the order of the backend's capabilities, properties in the order of their ids.
 
     >>> from refquant_conformance.adapters import load_backend
     >>> from refquant_conformance.subject import Local

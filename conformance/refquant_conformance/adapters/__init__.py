@@ -20,7 +20,7 @@ from typing import Any
 
 from refquant_conformance.protocol import PROTOCOL, Backend
 
-__all__ = ["BUILT_IN", "BackendError", "MissingBackendError", "load_backend", "names"]
+__all__ = ["BUILT_IN", "PACKAGES", "BackendError", "MissingBackendError", "load_backend", "names"]
 
 BUILT_IN: Mapping[str, str] = MappingProxyType(
     {
@@ -30,6 +30,9 @@ BUILT_IN: Mapping[str, str] = MappingProxyType(
     }
 )
 """The adapters of this package: name, and the class that makes one, called with the setting."""
+
+PACKAGES: Mapping[str, str] = MappingProxyType({})
+"""What to look for to see whether the engine of an adapter is installed: name, and module."""
 
 _REQUIRED = ("info", "capabilities", "run")
 

@@ -87,7 +87,10 @@ def name_axes(axes: Axes, *, spec: Mapping[str, AxisValue | None]) -> str:
     changed = [
         f"{axis}={value}" for axis, value in axes.items() if spec.get(axis) not in (None, value)
     ]
-    return f"spec with {', '.join(changed)}" if changed else "spec"
+    if changed:
+        return f"spec with {', '.join(changed)}"
+    free = [f"{axis}={value}" for axis, value in axes.items() if spec.get(axis) is None]
+    return f"spec, {', '.join(free)}" if free else "spec"
 
 
 def _agrees(contract: Contract, axes: Axes) -> bool:

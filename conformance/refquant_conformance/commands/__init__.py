@@ -1,0 +1,1 @@
+"""The commands of ``refquant-conformance``, one file each."""

@@ -1,0 +1,94 @@
+"""``refquant-conformance identify``: which contracts explain every answer, and the evidence."""
+
+import argparse
+import sys
+from typing import Any
+
+import numpy as np
+
+from refquant.cli.common import Command, print_json
+from refquant_conformance.arithmetic import arithmetic_of
+from refquant_conformance.commands.common import add_backend, add_filters, aligned, subject_of
+from refquant_conformance.identify import Evidence, Identification, identify
+
+__all__ = ["COMMAND", "identification_json"]
+
+
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_backend(parser)
+    add_filters(parser)
+    parser.add_argument("--evidence", action="store_true", help="one input for each refuted value")
+    parser.add_argument("--json", action="store_true", help="one JSON object")
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    subject = subject_of(arguments)
+    try:
+        found = [
+            identify(subject, cell.op, cell.scheme)
+            for cell in subject.capabilities
+            if (not arguments.op or cell.op in arguments.op)
+            and (not arguments.scheme or cell.scheme in arguments.scheme)
+            and arithmetic_of(cell.op, cell.scheme) is not None
+        ]
+        info = subject.info
+    finally:
+        subject.close()
+    if arguments.json:
+        cells = [identification_json(one) for one in found]
+        print_json({"backend": info.name, "version": info.version, "cells": cells})
+        return 0
+    sys.stdout.write(f"{info.name} {info.version}\n")
+    if found:
+        sys.stdout.write(aligned([_row(one) for one in found]) + "\n")
+    if arguments.evidence:
+        for one in found:
+            sys.stdout.write("".join(f"{_words(one, item)}\n" for item in one.evidence))
+    return 0
+
+
+def _row(one: Identification) -> tuple[str, str, str, str]:
+    said = f"{one.elements} elements"
+    if not one.consistent and one.nearest is not None:
+        said += f"; the nearest, {_axes(one.nearest)}, is wrong in {one.mismatches}"
+    elif one.open_axes:
+        open_axes = ", ".join(f"{a}={'|'.join(map(str, v))}" for a, v in one.open_axes.items())
+        said += f"; open: {open_axes}"
+    if one.trouble:
+        said += "; " + "; ".join(f"{kind}: {reason}" for kind, reason in one.trouble.items())
+    return one.op, one.scheme, one.name, said
+
+
+def _axes(axes: Any) -> str:
+    return ", ".join(f"{axis}={value}" for axis, value in axes.items())
+
+
+def _words(one: Identification, item: Evidence) -> str:
+    inputs = ", ".join(
+        f"{name}={np.array2string(array.reshape(-1)[:4])}"
+        for name, array in item.case.inputs.items()
+    )
+    return (
+        f"{one.op} {one.scheme}: not {item.axis}={item.value}: {inputs} would give "
+        f"{item.would_be}, is {item.observed}"
+    )
+
+
+def identification_json(one: Identification) -> dict[str, Any]:
+    """Return an identification for scripts: the contract found, and what is still open."""
+    return {
+        **{"op": one.op, "scheme": one.scheme, "contract": one.name, "elements": one.elements},
+        "axes": dict(one.consistent[0]) if one.consistent else None,
+        "open": {axis: list(values) for axis, values in one.open_axes.items()},
+        "nearest": dict(one.nearest) if one.nearest is not None else None,
+        **{"mismatches": one.mismatches, "trouble": dict(one.trouble)},
+        "evidence": [
+            {"axis": e.axis, "value": e.value, "would_be": e.would_be, "observed": e.observed}
+            for e in one.evidence
+        ],
+    }
+
+
+COMMAND = Command(
+    "identify", "refquant-conformance identify --backend onnxruntime", _add_arguments, _run
+)
