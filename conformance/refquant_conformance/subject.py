@@ -15,7 +15,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
-from typing import Any, Protocol
+from typing import IO, Any, Protocol
 
 from refquant_conformance import adapters
 from refquant_conformance.answers import Answer, well_formed
@@ -102,6 +102,7 @@ class Worker:
     _process: "subprocess.Popen[bytes] | None" = None
     _to: Connection | None = None
     _from: Connection | None = None
+    _said: IO[bytes] | None = None
     _about: tuple[Info, tuple[Capability, ...]] | None = None
     _variants: dict[tuple[tuple[str, str | int], ...], "Worker"] = field(default_factory=dict)
 
@@ -171,7 +172,8 @@ class Worker:
     def _start(self) -> tuple[Connection, Connection]:
         child_in, to = _pipe()
         source, child_out = _pipe()
-        said = tempfile.TemporaryFile()  # noqa: SIM115  the child's, for as long as it lives
+        said = tempfile.TemporaryFile()  # noqa: SIM115  open for as long as the child lives
+        self._said = said
         arguments = [sys.executable, "-m", "refquant_conformance.worker"]
         numbers = (child_in.fileno(), child_out.fileno())
         self._process = subprocess.Popen(
@@ -199,10 +201,10 @@ class Worker:
     def _end(self) -> str:
         """End the worker and whatever it started; say how it ended."""
         process, self._process = self._process, None
-        for connection in (self._to, self._from):
-            if connection is not None:
-                connection.close()
-        self._to = self._from = None
+        for opened in (self._to, self._from, self._said):
+            if opened is not None:
+                opened.close()
+        self._to = self._from = self._said = None
         if process is None:
             return "was not running"
         try:
