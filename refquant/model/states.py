@@ -134,14 +134,14 @@ def checked_state(graph: Graph, state: Mapping[str, NDArray[Any]]) -> Arrays:
     """
     first = initial_state(graph)
     if not isinstance(state, Mapping) or state.keys() != first.keys():
-        got = sorted(map(str, state)) if isinstance(state, Mapping) else type(state).__name__
+        got = str(sorted(map(str, state)) if isinstance(state, Mapping) else type(state).__name__)
         raise ValueError(
             f"state must have exactly {sorted(first)}, got {got}; name them as graph.states does"
         )
     for name, array in first.items():
         given = state[name]
         if not isinstance(given, np.ndarray) or given.dtype != array.dtype:
-            got = given.dtype if isinstance(given, np.ndarray) else type(given).__name__
+            got = str(given.dtype if isinstance(given, np.ndarray) else type(given).__name__)
             raise ValueError(f"state {name!r} must be an array of {array.dtype}, got {got}; "
                              "convert it")  # fmt: skip
         if given.shape != array.shape:

@@ -67,7 +67,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     _options(run, model=True, json=True, threads=True)
     run.add_argument("--input", metavar="X.npz", help="one array an input, first axis = samples; "
-                     "without it the model runs on zeros")  # fmt: skip
+                     "of a model with states: the steps of one stream; without it the model runs "
+                     "on zeros")  # fmt: skip
     run.add_argument("--output", metavar="Y.npz", help="where to write the outputs")
     bench = _command(commands, "bench", "measure latency", "bench model.rq --threads 2 --json")
     _options(bench, model=True, json=True, threads=True)

@@ -14,7 +14,7 @@ from refquant_runtime import isa
 from refquant_runtime.cli import pairs, show
 from refquant_runtime.contracts import EXECUTED
 from refquant_runtime.data import check_writable, write_npz
-from refquant_runtime.jobs import digest_of, feeds_of, latencies, run_batch
+from refquant_runtime.jobs import digest_of, feeds_of, latencies, run_batch, run_steps
 from refquant_runtime.kernels.cache import cache_folder
 from refquant_runtime.session import Session
 from refquant_runtime.version import __version__
@@ -35,8 +35,9 @@ def run_info(arguments: Namespace) -> None:
         "sha256": graph.sha256,
         "name": graph.name,
         "scheme": graph.meta.get("scheme"),
-        "inputs": {name: _signature(session, name) for name in graph.inputs},
+        "inputs": {name: _signature(session, name) for name in session.inputs},
         "outputs": {name: _signature(session, name) for name in graph.outputs},
+        "states": {state.name: _signature(session, state.input) for state in graph.states},
         "operators": ops,
         "contracts": sorted({node.contract for node in graph.nodes if node.contract}),
         "weight_bytes": sum(v.data.nbytes for v in graph.values.values() if v.data is not None),
@@ -69,11 +70,12 @@ def run_run(arguments: Namespace) -> None:
         feeds = feeds_of(session, arguments.input)
     else:
         feeds = {name: np.zeros_like(view) for name, view in session.inputs.items()}
-    outputs = session.run(feeds)
+    outputs = run_steps(session, feeds)
     if arguments.output is not None:
         write_npz(arguments.output, outputs)
-    batched = [name for name in feeds if session.graph.values[name].batched]
-    samples = len(feeds[batched[0]]) if batched else 1
+    many = [array for name, array in feeds.items() if session.graph.values[name].batched
+            or array.ndim > session.inputs[name].ndim]  # fmt: skip
+    samples = len(many[0]) if many else 1
     result = {
         "model": str(session.path),
         "samples": samples,

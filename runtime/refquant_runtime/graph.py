@@ -7,7 +7,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-__all__ = ["DTYPES", "DTYPE_RANGE", "SUBBYTE", "Graph", "Node", "Quant", "Value"]
+__all__ = ["DTYPES", "DTYPE_RANGE", "SUBBYTE", "Graph", "Node", "Quant", "State", "Value"]
 
 Array = NDArray[Any]
 DTYPE_RANGE: Mapping[str, tuple[int, int]] = {
@@ -81,6 +81,20 @@ class Node:
 
 
 @dataclass(frozen=True)
+class State:
+    """The input ``input`` is what ``output`` was in the run before, at first ``initial``.
+
+    ``initial`` names a constant; where it is empty the state begins as zeros, of codes the zero
+    point.
+    """
+
+    name: str
+    input: str
+    output: str
+    initial: str
+
+
+@dataclass(frozen=True)
 class Graph:
     """Everything the file says, checked for form."""
 
@@ -94,3 +108,4 @@ class Graph:
     meta: Mapping[str, Any]
     sha256: str
     file_bytes: int
+    states: tuple[State, ...] = ()

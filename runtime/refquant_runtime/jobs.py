@@ -19,7 +19,7 @@ from refquant_runtime.data import check_writable, read_npz, write_npz
 from refquant_runtime.errors import InputError
 from refquant_runtime.session import Session
 
-__all__ = ["digest_of", "feeds_of", "latencies", "run_batch"]
+__all__ = ["digest_of", "feeds_of", "latencies", "run_batch", "run_steps"]
 
 
 def feeds_of(session: Session, path: str) -> dict[str, NDArray[Any]]:
@@ -31,6 +31,25 @@ def feeds_of(session: Session, path: str) -> dict[str, NDArray[Any]]:
         if session.graph.values[name].batched and arrays[name].shape[:1] == (0,):
             raise InputError(f"{path}: array {name!r} holds no samples; give at least one")
     return {name: arrays[name] for name in session.inputs}
+
+
+def run_steps(session: Session, feeds: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """Return the outputs for ``feeds``, which are the steps of a stream where there are states.
+
+    Where there is a batch, the samples are the steps, as in ``Session.run``. Where there is none,
+    every array may have one axis more, in front: the steps; then the outputs have it, too.
+    """
+    longer = [name for name, view in session.inputs.items() if feeds[name].ndim == view.ndim + 1]
+    if not session.graph.states or not longer or longer != list(session.inputs):
+        return session.run(feeds)
+    counts = {len(feeds[name]) for name in longer}
+    if len(counts) > 1 or 0 in counts:
+        raise InputError(
+            f"{session.path}: inputs have {sorted(counts)} steps; give every input the same "
+            "number, at least one"
+        )
+    parts = [session.run({name: feeds[name][i] for name in longer}) for i in range(counts.pop())]
+    return {name: np.stack([part[name] for part in parts]) for name in parts[0]}
 
 
 def digest_of(array: NDArray[Any]) -> str:
@@ -112,7 +131,7 @@ def _job(job: Mapping[str, Any]) -> dict[str, Any]:
     try:
         for threads in job.get("threads", [1]):
             session = Session(job["model"], threads=threads)
-            outputs = session.run(feeds_of(session, job["input"]))
+            outputs = run_steps(session, feeds_of(session, job["input"]))
             digests[str(threads)] = hashlib.sha256(
                 b"".join(digest_of(outputs[name]).encode() for name in sorted(outputs))
             ).hexdigest()

@@ -12,7 +12,8 @@ from refquant_runtime.contracts import check_axes
 from refquant_runtime.errors import UnsupportedError
 from refquant_runtime.fields import Fields
 from refquant_runtime.fileformat import Container, read_container
-from refquant_runtime.graph import Graph, Node, Value
+from refquant_runtime.graph import Graph, Node, State, Value
+from refquant_runtime.read_states import StateReader
 from refquant_runtime.read_values import ValueReader
 from refquant_runtime.shapes import OPERATORS, VERSION_2
 
@@ -36,7 +37,7 @@ class _Reader(Fields):
 
     def graph(self) -> Graph:
         keys = {"name", "inputs", "outputs", "values", "nodes", "contracts", "meta"}
-        self.keys("graph", self.json, keys, set())
+        self.keys("graph", self.json, keys, {"states"})
         raw = self.kind("values", self.json["values"], dict)
         if self.container.version != "refquant/1":
             self.within_reach()
@@ -52,7 +53,12 @@ class _Reader(Fields):
         inputs = self.names("inputs", self.json["inputs"])
         outputs = self.names("outputs", self.json["outputs"])
         nodes = self.nodes(inputs, values)
-        self.reachable(inputs, outputs, values, nodes)
+        produced = self.reachable(inputs, outputs, values, nodes)
+        states: tuple[State, ...] = ()
+        if "states" in self.json:
+            if self.container.version == "refquant/1":
+                self.fail("states", "are what only refquant/2 has")
+            states = StateReader(self.path, values, inputs, produced).states(self.json["states"])
         return Graph(
             self.path,
             self.kind("name", self.json["name"], str),
@@ -64,6 +70,7 @@ class _Reader(Fields):
             self.kind("meta", self.json["meta"], dict),
             self.container.sha256,
             self.container.nbytes,
+            states,
         )
 
     def within_reach(self) -> None:
@@ -163,7 +170,8 @@ class _Reader(Fields):
         outputs: tuple[str, ...],
         values: Mapping[str, Value],
         nodes: tuple[Node, ...],
-    ) -> None:
+    ) -> set[str]:
+        """Check that everything is made by something; return what a run makes or is given."""
         produced = {name for node in nodes for name in node.outputs} | set(inputs)
         for name in outputs:
             if name not in produced:
@@ -173,3 +181,4 @@ class _Reader(Fields):
         for name, value in values.items():
             if value.data is None and name not in produced:
                 self.fail(f"value {name!r}", "is neither a constant nor produced by a node")
+        return produced

@@ -3,7 +3,7 @@
 import os
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -22,6 +22,7 @@ from refquant_runtime.lower import lower
 from refquant_runtime.passes import simplified
 from refquant_runtime.plan import Buffer, Constants, Plan
 from refquant_runtime.read_graph import read_graph
+from refquant_runtime.states import Kept, checked_state, copied, initial_state, opened, unbound
 
 __all__ = ["Session"]
 
@@ -31,7 +32,7 @@ LENGTHS = 4  # of sequences, whose plans are kept
 
 @dataclass(frozen=True)
 class _Ready:
-    """A plan for one length of sequences, its threads, and its ends."""
+    """A plan for one length of sequences, its threads, and its ends, those of states too."""
 
     plan: Plan
     executor: Executor
@@ -51,6 +52,10 @@ class Session:
     first time, and keeps the last few; ``resize`` does the same for the bound buffers, which are
     those of length 1 at first.
 
+    Where the file has states, each run goes on from what the run before has left: ``state`` has
+    it, between two runs, and ``reset`` begins anew. N samples are then N steps of one stream, in
+    order. A run that fails leaves the state as it was; sessions share nothing.
+
     Raises ``FormatError``, ``UnsupportedError`` or ``InputError``, all ``ValueError`` s.
     """
 
@@ -68,7 +73,8 @@ class Session:
         self.isa = isa.chosen()
         self.graph = read_graph(self.path)
         bound, self._arithmetics = bind(self.graph, 1)
-        self._bound = simplified(bound)
+        self._bound = simplified(opened(bound))
+        self._first = self._kept = initial_state(bound)
         loaded = time.perf_counter()
         self._sequences = any(self.graph.values[name].lengths for name in self.graph.inputs)
         self._constants = Constants(shared=self._sequences)
@@ -79,13 +85,31 @@ class Session:
         planned = time.perf_counter()
         self.startup_seconds = {"load": loaded - start, "plan": planned - loaded}
 
+    @property
+    def state(self) -> Mapping[str, Array]:
+        """What the next run begins with, by the states' names: copies that cannot be written to.
+
+        Set all of it at once, as ``session.state = {**session.state, "h": h}``.
+        """
+        with self._lock:
+            kept = self._kept
+        return MappingProxyType({s.name: copied(kept[s.input]) for s in self.graph.states})
+
+    @state.setter
+    def state(self, state: Mapping[str, Array]) -> None:
+        kept = checked_state(self.path, self.graph, self._first, state)
+        with self._lock:
+            self._kept = kept
+
+    def reset(self) -> None:
+        """Begin anew: the state is what the file says."""
+        with self._lock:
+            self._kept = self._first
+
     def invoke(self) -> None:
         """Run once on the bound buffers."""
         with self._lock:
-            self._executor.run()
-            broken = self.plan.guards.broken(self.plan.arena)
-        if broken is not None:
-            raise InputError(f"{self.path}: {broken}; pass numbers within these")
+            self._kept = self._step(self._kept)
 
     def resize(self, length: int) -> None:
         """Bind buffers for sequences of ``length`` steps: ``inputs`` and ``outputs`` are others."""
@@ -106,20 +130,24 @@ class Session:
         input; each sample is computed by itself.
         """
         with self._lock:
+            names = unbound(self.graph, feeds if isinstance(feeds, Mapping) else ())
             if self._sequences:
-                self._use(length_of(self.path, self.graph.values, self.inputs, feeds))
-            count = check_feeds(self.path, self.graph.values, self.inputs, feeds)
+                self._use(length_of(self.path, self.graph.values, names, feeds))
+            views = {name: self._ready.inputs[name] for name in names}
+            count = check_feeds(self.path, self.graph.values, views, feeds)
             batched = self._batched(self.graph.outputs)
             results = {
                 name: np.empty((count if batched else 1, *view.shape[batched:]), view.dtype)
                 for name, view in self.outputs.items()
             }
+            kept = self._kept
             for sample in range(count):
-                for name, view in self.inputs.items():
+                for name, view in views.items():
                     view[...] = feeds[name][sample : sample + 1] if batched else feeds[name]
-                self.invoke()
+                kept = self._step(kept, fed=views)
                 for name, view in self.outputs.items():
                     results[name][sample] = view[0] if batched else view
+            self._kept = kept  # now, or never: a run is done as a whole
         return results if batched else {name: array[0] for name, array in results.items()}
 
     def close(self) -> None:
@@ -132,11 +160,11 @@ class Session:
         steps = self.plan.steps
         times = np.zeros((runs, len(steps)))
         with self._lock:
-            self.invoke()
+            self._step(self._kept)
             for run in range(runs):
                 for index in range(len(steps)):
                     begin = time.perf_counter()
-                    self._executor.run(index, index + 1)
+                    self._ready.executor.run(index, index + 1)
                     times[run, index] = time.perf_counter() - begin
         median = np.median(times, axis=0)
         return [
@@ -152,6 +180,18 @@ class Session:
 
     # -- private --------------------------------------------------------------------------------
 
+    def _step(self, kept: Kept, fed: Collection[str] = ()) -> Kept:
+        """Run once from what was ``kept``, but for inputs that are ``fed``; return what is kept."""
+        ready = self._ready
+        for name, array in kept.items():
+            if name not in fed:
+                ready.inputs[name][...] = array
+        ready.executor.run()
+        broken = ready.plan.guards.broken(ready.plan.arena)
+        if broken is not None:
+            raise InputError(f"{self.path}: {broken}; pass numbers within these")
+        return {state.input: ready.outputs[state.output].copy() for state in self.graph.states}
+
     def _use(self, length: int) -> None:
         """Make the plan for one length, or take it out again; the oldest of too many goes."""
         ready = self._plans.pop(length, None)
@@ -160,9 +200,10 @@ class Session:
             if len(self._plans) >= LENGTHS:
                 self._plans.pop(next(iter(self._plans))).executor.close()
         self._plans[length] = ready
-        self.length, self.plan, self._executor = length, ready.plan, ready.executor
+        self.length, self.plan, self._ready = length, ready.plan, ready
         # Read-only: `inputs["x"] = x` would leave the plan's memory alone; `[...] = x` fills it.
-        self.inputs, self.outputs = ready.inputs, ready.outputs
+        self.inputs = _only(ready.inputs, unbound(self.graph))
+        self.outputs = _only(ready.outputs, self.graph.outputs)
 
     def _made(self, length: int) -> _Ready:
         graph = self._bound
@@ -175,13 +216,17 @@ class Session:
         if not self._sequences:
             self._constants = Constants()  # nobody asks again
         ends = [
-            MappingProxyType({name: _view(graph, plan, name, b) for name, b in buffers.items()})
+            {name: _view(graph, plan, name, b) for name, b in buffers.items()}
             for buffers in (inputs, outputs)
         ]
         return _Ready(plan, Executor(plan, self.threads), *ends)
 
     def _batched(self, names: tuple[str, ...]) -> bool:
         return any(self.graph.values[name].batched for name in names)
+
+
+def _only(views: Mapping[str, Array], names: Iterable[str]) -> Mapping[str, Array]:
+    return MappingProxyType({name: views[name] for name in names})
 
 
 def _view(graph: Graph, plan: Plan, name: str, buffer: Buffer) -> Array:

@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 
 from refquant.model.execute import run
+from refquant.model.rq import rq_bytes
 from refquant_runtime import InputError, Session, __version__, isa
 from refquant_runtime.commands import run_bench, run_doctor, run_info, run_profile, run_run
 from refquant_runtime.data import read_npz, write_npz
 from refquant_runtime.jobs import digest_of
+from tests.refquant.model.streams import feeds, lstm
 from tests.runtime.test_equivalence import same_bits
 from tests.runtime.zoo import ZOO, feeds_of, file_of
 
@@ -167,3 +169,19 @@ def test_a_model_of_sequences_is_measured_at_a_length(
     path.write_bytes(file_of("float_cnn"))
     with pytest.raises(InputError, match="no input is a sequence"):
         run_profile(Namespace(model=str(path), threads=1, runs=1, length=2, json=True))
+
+
+def test_info_and_run_of_a_stream(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model = str(tmp_path / "s.rq")
+    Path(model).write_bytes(rq_bytes(lstm(length=2, batch=1)))
+    run_info(Namespace(model=model, json=True))
+    told = printed(capsys)
+    assert told["states"] == {"h": "float32[1, 1, 4]", "c": "float32[1, 1, 4]"}, "its states"
+    assert list(told["inputs"]) == ["x"], "which are no inputs to feed"
+    x = feeds(lstm(length=2), 4)["x"]
+    write_npz(tmp_path / "x.npz", {"x": x[:, None]})
+    source, target = str(tmp_path / "x.npz"), str(tmp_path / "y.npz")
+    run_run(Namespace(model=model, input=source, output=target, threads=1, json=True))
+    assert printed(capsys)["samples"] == 4, "steps"
+    expected = run(lstm(length=2), {"x": x})["y"]
+    assert read_npz(target)["y"][:, 0].tobytes() == expected.tobytes(), "of one stream"

@@ -12,9 +12,11 @@ import numpy as np
 import pytest
 
 from refquant.model.execute import run
+from refquant.model.rq import rq_bytes
 from refquant_runtime import InputError, Session, isa
 from refquant_runtime.data import read_npz, write_npz
-from refquant_runtime.jobs import digest_of, feeds_of, latencies, run_batch
+from refquant_runtime.jobs import digest_of, feeds_of, latencies, run_batch, run_steps
+from tests.refquant.model.streams import feeds, lstm
 from tests.runtime import zoo
 from tests.runtime.test_equivalence import same_bits
 
@@ -98,3 +100,18 @@ def test_latencies_and_digests(job: dict[str, Any]) -> None:
     square = np.arange(4, dtype=np.int8).reshape(2, 2)
     assert digest_of(square) != digest_of(square.T), "the elements in their order"
     assert digest_of(square) == digest_of(np.asfortranarray(square)), "not as they lie in memory"
+
+
+def test_steps_of_a_stream_are_run_in_order(tmp_path: Path) -> None:
+    (tmp_path / "n.rq").write_bytes(rq_bytes(lstm(length=2)))
+    (tmp_path / "one.rq").write_bytes(rq_bytes(lstm(length=2, batch=1)))
+    x = feeds(lstm(length=2), 5)["x"]
+    many = run_steps(Session(tmp_path / "n.rq", threads=1), {"x": x})["y"]
+    session = Session(tmp_path / "one.rq", threads=1)
+    steps = run_steps(session, {"x": x[:, None]})["y"]
+    assert steps.shape == (5, 1, 2, 1, 2), "an axis of steps in front, as the inputs have"
+    assert steps[:, 0].tobytes() == many.tobytes(), "the same stream"
+    session.reset()
+    assert run_steps(session, {"x": x[:1]})["y"].tobytes() == many[:1].tobytes(), "one step"
+    with pytest.raises(InputError, match=r"inputs have \[0\] steps; give every input the same"):
+        run_steps(session, {"x": x[:0, None]})

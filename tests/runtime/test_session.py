@@ -224,7 +224,7 @@ def test_the_end_of_a_session_ends_its_threads(file: Path) -> None:
     gc.collect()
     for way in ("close", "garbage"):
         session = Session(file, threads=4)
-        threads = list(session._executor.crew.threads)
+        threads = list(session._ready.executor.crew.threads)
         view = session.outputs["m"]
         if way == "close":
             session.close()

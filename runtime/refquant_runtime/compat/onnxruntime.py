@@ -94,7 +94,7 @@ class InferenceSession:
 
     def get_inputs(self) -> list[NodeArg]:
         """Return the inputs, in their order."""
-        return [_described(self._graph.values[name]) for name in self._graph.inputs]
+        return [_described(self._graph.values[name]) for name in self._session.inputs]
 
     def get_outputs(self) -> list[NodeArg]:
         """Return the outputs, in their order."""
@@ -139,7 +139,7 @@ class InferenceSession:
                 raise InvalidArgument(
                     f"Invalid output name:{name}; the outputs are {list(self._graph.outputs)}"
                 )
-        missing = [name for name in self._graph.inputs if name not in input_feed]
+        missing = [name for name in self._session.inputs if name not in input_feed]
         if missing:
             raise ValueError(
                 f"Required inputs ({missing}) are missing from input feed ({list(input_feed)})."

@@ -8,7 +8,8 @@
 
 A tensor of an index is an input or an output: inputs are 0, 1, ..., outputs follow. Steps as
 there: ``allocate_tensors``, ``set_tensor``, ``invoke``, ``get_tensor``. Sizes may change where the
-file has a letter, the batch or the length of a sequence; both are 1 at first.
+file has a letter, the batch or the length of a sequence; both are 1 at first. Variables are the
+session's state: they stay from one ``invoke`` to the next, until ``reset_all_variables``.
 
 Left out: tensors inside of the model, delegates, custom operators, other signatures than the one.
 
@@ -50,8 +51,9 @@ class Interpreter:
         threads = num_threads if num_threads is not None and num_threads > 0 else None
         self._session = open_session(model_path, model_content, threads)
         graph = self._session.graph
-        self._values = [graph.values[name] for name in (*graph.inputs, *graph.outputs)]
-        self._inputs = len(graph.inputs)
+        self._names = list(self._session.inputs)  # what has a state is no input of a script
+        self._values = [graph.values[name] for name in (*self._names, *graph.outputs)]
+        self._inputs = len(self._names)
         self._shapes = [shape_of(value, {}) for value in self._values]
         self._buffers: list[Array] | None = None
 
@@ -134,20 +136,20 @@ class Interpreter:
     def invoke(self) -> None:
         """Compute the outputs of the inputs as they are."""
         buffers = self._allocated()
-        names = self._session.graph.inputs
-        results = self._session.run(dict(zip(names, buffers[: self._inputs], strict=True)))
+        results = self._session.run(dict(zip(self._names, buffers[: self._inputs], strict=True)))
         for value, buffer in zip(
             self._values[self._inputs :], buffers[self._inputs :], strict=True
         ):
             buffer[...] = results[value.name]
 
     def reset_all_variables(self) -> None:
-        """Do nothing: every run begins anew."""
+        """Begin anew: every variable is what it is at first."""
+        self._session.reset()
 
     def get_signature_list(self) -> dict[str, dict[str, list[str]]]:
         """Return the one signature: the names of inputs and outputs."""
-        graph = self._session.graph
-        return {_SIGNATURE: {"inputs": list(graph.inputs), "outputs": list(graph.outputs)}}
+        outputs = list(self._session.graph.outputs)
+        return {_SIGNATURE: {"inputs": list(self._names), "outputs": outputs}}
 
     def get_signature_runner(self, signature_key: str | None = None) -> "SignatureRunner":
         """Return a function of the inputs by name."""

@@ -85,7 +85,7 @@ def feeds(graph: Graph, count: int, *, length: int = 2, seed: int = 3) -> dict[s
     for name in graph.inputs:
         if name not in bound:
             value = graph.values[name]
-            shape = [{"N": count, "T": length}.get(str(d), d) for d in value.shape]
+            shape = [d if isinstance(d, int) else {"N": count, "T": length}[d] for d in value.shape]
             whole = value.dtype != "float32"
             result[name] = (
                 rng.integers(-128, 128, shape).astype(value.dtype)

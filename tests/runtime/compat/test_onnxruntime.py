@@ -18,6 +18,7 @@ from refquant.model.exporters.onnx_export import write_onnx
 from refquant.model.rq import write_rq
 from refquant_runtime import InputError
 from refquant_runtime.compat import onnxruntime as ours
+from tests.refquant.model.streams import sums
 from tests.runtime.zoo import codes_cnn
 
 X = np.arange(12, dtype=np.float32).reshape(3, 4) - 5
@@ -170,3 +171,13 @@ def test_the_file_says_what_it_is(folder: Path) -> None:
     assert mine.custom_metadata_map == {"made": "here"}, f"{mine.custom_metadata_map}"
     for name in mine.__dataclass_fields__:
         assert hasattr(theirs, name), f"{name} is none of its"
+
+
+def test_a_state_is_no_input_but_may_be_fed(tmp_path: Path) -> None:
+    write_rq(tmp_path / "s.rq", sums())
+    session = ours.InferenceSession(tmp_path / "s.rq")
+    assert [given.name for given in session.get_inputs()] == ["x"], "what has a state is not fed"
+    x = np.ones((1, 2), np.float32)
+    got = [session.run(None, {"x": x})[0].tolist() for _ in range(2)]
+    assert got == [[[2, 3]], [[3, 4]]], "it goes on"
+    assert session.run(None, {"x": x, "before": x})[0].tolist() == [[2, 2]], "what is fed wins"

@@ -12,6 +12,7 @@ from refquant.model.graph import Graph
 from refquant.model.rq import rq_bytes, write_rq
 from refquant_runtime import InputError
 from refquant_runtime.compat.tflite import Interpreter
+from tests.refquant.model.streams import sums
 from tests.runtime.zoo import codes_cnn
 
 
@@ -156,3 +157,21 @@ def test_what_is_no_model_of_ours(tmp_path: Path) -> None:
         Interpreter(model_path="m.rq", num_threads=-2)
     with pytest.raises(ValueError, match="experimental_delegates"):
         Interpreter(model_path="m.rq", experimental_delegates=[object()])
+
+
+def test_variables_stay_until_they_are_reset(tmp_path: Path) -> None:
+    write_rq(tmp_path / "s.rq", sums())
+    it = Interpreter(model_path=tmp_path / "s.rq", num_threads=1)
+    assert [told["name"] for told in it.get_input_details()] == ["x"], "a variable is no input"
+    assert it.get_signature_list()["serving_default"]["inputs"] == ["x"], "nor of the signature"
+    it.allocate_tensors()
+    got = []
+    for step in range(5):
+        if step == 3:
+            it.reset_all_variables()
+        it.set_tensor(0, np.ones((1, 2), np.float32))
+        it.invoke()
+        got.append(it.get_tensor(1)[0].tolist())
+    assert got == [[2, 3], [3, 4], [4, 5], [2, 3], [3, 4]], "from 1 and 2, and once more"
+    runner = it.get_signature_runner()
+    assert runner(x=np.ones((1, 2), np.float32))["total"].tolist() == [[4, 5]], "the same variables"
