@@ -31,6 +31,7 @@ from refquant.algorithms.hessian import Hessian
 from refquant.contracts import Contract
 from refquant.model.checkpoint import Checkpoint
 from refquant.model.coded import Coded, coded_reals, from_tensors, tensors
+from refquant.model.enough_tokens import check_enough_tokens
 from refquant.model.frontier import Frontier, Held
 from refquant.model.graph import Graph, Node
 from refquant.model.quantize_layer import Seen, quantize_layer
@@ -45,6 +46,9 @@ Record = dict[str, Any]
 
 _TOKENS = 4096
 """A Hessian is the same however its tokens come; products of many at once are faster."""
+
+_LOUDEST = 2.0**63
+"""Beyond it a float32 has no float32 square: no layer's inputs, but a number gone wrong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +110,7 @@ def quantize_layers(
     if stops:
         if held is None:
             raise ValueError(f"the weights of {sorted(stops)[:4]} need calibration data; pass some")
+        check_enough_tokens(graph, rules, held, stops)
         frontier = Frontier(graph, held, stops, sums)
     done: dict[str, Coded] = {}
     records: list[Record] = []
@@ -163,6 +168,7 @@ def _hessian(node: Node, batches: Iterator[F32]) -> Hessian:
     state: Hessian | None = None
     for batch in batches:
         try:
+            _check_squares(batch)
             state = (Hessian(batch.shape[-1]) if state is None else state).update(batch)
         except ValueError as error:
             raise ValueError(
@@ -171,6 +177,13 @@ def _hessian(node: Node, batches: Iterator[F32]) -> Hessian:
             ) from error
     assert state is not None, "`hold` refuses data without samples"
     return state
+
+
+def _check_squares(batch: F32) -> None:
+    """Refuse finite tokens that are absurd: beside one of 1e30 all others count as nothing."""
+    loudest = float(np.abs(batch).max(initial=0.0))
+    if _LOUDEST <= loudest < np.inf:
+        raise ValueError(f"batch must be below 2^63, whose square float32 has, got {loudest:.3g}")
 
 
 def _gathered(batches: Iterator[F32]) -> Iterator[F32]:

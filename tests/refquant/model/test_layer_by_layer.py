@@ -184,3 +184,20 @@ def test_activations_that_are_not_finite_are_named() -> None:
     rules = parse_recipe(f'scheme = "weight_only"\ncontract = "ort"\n{GPTQ}', name="r")
     with pytest.raises(ValueError, match=r"calibration, node 'y', input 'h': .* finite"):
         quantize(graph, rules, {"x": np.ones((4, 2), np.float32)})
+
+
+def test_finite_and_absurd_activations_are_named() -> None:
+    b = Builder("g")
+    x, w = b.input("x", ("N", 2)), b.constant("w", np.eye(2, dtype=np.float32))
+    graph = b.graph([b.node("MatMul", [x, w], name="y")])
+    rules = parse_recipe(f'scheme = "weight_only"\ncontract = "ort"\n{GPTQ}', name="r")
+    data = np.ones((4, 2), np.float32)
+    for loud in (2.0**63, -1e30):
+        data[1, 1] = loud
+        said = rf"node 'y', input 'x': batch must be below 2\^63, .* got {abs(loud):.3g}".replace(
+            "+", r"\+"
+        )
+        with pytest.raises(ValueError, match=said):
+            quantize(graph, rules, {"x": data})
+    data[1, 1] = np.nextafter(np.float32(2.0**63), np.float32(0))
+    assert quantize(graph, rules, {"x": data}).meta["numerics"]["layers"], "the next one below is"
