@@ -8,9 +8,9 @@ from refquant_runtime.rules import need
 
 __all__ = ["check_lengths"]
 
-_WINDOWS = ("Conv", "ConvInteger", "ConvIntegerToFloat", "ConvTranspose", "MaxPool", "AveragePool",
-            "GlobalAveragePool", "GlobalMaxPool", "Flatten")  # fmt: skip
-_PRODUCTS = ("MatMul", "MatMulInteger", "MatMulIntegerToFloat", "Gemm")
+_WINDOWS = ("Conv", "ConvInteger", "ConvIntegerToFloat", "ConvDynamicRange", "ConvTranspose",
+            "MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool", "Flatten")  # fmt: skip
+_PRODUCTS = ("MatMul", "MatMulInteger", "MatMulIntegerToFloat", "MatMulDynamicRange", "Gemm")
 
 
 def check_lengths(node: Node, inputs: list[Value | None], outputs: list[Value]) -> None:

@@ -10,7 +10,12 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from refquant_runtime.check_products import check_dynamic_lstm, check_product, check_raw
+from refquant_runtime.check_products import (
+    check_dynamic_lstm,
+    check_dynamic_range,
+    check_product,
+    check_raw,
+)
 from refquant_runtime.check_sequence import check_recurrent, check_typed, is_typed
 from refquant_runtime.check_statistics import check_mean, check_softmax
 from refquant_runtime.contracts import Arithmetic
@@ -72,6 +77,7 @@ def check_operands(
     elif op == "QuantizeLinear":
         _plain("the input", x)
         codes_of(y)
+        need(arithmetics[str(node.contract)].rule >= 0, "its contract quantizes rows only")
     elif op == "DequantizeLinear":
         need(x.quant is not None, "takes quantized codes")
         can(x.dtype in (*EIGHT, "int32"), f"dequantizes {x.dtype}")
@@ -82,9 +88,12 @@ def check_operands(
         _plain("the input", x)
         kinds = [v.dtype for v in outputs]
         need(kinds == ["uint8", "float32", "uint8"], f"outputs are {kinds}")
+        need(arithmetics[str(node.contract)].rule >= 0, "its contract quantizes rows only")
         need(not any(v.quant for v in outputs), "outputs carry no quant")
     elif op == "DynamicQuantizeLSTM":
         check_dynamic_lstm(inputs, outputs)
+    elif op in ("ConvDynamicRange", "MatMulDynamicRange"):
+        check_dynamic_range(node, inputs, y, arithmetics[str(node.contract)].requantize)
     elif op in RAW:
         check_raw(node, inputs, y)
     elif y.quant is not None and op in ON_CODES:
@@ -149,6 +158,7 @@ def _quantized(node: Node, present: list[Value], y: Value, arithmetic: Arithmeti
     op, x = node.op, present[0]
     codes_of(y)
     codes_of(x)
+    need(arithmetic.rule >= 0, f"contract {arithmetic.name!r} gives reals, not codes")
     if op in LAYERS:
         check_product(node, present)
     elif op in ("Add", "Mul"):

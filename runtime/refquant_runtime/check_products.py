@@ -8,6 +8,7 @@ import math
 
 import numpy as np
 
+from refquant_runtime.contracts import TO_REALS
 from refquant_runtime.graph import Node, Value
 from refquant_runtime.rules import can, need
 from refquant_runtime.weights import (
@@ -19,7 +20,7 @@ from refquant_runtime.weights import (
     unpack,
 )
 
-__all__ = ["check_dynamic_lstm", "check_product", "check_raw"]
+__all__ = ["check_dynamic_lstm", "check_dynamic_range", "check_product", "check_raw"]
 
 
 def check_product(node: Node, present: list[Value]) -> None:
@@ -63,6 +64,26 @@ def check_raw(node: Node, inputs: list[Value | None], y: Value) -> None:
         _to_float(node, w, *others)
     else:
         _to_int32(node, x, w, *others[:2])
+
+
+def check_dynamic_range(node: Node, inputs: list[Value | None], y: Value, requantize: str) -> None:
+    """Check a layer of dynamic range: reals, weights of codes, a constant bias."""
+    x, w, bias = inputs
+    assert x is not None, "check: required"
+    assert w is not None, "check: required"
+    assert bias is not None, "check: required"
+    for value in (x, bias, y):
+        plain = value.dtype == "float32" and value.quant is None
+        need(plain, f"{value.name!r} is float32 without quant, got {value.dtype}")
+    need(bias.data is not None, "its bias is a constant")
+    need("symmetric" in node.attributes, "needs the attribute symmetric")
+    need(requantize in TO_REALS, f"its contract ends in codes (requantize {requantize!r})")
+    _need_weights(node, w)
+    can(w.dtype in EIGHT, f"weights of {w.dtype}")
+    assert w.quant is not None, "_need_weights: checked"
+    need(not np.any(w.quant.zero_point), "w has zero point 0")
+    matrix, _ = integer_weights(node, w)
+    prove_accumulator(matrix, None, 255)
 
 
 def _to_float(

@@ -12,7 +12,7 @@ from typing import Any
 
 from refquant_runtime.errors import UnsupportedError
 
-__all__ = ["AXES", "EXECUTED", "Arithmetic", "arithmetic_of", "check_axes"]
+__all__ = ["AXES", "EXECUTED", "TO_REALS", "Arithmetic", "arithmetic_of", "check_axes"]
 
 Choices = tuple[str | bool, ...]
 
@@ -22,13 +22,15 @@ class Arithmetic:
     """What the planner needs to know of a contract."""
 
     name: str
-    rule: int  # of kernels.convert: how a real becomes a code
+    rule: int  # of kernels.convert: how a real becomes a code; -1: for layers of dynamic range only
     nan: str  # "qmin", "qmax" or "int32_min"
     requantize: str
     add: str
     average_pool: str
     mean: str
     softmax: str
+    inverse: str
+    row_rule: int  # the same for rows of a layer of dynamic range; -1: it has none
 
 
 AXES: Mapping[str, Choices] = {  # and the number zero_range_scale
@@ -63,6 +65,8 @@ AXES: Mapping[str, Choices] = {  # and the number zero_range_scale
         *("scale16", "tflite_int64", "rndnu", "rndnu16", "emulate_float", "dyadic", "pow2"),
         *("float_zp_before_round", "float_zp_before_round_f32", "float64_half_away"),
         *("gemmlowp_double_f32", "unspecified"),
+        *("float32_of_scales", "float32_weight_first", "float32_weight_first_by_four"),
+        "float32_input_first_fused",
     ),
     "add": ("dequantize", "scale_ratios", "tflite_shift20", "xnnpack_shift20", "unspecified"),
     "average_pool": ("float_multiplier", "half_away", "tosa_reciprocal", "unspecified"),
@@ -148,6 +152,31 @@ EXECUTED |= {  # LiteRT mixes kernels: one contract each
         "add": "scale_ratios",
     },
 }
+_HYBRID: Mapping[str, Any] = {
+    **_REFERENCE,
+    **dict.fromkeys(("add", "average_pool", "mean", "softmax"), "unspecified"),
+    "scale_op": "reciprocal_f32",
+    "inverse": "of_scale",
+    "requantize": "float32_of_scales",
+}
+EXECUTED |= {  # layers of dynamic range
+    "tflite_hybrid": _HYBRID,
+    "tflite_hybrid_conv": {**_HYBRID, "requantize": "float32_weight_first"},
+    "tflite_hybrid_depthwise": {**_HYBRID, "requantize": "float32_weight_first_by_four"},
+    "xnnpack_hybrid": {
+        **EXECUTED["xnnpack"],
+        **dict.fromkeys(("add", "average_pool", "mean"), "unspecified"),
+        "inverse": "stored",
+        "requantize": "float32_input_first_fused",
+    },
+}
+TO_REALS: Mapping[str, str] = {  # values of requantize that end in reals -> how, for the kernels
+    "float32_of_scales": "float32",
+    "float32_weight_first": "float32_in_turn",
+    "float32_weight_first_by_four": "float32_in_turn",
+    "float32_input_first_fused": "float32_fused",
+}
+_ROW_RULES = {"xnnpack_hybrid": 1, **{name: 2 for name in EXECUTED if "tflite_hybrid" in name}}
 _RULES = {  # of kernels.convert
     "ort": 0, "xnnpack": 1, "tflite_reference": 2, "tflite_reference_fc": 2, "tflite_mul": 2,
     "tflite_builtin": 3, "ort_elementwise": 4,
@@ -186,7 +215,8 @@ def arithmetic_of(path: object, name: str, axes: Mapping[str, Any]) -> Arithmeti
     Traceback (most recent call last):
     refquant_runtime.errors.UnsupportedError: m.rq: contract 'torch' is not executed by this \
 runtime; quantize with one of ort, xnnpack, tflite_reference, tflite_reference_fc, tflite_mul, \
-tflite_builtin, ort_elementwise
+tflite_builtin, ort_elementwise, tflite_hybrid, tflite_hybrid_conv, tflite_hybrid_depthwise, \
+xnnpack_hybrid
     """
     remedy = f"quantize with one of {', '.join(EXECUTED)}"
     # The axes themselves were checked by the reader: check_axes.
@@ -204,6 +234,7 @@ tflite_builtin, ort_elementwise
     if axes.get("negative_scale") is not False:
         raise UnsupportedError(f"{path}: contract {name!r}: allows negative scales; {remedy}")
     return Arithmetic(
-        name, _RULES[name], known["nan"], known["requantize"], known["add"],
+        name, _RULES.get(name, -1), known["nan"], known["requantize"], known["add"],
         known["average_pool"], known["mean"], known["softmax"],
+        str(known.get("inverse", "of_scale")), _ROW_RULES.get(name, -1),
     )  # fmt: skip

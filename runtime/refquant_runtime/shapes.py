@@ -176,15 +176,17 @@ _UNARY: Mapping[str, _Kinds] = {
     "Clip": {"min": "float", "max": "float", **_CLAMP},
     "HardSigmoid": {"alpha": "float", "beta": "float"},
 }
-VERSION_2 = frozenset({*SEQUENCE, *IMPORTED})
+VERSION_2 = frozenset({"ConvDynamicRange", "MatMulDynamicRange", *SEQUENCE, *IMPORTED})
 OPERATORS: Mapping[str, Operator] = {
     **SEQUENCE,
     **IMPORTED,
     "Conv": Operator(2, 3, {**_CONV, **_CLAMP}, lambda i, a: _conv(i, a, 2)),
     "ConvInteger": Operator(2, 4, _CONV, lambda i, a: _conv(i, a, None)),
     "ConvIntegerToFloat": Operator(4, 5, _CONV, lambda i, a: _conv(i, a, 4)),
+    "ConvDynamicRange": Operator(3, 3, {**_CONV, "symmetric": (0, 1)}, lambda i, a: _conv(i, a, 2)),
     "Gemm": Operator(2, 3, _GEMM, _gemm),
     "MatMul": Operator(2, 3, _CLAMP, lambda i, a: _matmul(i, 2)),
+    "MatMulDynamicRange": Operator(3, 3, {"symmetric": (0, 1)}, lambda i, a: _matmul(i, 2)),
     "MatMulInteger": Operator(2, 4, {}, lambda i, a: _matmul(i, None)),
     "MatMulIntegerToFloat": Operator(4, 5, {}, lambda i, a: _matmul(i, 4)),
     "Add": Operator(2, 2, _CLAMP, _binary),

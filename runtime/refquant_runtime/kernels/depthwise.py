@@ -20,9 +20,9 @@ __all__ = ["FIELDS", "FIELDS_F32", "depthwise_f32", "depthwise_i8"]
 FIELDS = (
     *WINDOW,
     *EPILOGUE,
-    *["weights", "n", "channels", "flip", "scratch", "scratch_size", "pad_value"],
+    *["weights", "n", "channels", "flip", "scratch", "scratch_size", "pad_value", "each_row"],
 )
-WEIGHTS, N, CHANNELS, FLIP, SCRATCH, SCRATCH_SIZE, PAD_VALUE = range(
+WEIGHTS, N, CHANNELS, FLIP, SCRATCH, SCRATCH_SIZE, PAD_VALUE, _EACH_ROW = range(
     len(WINDOW) + len(EPILOGUE), len(FIELDS)
 )
 OWN_F32 = ["y", "weights", "bias", "n", "channels", "scratch", "scratch_size", "low", "high"]
@@ -43,7 +43,7 @@ def depthwise_i8(arena: Any, consts: Any, p: Any, tid: int, nthreads: int) -> No
     if p[X_ZERO] >= 0:
         pad_value = np.int64(u8_at(arena, p[X_ZERO])[0])
         x_zero = pad_value ^ (p[FLIP] & 255)
-    if p[MODE] == 3:
+    if p[MODE] == 3 or p[MODE] > 5:
         x_scale = f32_at(arena, p[X_SCALE])[0]
     for c in range(n):
         pad_row[c] = np.uint8(pad_value)

@@ -36,10 +36,11 @@ FIELDS = (
         "scratch_size",
         "pad_value",
         "pad_size",
+        "each_row",
     ],
 )  # fmt: skip
 (
-    WEIGHTS, N, KC, NR, TILE, FLIP, SCRATCH, SCRATCH_SIZE, PAD_VALUE, PAD_SIZE,
+    WEIGHTS, N, KC, NR, TILE, FLIP, SCRATCH, SCRATCH_SIZE, PAD_VALUE, PAD_SIZE, EACH_ROW,
 ) = range(len(WINDOW) + len(EPILOGUE), len(FIELDS))  # fmt: skip
 
 
@@ -54,7 +55,7 @@ def gemm_i8(arena: Any, consts: Any, p: Any, tid: int, nthreads: int) -> None:
     if p[X_ZERO] >= 0:  # dynamic: the zero point is known only now
         pad_value = np.int64(u8_at(arena, p[X_ZERO])[0])
         x_zero = pad_value ^ (p[FLIP] & 255)
-    if p[MODE] == 3:
+    if p[MODE] == 3 or p[MODE] > 5:
         x_scale = f32_at(arena, p[X_SCALE])[0]
     for i in range(p[PAD_SIZE]):
         pad_row[i] = np.uint8(pad_value)
@@ -70,4 +71,7 @@ def gemm_i8(arena: Any, consts: Any, p: Any, tid: int, nthreads: int) -> None:
         width = min(nr, n - column)
         for r in range(min(mr, rows - first)):
             line = i32_at(arena, scratch + r * nr * 4)
+            if p[EACH_ROW]:
+                x_zero = np.int64(u8_at(arena, p[X_ZERO])[first + r])
+                x_scale = f32_at(arena, p[X_SCALE])[first + r]
             store_row(arena, consts, p, line, first + r, column, width, x_zero, x_scale)

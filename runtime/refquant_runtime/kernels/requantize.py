@@ -11,6 +11,7 @@ import numpy as np
 from numba import njit
 
 from refquant_runtime.kernels.abi import bits_f32, f32_at, f64_at, i32_at, u8_at
+from refquant_runtime.kernels.dynamic_range import fused_multiply_add
 from refquant_runtime.kernels.window import WINDOW
 
 __all__ = [
@@ -29,7 +30,7 @@ __all__ = [
 
 MODES = {
     "float_rne": 0, "gemmlowp_double": 1, "int32": 2, "float32": 3, "gemmlowp_double_f32": 1,
-    "neon_double": 4, "float64_half_away": 5,
+    "neon_double": 4, "float64_half_away": 5, "float32_in_turn": 6, "float32_fused": 7,
 }  # fmt: skip
 EPILOGUE = [
     "y", "seed", "multiplier", "shift", "weight_sum", "bias", "x_scale", "x_zero", "mode",
@@ -131,12 +132,37 @@ def row_to_f32(acc: Any, seed: Any, weight_sum: Any, zero_point: int, x_scale: A
 
 
 @njit(nogil=True, error_model="numpy")
+def row_to_f32_in_turn(acc: Any, weight_sum: Any, zero_point: int, x_scale: Any, w_scale: Any,
+                       late: Any, bias: Any, out: Any, n: int, low: Any,
+                       high: Any) -> None:  # fmt: skip
+    """``out[j] = f32(acc) * w_scale[j] * x_scale + bias[j]``, the scales swapped if ``late[j]``."""
+    for j in range(n):
+        real = np.float32(np.int32(acc[j] - np.int32(zero_point * weight_sum[j])))
+        first = x_scale if late[j] else w_scale[j]
+        second = w_scale[j] if late[j] else x_scale
+        value = np.float32(np.float32(np.float32(real * first) * second) + bias[j])
+        value = low if value <= low else value
+        out[j] = high if value > high else value
+
+
+@njit(nogil=True, error_model="numpy")
+def row_to_f32_fused(acc: Any, weight_sum: Any, zero_point: int, x_scale: Any, w_scale: Any,
+                     bias: Any, out: Any, n: int, low: Any, high: Any) -> None:  # fmt: skip
+    """``out[j] = fma(f32(acc) * x_scale, w_scale[j], bias[j])``."""
+    for j in range(n):
+        real = np.float32(np.int32(acc[j] - np.int32(zero_point * weight_sum[j])))
+        value = fused_multiply_add(np.float32(real * x_scale), w_scale[j], bias[j])
+        value = low if value <= low else value
+        out[j] = high if value > high else value
+
+
+@njit(nogil=True, error_model="numpy")
 def store_row(arena: Any, consts: Any, p: Any, line: Any, row: int, column: int, width: int,
               x_zero: int, x_scale: float) -> None:  # fmt: skip
     """Turn one row of accumulators into the output's elements: the layer's epilogue."""
     mode = p[MODE]
     seed = i32_at(consts, p[SEED] + column * 4)
-    at = p[Y] + (row * p[Y_STRIDE] + p[Y_BEGIN] + column) * (4 if mode == 2 or mode == 3 else 1)
+    at = p[Y] + (row * p[Y_STRIDE] + p[Y_BEGIN] + column) * (4 if mode in (2, 3) or mode > 5 else 1)
     if mode == 0:
         scale = f32_at(consts, p[MULTIPLIER] + column * 4)
         row_to_codes_rne(line, seed, scale, u8_at(arena, at), width, p[ZERO_POINT], p[LOW], p[HIGH])
@@ -166,6 +192,14 @@ def store_row(arena: Any, consts: Any, p: Any, line: Any, row: int, column: int,
         bias = f32_at(consts, p[BIAS] + column * 4)
         out = f32_at(arena, at)
         low, high = bits_f32(p[LOW]), bits_f32(p[HIGH])
-        row_to_f32(
-            line, seed, sums, x_zero, x_scale, scale, bias, out, width, p[HAS_BIAS], low, high
-        )
+        if mode == 3:
+            row_to_f32(
+                line, seed, sums, x_zero, x_scale, scale, bias, out, width, p[HAS_BIAS], low, high
+            )
+        elif mode == 6:
+            late = i32_at(consts, p[SHIFT] + column * 4)
+            row_to_f32_in_turn(
+                line, sums, x_zero, x_scale, scale, late, bias, out, width, low, high
+            )
+        else:
+            row_to_f32_fused(line, sums, x_zero, x_scale, scale, bias, out, width, low, high)

@@ -10,6 +10,7 @@ from refquant_runtime.kernels.elementary import FUNCTIONS
 from refquant_runtime.lower.binary import lower_binary
 from refquant_runtime.lower.choose import lower_choice, lower_extreme, lower_top_k
 from refquant_runtime.lower.context import FIRST, Lowering
+from refquant_runtime.lower.dynamic_range import lower_dynamic_range
 from refquant_runtime.lower.dynamic_recurrent import lower_dynamic_lstm
 from refquant_runtime.lower.elementwise import (
     lower_dequantize,
@@ -85,6 +86,7 @@ LOWERINGS: Mapping[str, Callable[[Lowering, Node], None]] = {
     "RotaryEmbedding": lower_rotary,
     **dict.fromkeys(("GRU", "LSTM"), lower_recurrent),
     "DynamicQuantizeLSTM": lower_dynamic_lstm,
+    **dict.fromkeys(("ConvDynamicRange", "MatMulDynamicRange"), lower_dynamic_range),
     **dict.fromkeys((*CHOICES, "Where"), lower_choice),
     **dict.fromkeys(("ReduceMax", "ReduceMin", "ArgMax", "ArgMin"), lower_extreme),
     "TopK": lower_top_k,

@@ -34,7 +34,7 @@ from refquant_runtime.lower.windows import conv_window, is_depthwise, rows_of
 from refquant_runtime.plan import At, Buffer
 from refquant_runtime.weights import integer_weights, reach_of
 
-__all__ = ["lower_integer"]
+__all__ = ["emit_products", "lower_integer"]
 
 Array = NDArray[Any]
 
@@ -51,7 +51,14 @@ def lower_integer(ctx: Lowering, node: Node) -> None:
     reads = [source]
     params: Params = {"y": target, "flip": SIGNED if x.dtype == "int8" else 0, "x_zero": -1}
     params |= _raw(ctx, node, matrix, scales, reads) if raw else _static(ctx, node, matrix, scales)
-    if is_depthwise(node, x, w):
+    emit_products(ctx, node, params, reads, target, matrix)
+
+
+def emit_products(
+    ctx: Lowering, node: Node, params: Params, reads: list[Buffer], target: Buffer, matrix: Array
+) -> None:
+    """Emit the kernel of the layer's shape: codes ``reads[0]`` times ``matrix``."""
+    if is_depthwise(node, ctx.value(node.inputs[0]), ctx.value(node.inputs[1])):
         _depthwise(ctx, node, params, reads, target, matrix)
     else:
         _tiles(ctx, node, params, reads, target, matrix)

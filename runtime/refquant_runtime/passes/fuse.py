@@ -14,6 +14,7 @@ __all__ = ["fuse_bounds"]
 
 DOT_PRODUCTS = frozenset(["Conv", "Gemm", "MatMul"])
 LAYERS = DOT_PRODUCTS | {"Add", "ConvIntegerToFloat", "MatMulIntegerToFloat"}
+LAYERS |= {"ConvDynamicRange", "MatMulDynamicRange"}
 
 
 def fuse_bounds(graph: Graph) -> Graph:
