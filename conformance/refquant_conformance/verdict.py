@@ -33,12 +33,16 @@ RED = frozenset(("FAILS", "CRASHED", "HUNG", "STALE", "HARNESS_ERROR"))
 
 @dataclass(frozen=True, slots=True)
 class Counterexample:
-    """The smallest case found whose answer is not what it should be."""
+    """The smallest case found whose answer is not what it should be.
+
+    ``law`` if no contract was asked: the answer breaks something that holds for all of them.
+    """
 
     case: Case
     reason: str
     expected: Mapping[str, Array] = field(default_factory=dict)
     observed: Mapping[str, Array] = field(default_factory=dict)
+    law: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 import argparse
 import sys
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 from refquant.cli.common import Command, UsageError, print_json
@@ -13,6 +14,7 @@ from refquant_conformance.commands.common import (
     aligned,
     subject_of,
 )
+from refquant_conformance.deviations import read_deviations
 from refquant_conformance.judge import Judgement, judge
 from refquant_conformance.profiles import PROFILES
 from refquant_conformance.properties import PROPERTIES
@@ -26,6 +28,12 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     add_filters(parser)
     add_profile(parser)
     parser.add_argument("--property", action="append", default=[], help="only this property")
+    parser.add_argument(
+        "--deviations",
+        type=Path,
+        metavar="FILE",
+        help="what the backend is known to do differently",
+    )
     parser.add_argument("--json", action="store_true", help="one JSON object")
 
 
@@ -33,6 +41,7 @@ def _run(arguments: argparse.Namespace) -> int:
     for name in arguments.property:
         if name not in PROPERTIES:
             raise UsageError(f"--property: no property {name!r}; 'list' names them")
+    known = read_deviations(arguments.deviations) if arguments.deviations else ()
     subject = subject_of(arguments)
     try:
         found = judge(
@@ -42,6 +51,7 @@ def _run(arguments: argparse.Namespace) -> int:
             ops=arguments.op,
             schemes=arguments.scheme,
             properties=arguments.property,
+            deviations=known,
         )
     finally:
         subject.close()
