@@ -27,6 +27,8 @@ BUILT_IN: Mapping[str, str] = MappingProxyType(
         "reference": "refquant_conformance.adapters.reference:Reference",
         "mutant": "refquant_conformance.mutants:load",
         "cmd": "refquant_conformance.adapters.command:Command",
+        "onnxruntime": "refquant_conformance.adapters.onnxruntime:OnnxRuntime",
+        "onnx": "refquant_conformance.adapters.onnx:OnnxReference",
     }
 )
 """The adapters of this package: name, and the class that makes one, called with the setting."""
