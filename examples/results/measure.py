@@ -21,12 +21,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from examples.results.likeness import likeness
 from examples.results.subjects import OWN, ROOT, Subject
 from refquant.model.graph import DTYPES, Graph
 from refquant.model.recipe import ALIASES, recipe
 from refquant.model.rq import read_rq
 
-ENVIRONMENT = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
+_OURS = {name: value for name, value in os.environ.items() if not name.startswith("MALLOC_")}
+ENVIRONMENT = {**_OURS, "OPENBLAS_NUM_THREADS": "1"}
 """One thread: two that wait for each other on a busy machine spend more time, and count it."""
 
 ROOMY = {**ENVIRONMENT, "MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2**33)}
@@ -133,6 +135,8 @@ def _asked(subject: Subject, folder: Path) -> dict[str, float | None]:
 
 def _answer(subject: Subject, options: Sequence[str], folder: Path) -> Any:
     """Return what ``refquant evaluate`` says of a cell's model, as JSON."""
+    if "kl" in options:
+        return likeness(folder, Path(options[options.index("--audio") + 1]))
     filled = [option.replace("{folder}", str(folder)) for option in options]
     model = folder / f"{subject.asked or PART}.rq"
     command = [sys.executable, "-m", "refquant.cli", "evaluate", str(model), *filled, "--json"]
