@@ -5,7 +5,7 @@ saturation and tails of every vector width occur. Both sides run it; every bit i
 instruction set of this CPU and with one and two threads.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -391,13 +391,18 @@ def check(case: str, seed: int, contract: str, file: Path, threads: int) -> None
     write_rq(file, graph)
     session = Session(file, threads=threads)
     try:
-        with np.errstate(all="ignore"):
-            expected = run(graph, feeds)
-        actual = session.run(feeds)
-        for name in graph.outputs:
-            assert same_bits(expected[name], actual[name]), (
-                f"{case} seed {seed} contract {contract}: output {name!r} differs in "
-                f"{np.count_nonzero(expected[name] != actual[name])} of {actual[name].size}"
-            )
+        compare(session, graph, feeds, f"{case} seed {seed} contract {contract}")
     finally:
         session.close()
+
+
+def compare(session: Session, graph: Graph, feeds: Mapping[str, NDArray[Any]], case: str) -> None:
+    """Run both sides, compare every output bit for bit."""
+    with np.errstate(all="ignore"):
+        expected = run(graph, feeds)
+    actual = session.run(feeds)
+    for name in graph.outputs:
+        assert same_bits(expected[name], actual[name]), (
+            f"{case}: output {name!r} differs in "
+            f"{np.count_nonzero(expected[name] != actual[name])} of {actual[name].size}"
+        )

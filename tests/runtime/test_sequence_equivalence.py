@@ -12,11 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from refquant.contracts import preset
-from refquant.model.execute import run
 from refquant.model.rq import write_rq
 from refquant_runtime import Session, isa
 from tests.runtime.sequence_cases import CASES
-from tests.runtime.test_equivalence import same_bits
+from tests.runtime.test_equivalence import compare
 
 EXAMPLES = 12
 
@@ -46,13 +45,6 @@ def check(case: str, seed: int, file: Path, threads: int) -> None:
     session = Session(file, threads=threads)
     try:
         for feeds in [*runs, runs[0]]:
-            with np.errstate(all="ignore"):
-                expected = run(graph, feeds)
-            actual = session.run(feeds)
-            for name in graph.outputs:
-                assert same_bits(expected[name], actual[name]), (
-                    f"{case} seed {seed}: output {name!r} differs in "
-                    f"{np.count_nonzero(expected[name] != actual[name])} of {actual[name].size}"
-                )
+            compare(session, graph, feeds, f"{case} seed {seed}")
     finally:
         session.close()
