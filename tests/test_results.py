@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from examples.results.page import CLAIMS, Claim, render
-from examples.results.subjects import OWN, SUBJECTS
+from examples.results.speech import LEAST, MOST, passages
+from examples.results.subjects import DATA, OWN, SUBJECTS, Metric
 from refquant.model.recipe import parse_recipe, recipe
 
 ROOT = Path(__file__).parents[1]
@@ -69,3 +70,37 @@ def test_what_is_compared_differs_in_one_thing() -> None:
         other = recipe(name).to_json()["weights"]
         keys = ("bits", "symmetric", "granularity", "group_size", "observer", "format")
         assert all(other[key] == shipped[key] for key in keys), f"{name}: {other}"
+
+
+def test_a_metric_is_found_where_it_stands() -> None:
+    answer = {
+        "value": 1.0, "nll": 2.0, "output": "b",
+        "outputs": [{"output": "a", "cosine": 3.0}, {"output": "b", "cosine": None}],
+    }  # fmt: skip
+    found = [Metric("m", (), key).value(answer) for key in ("value", "nll", "cosine")]
+    assert found == [1.0, 2.0, None], f"{found}"
+
+
+def test_nothing_is_measured_on_what_it_was_calibrated_with() -> None:
+    for subject in SUBJECTS:
+        for part in subject.parts:
+            seen = {o for o in subject.data(part) if "/" in o}
+            asked = {o for m in subject.metrics for o in m.options if "/" in o}
+            assert not seen & asked, f"{subject.name}: {seen & asked}"
+    whisper = next(s for s in SUBJECTS if s.name == "whisper")
+    assert str(DATA / "read_before") in whisper.data("encoder"), "its own"
+    assert whisper.data("decoder") != whisper.data("encoder"), "each its own"
+
+
+def test_what_is_read_aloud_is_whole_sentences_of_plain_prose() -> None:
+    sentence = "The whale, he said, was white\u2014and \u201cvery\u201d old. "
+    found = passages(sentence * 20)
+    assert found, "there is enough"
+    for passage in found:
+        assert len(passage.split()) >= LEAST, f"{len(passage.split())} words"
+        assert len(passage) <= MOST, f"{len(passage)} letters"
+        assert passage.endswith(" old."), passage[-20:]
+        assert 'white, and "very" old.' in passage, "as it is said"
+    assert passages(sentence * 4) == [], "the rest of a book is left out"
+    assert passages("In 1851 [see note] it was. " * 20) == [], "nobody reads brackets aloud"
+    assert passages("word " * (LEAST - 1) + "incomprehensibilities " * 20 + ". End.") == [], "long"
