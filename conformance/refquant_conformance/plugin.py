@@ -1,0 +1,146 @@
+"""The pytest plug-in: ``pytest --pyargs refquant_conformance --rq-backend=NAME``.
+
+It adds options, and nothing else unless one of them is given: a project that merely has this
+package installed sees no test, no import and no line of it.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+__all__ = ["INQUIRY"]
+
+INQUIRY = pytest.StashKey["Asked"]()
+"""Where the backend under question is kept for the length of a session."""
+
+_SUITE = Path(__file__).parent / "suite"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the options; all of them begin with ``--rq-``."""
+    group = parser.getgroup("refquant", "judge a quantized backend")
+    group.addoption("--rq-backend", metavar="NAME", help="the backend to judge")
+    group.addoption("--rq-cmd", metavar="PROGRAM", help="a program that speaks JSON lines")
+    group.addoption("--rq-profile", metavar="P", default="ci", help="ci, full or exhaustive")
+    group.addoption("--rq-seed", type=int, default=0, metavar="N", help="of every draw")
+    group.addoption("--rq-deviations", metavar="FILE", help="what is known to differ, in TOML")
+    group.addoption("--rq-report", metavar="FILE", help="write the verdicts there, as JSON")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Start the backend that was named; a wrong name ends the session with one sentence."""
+    backend, command = config.getoption("--rq-backend"), config.getoption("--rq-cmd")
+    if backend is None and command is None:
+        return
+    if backend is not None and command is not None:
+        raise pytest.UsageError("give --rq-backend or --rq-cmd, not both")
+    config.stash[INQUIRY] = _asked(config, backend or f"cmd:{command}")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave the suite alone unless there is a backend to judge."""
+    if collection_path == _SUITE and INQUIRY not in config.stash:
+        return True
+    return None
+
+
+def pytest_report_header(config: pytest.Config) -> str | None:
+    """Say who is judged, and how hard."""
+    asked = config.stash.get(INQUIRY, None)
+    if asked is None:
+        return None
+    info = asked.inquiry.subject.info
+    return f"refquant: {info.name} {info.version}, profile {asked.inquiry.profile.name}"
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fail for stale deviations, write the report, end the backend."""
+    asked = session.config.stash.get(INQUIRY, None)
+    if asked is None:
+        return
+    stale = asked.stale()
+    asked.inquiry.subject.close()
+    if stale:
+        reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+        for cell in stale:
+            if reporter is not None:
+                reporter.write_line(f"STALE {cell.detail}", red=True)
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+    report = session.config.getoption("--rq-report")
+    if report:
+        asked.write(Path(report))
+
+
+@dataclass(slots=True)
+class Asked:
+    """The inquiry of this session, and the lines it has produced."""
+
+    inquiry: Any
+    cells: list[Any] = field(default_factory=list)
+
+    def tests(self) -> list[Any]:
+        """Return a parameter for each property and cell."""
+        from refquant_conformance.properties import for_op
+
+        return [
+            pytest.param(self._test(one, cell), id=f"{one.id}[{cell.op},{cell.scheme}]")
+            for cell in self.inquiry.subject.capabilities
+            for one in for_op(cell.op)
+        ]
+
+    def _test(self, one: Any, capability: Any) -> Any:
+        def checked() -> Any:
+            cell = self.inquiry.check(one, capability)
+            if cell is not None:
+                self.cells.append(cell)
+            return cell
+
+        return checked
+
+    def stale(self) -> list[Any]:
+        """Return a line for each deviation that is not needed, or past its date."""
+        from datetime import date
+
+        from refquant_conformance.excuse import stale
+
+        info = self.inquiry.subject.info
+        found: list[Any] = stale(self.inquiry.deviations, self.cells, info, date.today())
+        self.cells += found
+        return found
+
+    def write(self, path: Path) -> None:
+        """Write the judgement of this session."""
+        import json
+
+        from refquant_conformance.commands.run import judgement_json
+        from refquant_conformance.judge import Judgement
+
+        asked = self.inquiry
+        name, info = asked.profile.name, asked.subject.info
+        made = Judgement(info, name, asked.seed, (), tuple(self.cells))
+        path.write_text(json.dumps(judgement_json(made), indent=1) + "\n", "utf-8")
+
+
+def _asked(config: pytest.Config, spec: str) -> Asked:
+    from refquant_conformance.adapters import BackendError
+    from refquant_conformance.deviations import read_deviations
+    from refquant_conformance.inquiry import Inquiry
+    from refquant_conformance.profiles import PROFILES
+    from refquant_conformance.subject import Worker
+
+    profile = config.getoption("--rq-profile")
+    if profile not in PROFILES:
+        raise pytest.UsageError(f"--rq-profile is one of {', '.join(PROFILES)}; got {profile!r}")
+    subject = Worker(spec)
+    file = config.getoption("--rq-deviations")
+    try:
+        known = read_deviations(Path(file)) if file else ()
+        info = subject.info
+    except (BackendError, OSError, ValueError) as error:
+        subject.close()
+        raise pytest.UsageError(f"refquant: {error}") from None
+    speaking = [entry for entry in known if entry.speaks_of(info)]
+    seed = config.getoption("--rq-seed")
+    return Asked(Inquiry(subject, PROFILES[profile], seed, speaking))

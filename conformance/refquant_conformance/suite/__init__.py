@@ -1,0 +1,1 @@
+"""What ``pytest --pyargs refquant_conformance --rq-backend=NAME`` collects."""
