@@ -41,6 +41,7 @@ ggml ``src/ggml-quants.c``: ``quantize_row_iq2_xxs_impl``, ``quantize_row_iq2_xs
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,8 +55,6 @@ __all__ = ["GridSearch", "fit_sub_blocks", "largest_value"]
 F32 = NDArray[np.float32]
 I32 = NDArray[np.int32]
 Bools = NDArray[np.bool_]
-
-REFINEMENTS = ("off_grid", "whole", "always")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +71,7 @@ class GridSearch:
     distances: int
     trials: int
     step: float
-    refine: str
+    refine: Literal["off_grid", "whole", "always"]
     smallest: float
 
     @property
