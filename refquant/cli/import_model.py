@@ -3,6 +3,10 @@
 import argparse
 import sys
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from refquant.cli.common import Command, check_writable, plain, print_json, to_disk
 from refquant.cli.models import add_part, refuse_overwriting
@@ -31,6 +35,19 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         help="of ONNX: sizes of an input, as x=N,3,48,192; N is the batch, T the length of a "
         "sequence; once for each input",
     )  # fmt: skip
+    parser.add_argument(
+        "--fix", action="append", default=[], metavar="NAME=NUMBER",
+        help="of ONNX: an input that is the same in every run, as sr=16000; once for each",
+    )  # fmt: skip
+    parser.add_argument(
+        "--state", action="append", default=[], metavar="IN=OUT",
+        help="of ONNX: the input IN is in each run what the output OUT was in the one before, as "
+        "h=hn; once for each",
+    )  # fmt: skip
+    parser.add_argument(
+        "--streaming", action="store_true",
+        help="of ONNX: each LSTM and GRU goes on from run to run where it would begin anew",
+    )  # fmt: skip
     parser.add_argument("-o", "--output", required=True, metavar="OUT.rq", help="where to write it")
     parser.add_argument("--json", action="store_true", help="one JSON object instead of text")
 
@@ -43,14 +60,48 @@ def _shape(text: str) -> tuple[str, tuple[int | str, ...]]:
     return name, tuple(item if item in ("N", "T") else int(item) for item in items)
 
 
+def _number(text: str) -> tuple[str, NDArray[Any]]:
+    name, equals, number = text.rpartition("=")
+    try:
+        value = np.array(int(number), np.int64)
+    except ValueError:
+        try:
+            value = np.array(float(number), np.float32)
+        except ValueError:
+            equals = ""
+    if not equals:
+        raise ValueError(f"--fix {text}: is NAME=NUMBER, as sr=16000; correct it")
+    return name, value
+
+
+def _state(text: str) -> tuple[str, str]:
+    source, equals, target = text.partition("=")
+    if not equals or not source or not target:
+        raise ValueError(f"--state {text}: is IN=OUT, as h=hn; correct it")
+    return source, target
+
+
+def _told(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return what `import_onnx` is told."""
+    states = list(map(_state, arguments.state))
+    if len(dict(states)) < len(states):
+        raise ValueError("--state: an input has one state; name each input once")
+    return {
+        "shapes": dict(map(_shape, arguments.shape)),
+        "fixed": dict(map(_number, arguments.fix)),
+        "states": dict(states),
+        "streaming": arguments.streaming,
+    }
+
+
 def _run(arguments: argparse.Namespace) -> int:
     source = find_source(arguments.model)
     if source.loader == "rq":
         raise ValueError(f"{arguments.model}: is a .rq file already; use it as it is")
     refuse_overwriting(arguments.output, [source.file])
     check_writable(arguments.output)
-    shapes = dict(map(_shape, arguments.shape))
-    graph = open_source(source, part=arguments.part, contract=arguments.contract, shapes=shapes)
+    told = _told(arguments)
+    graph = open_source(source, part=arguments.part, contract=arguments.contract, onnx=told)
     with to_disk(arguments.output):
         write_rq(arguments.output, graph)
     size = Path(arguments.output).stat().st_size
@@ -72,11 +123,14 @@ def _run(arguments: argparse.Namespace) -> int:
                 **ends,
                 "nodes": len(graph.nodes),
                 "weights": weights,
+                "states": {state.name: state.input for state in graph.states},
                 "sha256": graph.meta["imported"]["sha256"],
             }
         )
         return 0
     part = f", {plain(arguments.part)}" if arguments.part else ""
+    if graph.states:
+        part += f"; states {', '.join(plain(state.name) for state in graph.states)}"
     sys.stdout.write(
         f"{plain(arguments.output)}: {size:,} bytes, {len(graph.nodes):,} nodes and {weights:,} "
         f"weights of {plain(arguments.model)}{part}\n"

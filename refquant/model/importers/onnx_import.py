@@ -3,7 +3,8 @@
 Each node, in order, is
 
 1. computed, if all it reads is known (`refquant.model.importers.onnx_fold`);
-2. replaced by its branch, if it is an ``If`` on a known condition;
+2. replaced by its branch or its trips, if it is an ``If`` or ``Loop`` on what is known
+   (`refquant.model.importers.onnx_control`);
 3. lowered to operators of docs/spec/operators.md (``onnx_lower_*``).
 
 What cannot be imported is collected, and comes as one error that lists every such node.
@@ -26,13 +27,14 @@ from numpy.typing import NDArray
 from refquant.contracts import preset
 from refquant.model.build import Builder
 from refquant.model.graph import Graph
-from refquant.model.importers.onnx_ends import OnnxUnsupportedError, inlined, without_unused
+from refquant.model.importers.onnx_control import CONTROL, placed
+from refquant.model.importers.onnx_ends import OnnxUnsupportedError
 from refquant.model.importers.onnx_fold import fold
+from refquant.model.importers.onnx_functions import MOST_NODES
 from refquant.model.importers.onnx_inputs import input_meaning, input_shapes
 from refquant.model.importers.onnx_known import as_known, has_letters
 from refquant.model.importers.onnx_lower import LOWER
 from refquant.model.importers.onnx_model import (
-    OnnxGraph,
     OnnxModel,
     OnnxNode,
     Opaque,
@@ -42,6 +44,7 @@ from refquant.model.importers.onnx_model import (
 from refquant.model.importers.onnx_qdq import fuse, widened
 from refquant.model.importers.onnx_read import read_onnx
 from refquant.model.importers.onnx_scope import Filled, Item, Known, Scope, Seen, Unsupported
+from refquant.model.importers.onnx_states import check_bound, finished, shown
 from refquant.model.importers.onnx_wire import OnnxFormatError
 
 __all__ = ["OnnxUnsupportedError", "import_onnx"]
@@ -58,12 +61,15 @@ def import_onnx(
     *,
     shapes: Shapes | None = None,
     fixed: Mapping[str, NDArray[Any]] | None = None,
+    states: Mapping[str, str] | None = None,
+    streaming: bool = False,
 ) -> Graph:
     """Return the model in the file ``source``, or in its bytes, as a valid graph.
 
     ``shapes`` gives inputs their sizes, letters ``"N"`` and ``"T"`` included; ``fixed`` makes
-    inputs constants (the rate of a recording, the k of a TopK). Raises `OnnxFormatError` for what
-    is no model, `OnnxUnsupportedError` for what our operators cannot say.
+    inputs constants (the rate of a recording, the k of a TopK). ``states`` binds inputs to outputs,
+    ``streaming`` the beginnings of recurrent layers to their ends (``onnx_states``). Raises
+    `OnnxFormatError` for what is no model, `OnnxUnsupportedError` for what we cannot say.
 
     >>> import_onnx(b"")
     Traceback (most recent call last):
@@ -72,8 +78,10 @@ def import_onnx(
     """
     model = read_onnx(source)
     walk = _Walk(model, shapes or {}, fixed or {})
+    walk.scope.streaming = streaming
+    check_bound(model.graph, states or {}, fixed or {})
     walk.run()
-    return walk.finish()
+    return walk.finish(states or {})
 
 
 class _Walk:
@@ -83,7 +91,7 @@ class _Walk:
         graph = model.graph
         self.model, self.failures = model, list[tuple[str, str, str]]()
         self.lost: set[str] = set()
-        self.inlined, self.spent = 0, 0
+        self.inlined = self.placed = self.spent = 0
         outputs = frozenset(graph.outputs)
         self.scope = Scope(Builder(graph.name or "onnx"), model.opset, outputs)
         self.scope.contract = preset("ort")
@@ -149,7 +157,7 @@ class _Walk:
     def _lose(self, node: OnnxNode) -> None:
         """What reads a lost value is lost, and an error of its own only if nobody knows it."""
         self.lost.update(node.outputs)
-        if node.op not in LOWER and node.op not in ("If", "Constant"):
+        if node.op not in LOWER and node.op not in (*CONTROL, "Constant"):
             raise Unsupported("this operator is not known")
 
     def _step(self, node: OnnxNode) -> None:
@@ -157,8 +165,8 @@ class _Walk:
         for value in node.attributes.values():
             if isinstance(value, Opaque):
                 raise Unsupported(value.what)
-        if node.op == "If":
-            self._branch(node)
+        if node.op in CONTROL and not node.domain:
+            self._control(node)
         elif widened(self.scope, node) or self._fold(node) or fuse(self.scope, node):
             return
         else:
@@ -193,32 +201,30 @@ class _Walk:
                 self.scope.items[name] = Known(known, _dtype_name(known))
         return True
 
-    def _branch(self, node: OnnxNode) -> None:
-        condition = self.scope.items[node.inputs[0]]
-        if not isinstance(condition, Known) or has_letters(condition.array):
-            raise Unsupported("its condition is known in a run only; fix the input it comes from")
-        taken = "then_branch" if condition.array.any() else "else_branch"
-        branch = node.attributes.get(taken)
-        if not isinstance(branch, OnnxGraph):
-            raise Unsupported(f"it has no {taken}")
+    def _control(self, node: OnnxNode) -> None:
+        """Put a branch, or one trip of a loop, in the place of the node."""
         self.inlined += 1
-        inner = inlined(branch, f"{node.label}/{taken}/{self.inlined}/")
-        self._add_constants(inner.constants)
-        ends = [
-            OnnxNode(f"{node.label}/{i}", "Identity", (source,), (output,))
-            for i, (source, output) in enumerate(zip(inner.outputs, node.outputs, strict=True))
-            if output
-        ]
-        self._read([*inner.nodes, *ends])
-        self.pending.extendleft(reversed([*inner.nodes, *ends]))
+        constants, nodes = placed(self.scope, node, self.inlined)
+        self.placed += len(nodes)
+        if self.placed > MOST_NODES:
+            raise OnnxFormatError(
+                f"branches and loops become more than {MOST_NODES} nodes; export it unrolled"
+            )
+        for name in used_by(node):  # what was put in place reads, not the node
+            readers = self.scope.readers[name]
+            # From the end, where it stands, and itself: comparing nodes compares all they hold.
+            del readers[next(i for i in reversed(range(len(readers))) if readers[i] is node)]
+        self._add_constants(constants)
+        self._read(nodes)
+        self.pending.extendleft(reversed(nodes))
 
-    def finish(self) -> Graph:
-        """Return the graph, or raise what was collected."""
+    def finish(self, states: Mapping[str, str]) -> Graph:
+        """Return the graph with these ``states``, or raise what was collected."""
         if self.failures:
             raise OnnxUnsupportedError(self.failures)
-        s, outputs = self.scope, list(self.model.graph.outputs)
+        s, outputs = self.scope, shown(self.model.graph.outputs, states)
         s.current = None
-        for name in outputs:
+        for name in (*outputs, *states.values()):
             if name not in s.items:
                 raise OnnxFormatError(f"output {name!r} is made by nothing; export the model again")
         for name in outputs:
@@ -236,7 +242,7 @@ class _Walk:
         }
         if s.unfused:
             told["unfused"] = list(s.unfused)
-        return without_unused(s.b, outputs, {"import": told})
+        return finished(s, outputs, states, {"import": told})
 
 
 def _dtype_name(array: NDArray[Any]) -> str:

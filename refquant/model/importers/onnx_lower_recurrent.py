@@ -13,6 +13,7 @@ References: ONNX ``LSTM``, ``GRU``; onnxruntime ``docs/ContribOperators.md``.
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import numpy as np
 
@@ -28,6 +29,7 @@ from refquant.model.importers.onnx_scope import (
     Turned,
     Unsupported,
 )
+from refquant.model.importers.onnx_states import kept
 
 __all__ = ["RECURRENT"]
 
@@ -100,12 +102,16 @@ def _recurrent(s: Scope, node: OnnxNode) -> None:
     else:
         w, r = weight(s, node, 1), weight(s, node, 2)
     bias = s.real(node, 3) if s.has(node, 3) else ""
-    states = [_state(s, node, i, first) for i in range(5, 4 + count)]
+    hidden = int(a.get("hidden_size", s.b.values[r].shape[-1]))
+    begin = len(s.states)
+    kind = (s.b.values[x].shape[0], 1, hidden)
+    new = [kept(s, node, i, kind) if s.streaming else None for i in range(5, 4 + count)]
+    states = [_state(s, node, i + 5, first) if name is None else name for i, name in enumerate(new)]
     inputs = [x, w, r, bias, "", *states]
     while not inputs[-1]:
         inputs.pop()
     given: dict[str, Attribute] = {
-        "hidden_size": int(a.get("hidden_size", s.b.values[r].shape[-1])),
+        "hidden_size": hidden,
         "layout": 1,
         "direction": a.get("direction", "forward"),
     }
@@ -117,6 +123,8 @@ def _recurrent(s: Scope, node: OnnxNode) -> None:
     ours = [f"{name or label + '/' + str(i)}/batch_first" for i, name in enumerate(names)]
     ours = [f"{name}" if first and name else made for name, made in zip(names, ours, strict=True)]
     made = s.nodes(node.op, inputs, ours, given, contract=s.contract if coded else None)
+    ends = [value for name, value in zip(new, made[1:], strict=True) if name is not None]
+    s.states[begin:] = [replace(k, output=v) for k, v in zip(s.states[begin:], ends, strict=True)]
     for i, (name, value) in enumerate(zip(names, made, strict=True)):
         if name and first:
             s.items[name] = Seen(value, "float32")

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from refquant.contracts import Contract
 from refquant.model.build import Builder
-from refquant.model.graph import Attribute, Graph, Quant, Shape
+from refquant.model.graph import Attribute, Graph, Quant, Shape, State
 from refquant.model.importers.onnx_items import (
     Filled,
     Item,
@@ -53,6 +53,8 @@ class Scope:
     contract: Contract | None = None
     current: OnnxNode | None = None
     why: str = ""
+    streaming: bool = False
+    states: list[State] = field(default_factory=list)
 
     def item(self, name: str) -> Item:
         """Return what ``name`` stands for."""

@@ -23,9 +23,10 @@ import hashlib
 import os
 import re
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from refquant.model.graph import Graph
 from refquant.model.loaders.tensors import ModelFileError
@@ -97,11 +98,11 @@ def open_source(
     *,
     part: str | None = None,
     contract: str | None = None,
-    shapes: Mapping[str, Sequence[int | str]] | None = None,
+    onnx: Mapping[str, Any] | None = None,
 ) -> Graph:
     """Return the graph ``part`` of a source, or its only one, as `open_model`.
 
-    ``shapes``: of ONNX, sizes for inputs that have none (`import_onnx`).
+    ``onnx``: of ONNX, what else `import_onnx` is told: shapes, fixed inputs, states.
 
     >>> open_source(Source("whisper", Path("model.bin"), "whisper"))
     Traceback (most recent call last):
@@ -117,11 +118,12 @@ choose one (--part)
         raise ModelFileError(f"{source.path}: {has if source.parts else one}")
     if contract is not None and source.loader != "tflite":
         raise ModelFileError(f"{source.path}: only TFLite models take a contract; leave it away")
-    if shapes and source.loader != "onnx":
-        raise ModelFileError(f"{source.path}: only ONNX models take sizes; leave --shape away")
+    if any((onnx or {}).values()) and source.loader != "onnx":
+        raise ModelFileError(f"{source.path}: only ONNX models take sizes, numbers and states of "
+                             "inputs; leave these options away")  # fmt: skip
     if source.loader == "rq":
         return read_rq(source.file)
-    graphs = _load(source, contract, shapes)
+    graphs = _load(source, contract, onnx or {})
     graph = graphs[source.parts.index(part) if part else 0]
     with source.file.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
@@ -203,16 +205,14 @@ def _of_zip(path: str, file: Path) -> str | None:
     return "g2p" if "enc_emb.npy" in names else None
 
 
-def _load(
-    source: Source, contract: str | None, shapes: Mapping[str, Sequence[int | str]] | None
-) -> tuple[Graph, ...]:
+def _load(source: Source, contract: str | None, onnx: Mapping[str, Any]) -> tuple[Graph, ...]:
     """Return the graphs of a file of another format.
 
     Its loader is imported here: most models are `.rq` files, and whoever opens one waits for none.
     """
     file = source.file
     if source.loader == "onnx":
-        return (_onnx(file, shapes),)
+        return (_onnx(file, onnx),)
     if source.loader == "tflite":
         from refquant.model.importers.tflite import import_tflite
 
@@ -234,11 +234,11 @@ def _load(
     return load_g2p(file)
 
 
-def _onnx(file: Path, shapes: Mapping[str, Sequence[int | str]] | None) -> Graph:
+def _onnx(file: Path, told: Mapping[str, Any]) -> Graph:
     from refquant.model.importers.onnx_import import import_onnx  # here, as in `_load`
 
     try:
-        return import_onnx(file, shapes=shapes)
+        return import_onnx(file, **told)
     except OSError as error:
         reason = error.strerror or error
         raise ModelFileError(f"{file}: cannot be read: {reason}; give another path") from error

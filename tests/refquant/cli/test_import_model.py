@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from refquant.model.graph import State
 from refquant.model.loaders.sources import open_model
 from refquant.model.rq import read_rq
 from tests.refquant.model.importers.onnx_models import model as onnx_model
@@ -127,3 +128,28 @@ def test_weights_that_are_codes_are_counted(refquant: Refquant, tmp_path: Path) 
     done = refquant("import", path, "-o", tmp_path / "m.rq", "--json")
     assert done.code == 0, done.err
     assert json.loads(done.out)["weights"] == 35, f"5 x 6 and 5 biases, no scale, no table: {done}"
+
+
+def test_states_of_an_onnx_model(refquant: Refquant, tmp_path: Path) -> None:
+    nodes = [node("Add", ["x", "h"], ["sum"]), node("Mul", ["sum", "by"], ["hn"])]
+    nodes.append(node("Relu", ["hn"], ["y"]))
+    sizes: dict[str, Any] = {"x": ["N", 2], "h": ["N", 2], "by": [2]}
+    path, out = tmp_path / "m.onnx", tmp_path / "m.rq"
+    path.write_bytes(onnx_model(nodes, sizes, ["y", "hn"]).SerializeToString())
+    options = ("--fix", "by=2.0", "--state", "h=hn", "-o", out)
+    assert refquant("import", path, *options).out.endswith("m.onnx; states h\n"), "it says so"
+    done = json.loads(refquant("import", path, *options, "--json").out)
+    assert done["states"] == {"h": "h"}, f"{done}"
+    graph = read_rq(out)
+    assert graph.states == (State("h", "h", "hn"),), "as named"
+    assert graph.constants["by"].tolist() == 2.0, "fixed"
+    for wrong, said in {
+        ("--state", "h"): "--state h: is IN=OUT, as h=hn",
+        ("--state", "g=hn"): "states bind inputs, which are ['x', 'h'], got 'g'",
+        ("--state", "h=hn", "--state", "h=y"): "an input has one state",
+        ("--fix", "h"): "--fix h: is NAME=NUMBER, as sr=16000",
+        ("--streaming",): "no LSTM or GRU begins anew",
+    }.items():
+        failed = refquant("import", path, "--fix", "by=2.0", *wrong, "-o", out)
+        assert failed.code == 1, f"{wrong}"
+        assert said in failed.err, failed.err
