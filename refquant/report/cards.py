@@ -27,16 +27,15 @@ def card_of(graph: Graph) -> dict[str, Any]:
     (True, [('scheme', 'static')])
     """
     card = graph.meta.get("numerics")
-    known = isinstance(card, Mapping)
-    tree = (
-        {k: v for k, v in card.items() if k not in _ELSEWHERE} if isinstance(card, Mapping) else {}
-    )
+    tree = {}
+    if isinstance(card, Mapping):
+        tree = {key: value for key, value in card.items() if key not in _ELSEWHERE}
     settings = [(shown(name), shown(text, 240)) for name, text in flat(tree)] if tree else []
     layers = _layers(card)
     tables = {name: contract.to_json() for name, contract in graph.contracts.items()}
     axes = list(dict.fromkeys(axis for table in tables.values() for axis in table))
     return {
-        "known": known,
+        "known": isinstance(card, Mapping),
         "settings": settings[:ROWS],
         "settings_left": max(0, len(settings) - ROWS),
         "columns": _LAYER,

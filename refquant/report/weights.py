@@ -76,14 +76,16 @@ def weight(graphs: Pair, name: str) -> Weight:
     r, t = arrays
     if r is not None and t is not None and r.shape != t.shape:
         r = None  # something else of the same name
-    sound = r is not None and t is not None and bool(np.isfinite(r).all() and np.isfinite(t).all())
+    errors = None
+    if r is not None and t is not None and np.isfinite(r).all() and np.isfinite(t).all():
+        errors = moments(r, t)
     shown = r if r is not None else t
     assert shown is not None, "one of both has it"
     return Weight(
         name,
         (_dtype(graphs[0], name) if r is not None else None, _dtype(graphs[1], name)),
         spread_of_arrays(r, t, clip),
-        moments(r, t) if sound and r is not None and t is not None else None,
+        errors,
         largest_of_channels(shown, 0 if shown.ndim > 2 else shown.ndim - 1),
     )
 
