@@ -8,7 +8,7 @@ from refquant.model.build import Builder
 from refquant.model.graph import Graph
 from refquant.model.importers.onnx_model import OnnxGraph, OnnxNode, captured
 
-__all__ = ["OnnxUnsupportedError", "inlined", "without_unused"]
+__all__ = ["OnnxUnsupportedError", "inlined", "outer", "without_unused"]
 
 
 class OnnxUnsupportedError(ValueError):
@@ -35,7 +35,7 @@ def inlined(graph: OnnxGraph, prefix: str) -> OnnxGraph:
 
     def rename(node: OnnxNode) -> OnnxNode:
         inner = {
-            k: _outer(v, new) if isinstance(v, OnnxGraph) else v for k, v in node.attributes.items()
+            k: outer(v, new) if isinstance(v, OnnxGraph) else v for k, v in node.attributes.items()
         }
         return replace(
             node,
@@ -54,8 +54,13 @@ def inlined(graph: OnnxGraph, prefix: str) -> OnnxGraph:
     )
 
 
-def _outer(graph: OnnxGraph, new: Any) -> OnnxGraph:
-    """Return a graph in a graph, where the names it takes from around it have changed."""
+def outer(graph: OnnxGraph, new: Any) -> OnnxGraph:
+    """Return a graph in a graph, where the names it takes from around it have changed.
+
+    >>> node = OnnxNode("n", "Add", ("x", "y"), ("y2",))
+    >>> outer(OnnxGraph("then", (), ("y2",), (node,), {}), str.upper).nodes[0].inputs
+    ('X', 'Y')
+    """
     outside = captured(graph)
 
     def renamed(name: str) -> str:
@@ -66,7 +71,7 @@ def _outer(graph: OnnxGraph, new: Any) -> OnnxGraph:
             node,
             inputs=tuple(map(renamed, node.inputs)),
             attributes={
-                k: _outer(v, renamed) if isinstance(v, OnnxGraph) else v
+                k: outer(v, renamed) if isinstance(v, OnnxGraph) else v
                 for k, v in node.attributes.items()
             },
         )

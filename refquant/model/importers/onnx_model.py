@@ -6,7 +6,8 @@ Attributes are numbers, texts, tuples of them, tensors, or graphs (the branches 
 Checked here: a name is produced once; nodes are sorted so that inputs come first, which ONNX asks
 for and not every file keeps; a cycle is an error.
 
-Left out: sequences, optionals, sparse tensors, functions of the model's own, training.
+Left out: sequences, optionals, sparse tensors, training. Functions of the model's own:
+`refquant.model.importers.onnx_functions`.
 
 References: ONNX IR specification.
 """
@@ -64,6 +65,7 @@ class OnnxNode:
     outputs: tuple[str, ...]
     attributes: Mapping[str, Any] = field(default_factory=dict)
     domain: str = ""
+    overload: str = ""
 
     @property
     def label(self) -> str:
@@ -132,7 +134,7 @@ model with onnx.version_converter
         names = [f"{n.label} ({n.domain}.{n.op})" for n in nodes if n.domain in strange]
         raise OnnxFormatError(
             f"domains {strange} are unknown, there are {list(_DOMAINS[1:])}: "
-            f"{', '.join(names[:20])}; replace these nodes, or inline the model's functions"
+            f"{', '.join(names[:20])}; replace these nodes"
         )
 
 

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from refquant.model.importers.onnx_functions import Function, Reference, expanded
 from refquant.model.importers.onnx_model import (
     OnnxGraph,
     OnnxInput,
@@ -48,16 +49,42 @@ def read_onnx(source: str | Path | bytes) -> OnnxModel:
     if not proto.HasField("graph"):
         raise OnnxFormatError("the model has no graph; export it again")
     reader = TensorReader(folder, len(data))
-    graph = _graph(proto.graph, reader)
-    opsets: dict[str, int] = {}
-    for entry in proto.opset_import:
-        domain = "" if entry.domain == "ai.onnx" else _text(entry.domain)
-        if opsets.setdefault(domain, entry.version) != entry.version:
-            raise OnnxFormatError(f"two versions of the domain {domain!r}; export the model again")
+    opsets = _opsets(proto)
+    graph = expanded(_graph(proto.graph, reader), _functions(proto, reader), opsets)
     check_opsets(opsets, list(_all_nodes(graph)))
     producer = f"{_text(proto.producer_name)} {_text(proto.producer_version)}".strip()
     digest = hashlib.sha256(data).hexdigest()
     return OnnxModel(graph, opsets, producer, digest, reader.size)
+
+
+def _opsets(proto: Any) -> dict[str, int]:
+    opsets: dict[str, int] = {}
+    for entry in proto.opset_import:
+        domain = _domain(entry.domain)
+        if opsets.setdefault(domain, entry.version) != entry.version:
+            raise OnnxFormatError(f"two versions of the domain {domain!r}; export the model again")
+    return opsets
+
+
+def _functions(proto: Any, reader: TensorReader) -> dict[tuple[str, str, str], Function]:
+    """Return the model's own functions by domain, name and overload."""
+    functions: dict[tuple[str, str, str], Function] = {}
+    for own in proto.functions:
+        key = _domain(own.domain), _text(own.name), _text(own.overload)
+        if key in functions:
+            raise OnnxFormatError(f"the function {key[1]!r} is there twice; rename one")
+        inputs, outputs = (tuple(map(_text, names)) for names in (own.input, own.output))
+        nodes = tuple(_node(n, reader) for n in own.node)
+        ends = tuple(OnnxInput(name, "", None) for name in inputs)
+        nodes = check_graph(OnnxGraph(key[1], ends, outputs, nodes, {})).nodes
+        defaults = {_text(a.name): _attribute(a, reader) for a in own.attribute_proto}
+        names = (*map(_text, own.attribute), *defaults)
+        functions[key] = Function(inputs, outputs, names, defaults, nodes, _opsets(own))
+    return functions
+
+
+def _domain(text: Any) -> str:
+    return "" if text == "ai.onnx" else _text(text)
 
 
 def _parse(data: bytes) -> Any:
@@ -98,9 +125,9 @@ def _graph(proto: Any, reader: TensorReader) -> OnnxGraph:
 
 def _node(proto: Any, reader: TensorReader) -> OnnxNode:
     attributes = {_text(a.name): _attribute(a, reader) for a in proto.attribute}
-    domain = "" if proto.domain == "ai.onnx" else _text(proto.domain)
     names = tuple(map(_text, proto.input)), tuple(map(_text, proto.output))
-    return OnnxNode(_text(proto.name), _text(proto.op_type), *names, attributes, domain)
+    kind, overload = _domain(proto.domain), _text(proto.overload)
+    return OnnxNode(_text(proto.name), _text(proto.op_type), *names, attributes, kind, overload)
 
 
 def _attribute(proto: Any, reader: TensorReader) -> Any:
@@ -114,6 +141,8 @@ def _attribute(proto: Any, reader: TensorReader) -> Any:
         7: lambda: tuple(proto.ints),
         8: lambda: tuple(s.decode("utf-8", "replace") for s in proto.strings),
     }
+    if proto.ref_attr_name:
+        return Reference(_text(proto.ref_attr_name))
     make = kinds.get(proto.type)
     return make() if make is not None else Opaque(f"an attribute of type {proto.type}")
 
