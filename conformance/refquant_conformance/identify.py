@@ -91,7 +91,7 @@ def identify(
     trouble = {a.kind: a.reason for a in answers if a.kind not in _ANSWERS}
     left = list(candidates(arithmetic)) if asked else []
     for probe, answer in asked:
-        left = [axes for axes in left if _explains(arithmetic, axes, probe, answer)]
+        left = _explaining(arithmetic, left, probe, answer)
         if not left:
             break
     elements = sum(_size(answer) for _, answer in asked)
@@ -102,7 +102,7 @@ def identify(
     wanted = prefer if prefer is not None else arithmetic.spec
     left.sort(key=lambda axes: -sum(axes.get(a) == v for a, v in wanted.items()))
     evidence = tuple(_evidence(arithmetic, left[0], left, asked))
-    name = name_axes(left[0], spec=arithmetic.spec)
+    name = name_axes(left[0], spec=arithmetic.spec, arithmetic=arithmetic)
     return Identification(op, scheme, tuple(left), name, elements, evidence, trouble=trouble)
 
 
@@ -128,8 +128,20 @@ def first_difference(expected: Outputs | None, answer: Answer) -> tuple[str, int
     return None
 
 
-def _explains(arithmetic: Arithmetic, axes: Axes, case: Case, answer: Answer) -> bool:
-    return first_difference(arithmetic.compute(case, axes), answer) is None
+def _explaining(
+    arithmetic: Arithmetic, left: Sequence[Axes], case: Case, answer: Answer
+) -> list[Axes]:
+    """Return the choices that explain an answer; those that cannot differ are computed once."""
+    matter = arithmetic.relevant(case) if arithmetic.relevant else tuple(arithmetic.axes)
+    known: dict[tuple[AxisValue, ...], bool] = {}
+    found = []
+    for axes in left:
+        key = tuple(axes[axis] for axis in matter)
+        if key not in known:
+            known[key] = first_difference(arithmetic.compute(case, axes), answer) is None
+        if known[key]:
+            found.append(axes)
+    return found
 
 
 def _size(answer: Answer) -> int:

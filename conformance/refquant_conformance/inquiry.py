@@ -116,7 +116,7 @@ def try_property(one: Property, trial: Trial) -> Cell | None:
         op=trial.op,
         scheme=trial.scheme,
         verdict=verdict,
-        contract=name_axes(axes, spec=spec) if axes else "",
+        contract=name_axes(axes, spec=spec, arithmetic=trial.arithmetic) if axes else "",
         axes=dict(axes),
         cases=trial.cases,
         mismatches=mismatches,

@@ -8,24 +8,20 @@ from axis to value that stands in a ``.rq`` file.
 
     q = \operatorname{clamp}(\operatorname{round}(\operatorname{fl}(x / s)) + z)    \tag{1}
 
-    \operatorname{SRDHM}(a, b) = \operatorname{half\_up}(a b / 2^{31}) \text{, saturated}    \tag{2}
-
-    \operatorname{RDBPOT}(a, e) = \operatorname{half\_away}(a / 2^e)    \tag{3}
-
-Implementations of (2) and (3) are bit tricks with nudges and masks; here they are the two roundings
-of rationals that the tricks amount to. Left out: everything whose inputs are arrays of floats
-(dot products in float32), which needs no oracle beyond one rounding after the other.
+Requantization has a file of its own, ``oracle_requantize``. Left out: everything whose inputs are
+arrays of floats (dot products in float32), which needs no oracle beyond one rounding after the
+other.
 
 References
 ----------
 ``docs/spec/operators.md``, sections 2 to 4.
-Jacob and Warden, gemmlowp, ``fixedpoint/fixedpoint.h`` (the names SRDHM and RDBPOT).
 """
 
 import math
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 
+from refquant_conformance.oracle_requantize import quantize_multiplier_exact, requantize_exact
 from refquant_conformance.rational import (
     add_f32,
     divide,
@@ -99,54 +95,6 @@ def dequantize_exact(q: int, *, scale: float, zero_point: int) -> float:
     -1.0
     """
     return multiply(float32(q - zero_point), scale)
-
-
-def quantize_multiplier_exact(real: float) -> tuple[int, int]:
-    """Return (M, shift) with real ~ M * 2^(shift - 31) and 2^30 <= M < 2^31.
-
-    ``real`` is a float64 >= 0. Below 2^-32 (a shift below -31), and for 0, both are 0.
-
-    >>> quantize_multiplier_exact(0.75), quantize_multiplier_exact(1 - 2.0**-40)
-    ((1610612736, 0), (1073741824, 1))
-    """
-    if real == 0:
-        return 0, 0
-    mantissa, shift = Fraction(real), 0
-    while mantissa >= 1:
-        mantissa, shift = mantissa / 2, shift + 1
-    while mantissa < Fraction(1, 2):
-        mantissa, shift = mantissa * 2, shift - 1
-    m = round_exact(mantissa * 2**31, "half_away")
-    if m == 2**31:
-        m, shift = m // 2, shift + 1
-    return (0, 0) if shift < -31 else (m, shift)
-
-
-def requantize_exact(acc: int, multiplier: float, *, mode: str) -> int:
-    """Return ``acc`` times ``multiplier``, rounded as ``mode`` says: eq. (2), (3).
-
-    Without zero point and clamp. ``multiplier`` is a float32 for ``float_rne``, a float64 for the
-    fixed-point modes. Raises ``OverflowError`` where those would leave int32; loaders refuse that.
-
-    >>> [requantize_exact(-6, 0.25, mode=m) for m in ("float_rne", "gemmlowp_double", "single")]
-    [-2, -2, -1]
-    """
-    if mode == "float_rne":
-        return round_exact(Fraction(multiply(float32(acc), multiplier)), "half_even")
-    m, shift = quantize_multiplier_exact(multiplier)
-    if mode == "single":
-        return round_exact(Fraction(acc * m) * Fraction(2) ** (shift - 31), "half_up")
-    # The two roundings, by high multiply and by shift; NEON's shift rounds ties up.
-    second = {"gemmlowp_double": "half_away", "neon_double": "half_up"}
-    if mode not in second:
-        known = ", ".join(["float_rne", "single", *second])
-        raise ValueError(f"mode must be one of {known}; got {mode!r}")
-    shifted = acc << max(shift, 0)
-    if not _INT32_MIN <= shifted <= _INT32_MAX:
-        raise OverflowError(f"{acc} << {shift} leaves int32")
-    high = round_exact(Fraction(shifted * m, 2**31), "half_up")
-    high = _clamp(high, _INT32_MIN, _INT32_MAX)
-    return round_exact(Fraction(high, 2 ** max(-shift, 0)), second[mode])
 
 
 def add_exact(

@@ -33,7 +33,17 @@ import math
 from collections.abc import Callable
 from fractions import Fraction
 
-__all__ = ["ROUNDING_RULES", "add_f32", "divide", "float32", "float64", "multiply", "round_exact"]
+__all__ = [
+    "ROUNDING_RULES",
+    "add",
+    "add_f32",
+    "divide",
+    "float16",
+    "float32",
+    "float64",
+    "multiply",
+    "round_exact",
+]
 
 ROUNDING_RULES = (
     "half_even",
@@ -86,6 +96,15 @@ def float32(value: Fraction | int) -> float:
     return _to_float(Fraction(value), precision=24, emin=-126, emax=127)
 
 
+def float16(value: Fraction | int) -> float:
+    """Return the float16 nearest to ``value``, ties to even: eq. (2) with p = 11.
+
+    >>> float16(Fraction(1, 10)), float16(2049), float16(65520), float16(Fraction(1, 2**25))
+    (0.0999755859375, 2048.0, inf, 0.0)
+    """
+    return _to_float(Fraction(value), precision=11, emin=-14, emax=15)
+
+
 def float64(value: Fraction | int) -> float:
     """Return the float64 nearest to ``value``, ties to even: eq. (2) with p = 53.
 
@@ -96,7 +115,7 @@ def float64(value: Fraction | int) -> float:
 
 
 def divide(x: float, y: float, *, bits: int = 32) -> float:
-    """Return x / y rounded once to a float of 32 or 64 ``bits``; NaN and infinities by IEEE 754.
+    """Return x / y rounded once to a float of ``bits`` (16, 32, 64); specials by IEEE 754.
 
     >>> divide(1.0, 3.0), divide(-1.0, 0.0), divide(math.inf, -2.0), divide(0.0, 0.0)
     (0.3333333432674408, -inf, -inf, nan)
@@ -112,7 +131,7 @@ def divide(x: float, y: float, *, bits: int = 32) -> float:
 
 
 def multiply(x: float, y: float, *, bits: int = 32) -> float:
-    """Return x * y rounded once to a float of 32 or 64 ``bits``; NaN and infinities by IEEE 754.
+    """Return x * y rounded once to a float of ``bits`` (16, 32, 64); specials by IEEE 754.
 
     >>> multiply(0.1, 3.0, bits=64), multiply(2.0**100, -(2.0**100)), multiply(0.0, math.inf)
     (0.30000000000000004, -inf, nan)
@@ -127,11 +146,11 @@ def multiply(x: float, y: float, *, bits: int = 32) -> float:
     return _rounder(bits)(Fraction(x) * Fraction(y))
 
 
-def add_f32(x: float, y: float) -> float:
-    """Return x + y rounded once to float32; NaN and infinities by IEEE 754.
+def add(x: float, y: float, *, bits: int = 32) -> float:
+    """Return x + y rounded once to a float of ``bits`` (16, 32, 64); specials by IEEE 754.
 
-    >>> add_f32(2.0**24, 1.0), add_f32(math.inf, -1.0), add_f32(math.inf, -math.inf)
-    (16777216.0, inf, nan)
+    >>> add(2.0**24, 1.0), add(2.0**24, 1.0, bits=64), add(math.inf, -math.inf)
+    (16777216.0, 16777217.0, nan)
     """
     if math.isnan(x) or math.isnan(y) or (math.isinf(x) and x == -y):
         return math.nan
@@ -139,13 +158,23 @@ def add_f32(x: float, y: float) -> float:
         return x if math.isinf(x) else y
     if x == 0 == y:
         return x if math.copysign(1.0, x) == math.copysign(1.0, y) else 0.0
-    return float32(Fraction(x) + Fraction(y))
+    return _rounder(bits)(Fraction(x) + Fraction(y))
+
+
+def add_f32(x: float, y: float) -> float:
+    """Return x + y rounded once to float32.
+
+    >>> add_f32(2.0**24, 1.0), add_f32(math.inf, -1.0), add_f32(math.inf, -math.inf)
+    (16777216.0, inf, nan)
+    """
+    return add(x, y)
 
 
 def _rounder(bits: int) -> Callable[[Fraction], float]:
-    if bits not in (32, 64):
-        raise ValueError(f"bits must be 32 or 64; got {bits}")
-    return float32 if bits == 32 else float64
+    rounders = {16: float16, 32: float32, 64: float64}
+    if bits not in rounders:
+        raise ValueError(f"bits must be 16, 32 or 64; got {bits}")
+    return rounders[bits]
 
 
 def _to_float(value: Fraction, *, precision: int, emin: int, emax: int) -> float:

@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from importlib.metadata import version
 
 from refquant.contracts import PRESETS, preset
-from refquant.contracts.axes import AXES, AxisValue
 from refquant_conformance.arithmetic import ARITHMETICS, Arithmetic, Axes, arithmetic_of
+from refquant_conformance.arithmetic.base import axes_of
 from refquant_conformance.protocol import Capability, Case, Info, Rejected, Result, Unsupported
 
 __all__ = ["Reference"]
@@ -42,13 +42,7 @@ class Reference:
 
     def axes(self, arithmetic: Arithmetic) -> Axes:
         """Return the axes of the preset, and the specification's where a preset has none."""
-        chosen: dict[str, AxisValue] = {}
-        for axis, values in arithmetic.axes.items():
-            wanted = arithmetic.spec.get(axis)
-            chosen[axis] = values[0] if wanted is None else wanted
-            if axis in AXES and (own := getattr(self._contract, axis)) in values:
-                chosen[axis] = own
-        return chosen
+        return axes_of(self._contract, arithmetic)
 
     def declared(self, op: str) -> Axes | None:
         """Return the axes that this computes the operator by."""

@@ -25,10 +25,34 @@ from refquant.contracts import PRESETS, Contract, preset
 from refquant.contracts.axes import AXES, AxisValue, contradiction
 from refquant_conformance.protocol import Array, Case
 
-__all__ = ["Arithmetic", "Axes", "Outputs", "candidates", "contract_of", "name_axes", "same_bits"]
+__all__ = [
+    "Arithmetic",
+    "Axes",
+    "Equal",
+    "Outputs",
+    "axes_of",
+    "candidates",
+    "contract_of",
+    "name_axes",
+    "same_bits",
+]
 
 Axes = Mapping[str, AxisValue]
 Outputs = Mapping[str, Array]
+
+
+@dataclass(frozen=True, slots=True)
+class Equal:
+    """Two values of an axis that compute the same for every input of some schemes, and why."""
+
+    axis: str
+    values: tuple[AxisValue, AxisValue]
+    reason: str
+    schemes: tuple[str, ...]
+
+
+def _nothing(contract: Contract) -> Axes:
+    return {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +65,9 @@ class Arithmetic:
     ``exact(case, axes, output, index)`` one element of an output, by the oracle (None: refused);
     ``probes(scheme)`` cases that tell the values of each axis apart;
     ``element(case, index)`` the smallest case that holds output element ``index``.
+    ``implied(contract)`` gives those axes that no contract has, where a contract implies them;
+    ``relevant(case)`` names the axes that can matter for a case (None: all), so that identifying
+    need not compute the same twice; ``equal`` lists the values that no input tells apart.
     """
 
     op: str
@@ -52,6 +79,9 @@ class Arithmetic:
     exact: Callable[[Case, Axes, str, int], int | float | None]
     probes: Callable[[str], Sequence[Case]]
     element: Callable[[Case, int], Case]
+    implied: Callable[[Contract], Axes] = _nothing
+    relevant: Callable[[Case], tuple[str, ...]] | None = None
+    equal: tuple[Equal, ...] = ()
 
 
 def candidates(arithmetic: Arithmetic) -> Iterator[Axes]:
@@ -74,14 +104,37 @@ def contract_of(axes: Axes, *, name: str = "asked", base: str = "onnx") -> Contr
     return made
 
 
-def name_axes(axes: Axes, *, spec: Mapping[str, AxisValue | None]) -> str:
+def axes_of(contract: Contract, arithmetic: Arithmetic) -> Axes:
+    """Return the choice that a contract makes: its own axes, those it implies, the specification's.
+
+    What the family does not have, and where the specification is silent: the first value.
+    """
+    implied = arithmetic.implied(contract)
+    chosen: dict[str, AxisValue] = {}
+    for axis, values in arithmetic.axes.items():
+        wanted = arithmetic.spec.get(axis)
+        chosen[axis] = values[0] if wanted is None else wanted
+        own = implied.get(axis, getattr(contract, axis) if axis in AXES else None)
+        if own is not None and own in values:
+            chosen[axis] = own
+    return chosen
+
+
+def name_axes(
+    axes: Axes, *, spec: Mapping[str, AxisValue | None], arithmetic: Arithmetic | None = None
+) -> str:
     """Name a choice: the presets that make it, or what it changes in the specification's.
+
+    ``arithmetic`` is the family of the choice, if its axes are not all those of a contract.
 
     >>> spec = {"rounding": "half_even", "nan": None}
     >>> name_axes({"rounding": "half_down", "nan": "zero"}, spec=spec)
     'spec with rounding=half_down'
     """
-    named = [name for name in PRESETS if _agrees(preset(name), axes)]
+    if arithmetic is None:
+        named = [name for name in PRESETS if _agrees(preset(name), axes)]
+    else:
+        named = [name for name in PRESETS if axes_of(preset(name), arithmetic) == dict(axes)]
     if named:
         return named[0] if len(named) == 1 else f"{named[0]} (also {', '.join(named[1:4])})"
     changed = [
