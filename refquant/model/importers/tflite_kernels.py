@@ -10,9 +10,12 @@ Measured with LiteRT 2.3.0 on x86, each operator by itself (``tests/outsiders/te
     ADD                   xnnpack *            tflite_reference
     MUL                   xnnpack *            tflite_mul
     MEAN, QUANTIZE        xnnpack              tflite_reference
-    LOGISTIC, TANH        xnnpack              tflite_reference
+    LOGISTIC, TANH, ELU   xnnpack              tflite_reference
+    LEAKY_RELU            xnnpack *            tflite_reference
     AVERAGE_POOL_2D       tflite_builtin       tflite_reference
-    SOFTMAX, RELU, RELU6  tflite_builtin       tflite_reference
+    SOFTMAX, RELU...      tflite_builtin       tflite_reference
+    HARD_SWISH, GELU      tflite_builtin       tflite_reference
+    EXP, ABS              tflite_builtin       tflite_reference
 
     * refused where the ratio of the scales is outside of what XNNPACK takes: LiteRT's optimized
       ADD, MUL and QUANTIZE of codes are in places something else than `tflite_builtin` says
@@ -34,7 +37,12 @@ __all__ = ["TOOLS", "contract_of"]
 TOOLS = ("xnnpack", "tflite_reference")
 """The tools whose arithmetic a model may be imported for."""
 
-_NOT_DELEGATED = frozenset({"AVERAGE_POOL_2D", "SOFTMAX", "RELU", "RELU6"})
+_NOT_DELEGATED = frozenset(
+    {
+        *("AVERAGE_POOL_2D", "SOFTMAX", "RELU", "RELU6", "RELU_N1_TO_1"),
+        *("HARD_SWISH", "GELU", "EXP", "ABS"),
+    }
+)
 _RATIOS = {
     "ADD": (2.0**-10, 2.0**8),
     "MUL": (2.0**-16, 2.0**8),

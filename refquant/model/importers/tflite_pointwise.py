@@ -5,6 +5,7 @@ operands are brought to one order: ours, if one of them is there already.
 """
 
 import numpy as np
+from numpy.typing import NDArray
 
 from refquant.contracts import Contract
 from refquant.formats.qparams import QParams
@@ -61,7 +62,10 @@ def unary(s: Scope, o: TfliteOperator) -> None:
         return
     if before is None or after is None:
         raise UnsupportedError("has codes on one side and reals on the other")
-    _by_table(s, o, op, before, after, contract_of(s.tool, o.op))
+    alpha, tanh = float(own.get("alpha", 0.0)), own.get("approximate") == "tanh"  # type: ignore[arg-type]  # a number
+    contract = contract_of(s.tool, o.op)
+    table = table_of(contract, o.op, _ruler(before), _ruler(after), alpha=alpha, tanh=tanh)
+    _by_table(s, o, op, table, after, contract)
 
 
 def quantize(s: Scope, o: TfliteOperator) -> None:
@@ -77,14 +81,14 @@ def quantize(s: Scope, o: TfliteOperator) -> None:
     with np.errstate(over="ignore", under="ignore"):
         ratio = np.float32(before.scale) / np.float32(after.scale)
     contract = contract_of(s.tool, o.op, ratios=(np.float32(ratio),))
-    _by_table(s, o, "Requantize", before, after, contract)
+    table = table_of(contract, o.op, _ruler(before), _ruler(after))
+    _by_table(s, o, "Requantize", table, after, contract)
 
 
 def _by_table(
-    s: Scope, o: TfliteOperator, op: str, before: Quant, after: Quant, contract: Contract
+    s: Scope, o: TfliteOperator, op: str, table: NDArray[np.int8], after: Quant, contract: Contract
 ) -> None:
     """Add ``op`` of int8 with its table of 256 codes."""
-    table = table_of(contract, o.op, _ruler(before), _ruler(after))
     held = s.hold(s.free(f"{s.tensor(o.outputs[0]).name}/table"), table, quant=after)
     order = s.at(o.inputs[0])
     s.write(o, op, [s.read(o.inputs[0], order), held], order=order, contract=contract)

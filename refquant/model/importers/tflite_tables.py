@@ -1,10 +1,11 @@
 """Functions of one int8 tensor as the 256 codes that a tool computes for them.
 
-TFLite's kernels, optimized and reference, fill a table (LOGISTIC, TANH and others) or rescale in
-fixed point (RELU, RELU6, QUANTIZE of codes); XNNPACK fills a table, and rescales with 8 bits:
+TFLite's kernels, optimized and reference, fill a table (LOGISTIC, TANH, ELU, GELU, EXP) or compute
+in fixed point (`refquant.model.importers.tflite_fixed`); XNNPACK fills a table, and rescales with 8
+bits what it takes (LOGISTIC, TANH, ELU, LEAKY_RELU, QUANTIZE):
 
     tflite     f32(round_half_away(f32(f(f32(s (q - z))) * f32(1/s'))) + z'), clamped            (1)
-    rescaled   z' + requantize(q - z, s / s'), gemmlowp_double, clamped to the bounds of RELU    (2)
+    rescaled   z' + requantize(q - z, s / s'), gemmlowp_double: QUANTIZE of codes                (2)
     xnnpack    round_half_even(f32(f32(f(f32(s (q - z))) * f32(1/s')) + z')), clamped            (3)
     converted  (m (q - z) + 256 z' + 128) >> 8, m = round_half_even(256 f32(s / s')), clamped    (4)
 
@@ -12,11 +13,14 @@ The zero point of (3) comes before rounding; (4) is QUANTIZE of codes by XNNPACK
 float64 and rounded to float32; a libm may make the neighbour of it, and in rare places another
 code: one of 51,200 of TANH by XNNPACK, none of the others, as measured.
 
+Left out: LOG, SQRT, RSQRT, SQUARE and NEG of int8, PRELU.
+
 References: LiteRT ``kernels/internal/common.h`` (LUTPopulate), ``reference/requantize.h``,
 ``kernels/activations.cc``; XNNPACK ``src/reference/unary-elementwise.cc``.
 """
 
 from collections.abc import Callable, Mapping
+from math import erf, expm1
 from typing import Any
 
 import numpy as np
@@ -25,6 +29,7 @@ from numpy.typing import NDArray
 from refquant.contracts import Contract
 from refquant.formats.qparams import QParams
 from refquant.model.graph import Attribute
+from refquant.model.importers import tflite_fixed as fixed
 from refquant.model.importers.tflite_model import UnsupportedError
 from refquant.numerics.requantize import requantize
 from refquant.numerics.rounding import round_half_away
@@ -52,19 +57,22 @@ OPERATORS: Mapping[str, tuple[str, Mapping[str, Attribute]]] = {
 }
 """TFLite's name -> ours, and the attributes."""
 
-_BY_TABLE: Mapping[str, Callable[[NDArray[np.float64]], NDArray[np.float64]]] = {
+_BY_TABLE: Mapping[str, Callable[[float], float]] = {
     "LOGISTIC": lambda x: 1 / (1 + np.exp(-x)),
     "TANH": np.tanh,
-}
-_BOUNDS: Mapping[str, tuple[float | None, float | None]] = {
-    "QUANTIZE": (None, None),
-    "RELU": (0.0, None),
-    "RELU6": (0.0, 6.0),
+    "ELU": lambda x: expm1(x) if x < 0 else x,
+    "EXP": np.exp,
+    "GELU": lambda x: 0.5 * x * (1 + erf(x * 0.7071067811865476)),
+    "GELU tanh": lambda x: 0.5 * x * (1 + np.tanh(0.7978845608028654 * (x + 0.044715 * x * x * x))),
 }
 
 
-def table_of(contract: Contract, op: str, x: QParams, y: QParams) -> NDArray[np.int8]:
+def table_of(
+    contract: Contract, op: str, x: QParams, y: QParams, *, alpha: float = 0.0, tanh: bool = False
+) -> NDArray[np.int8]:
     """Return the codes of ``op`` for the int8 codes -128 ... 127: eqs. (1) to (4).
+
+    ``alpha`` is the slope of LEAKY_RELU, ``tanh`` says that GELU is approximate.
 
     >>> from refquant.contracts import preset
     >>> one = QParams(np.float32(1), np.int32(0), None, "int8")
@@ -76,12 +84,20 @@ def table_of(contract: Contract, op: str, x: QParams, y: QParams) -> NDArray[np.
     delegated = contract.name == "xnnpack"
     codes: NDArray[Any]
     if op in _BY_TABLE:
+        function = _BY_TABLE[f"{op} tanh" if tanh else op]
         real = offset.astype(np.float32) * np.float32(x.scale)
         with np.errstate(over="ignore", under="ignore"):
-            made = np.asarray(_BY_TABLE[op](real.astype(np.float64)), np.float32)
+            made = np.array([function(v) for v in real.astype(np.float64)]).astype(np.float32)
         codes = _tabled(made, y, early=delegated)
-    elif op in _BOUNDS:
-        codes = _converted(offset, x, y) if delegated else _rescaled(op, offset, x, y)
+    elif op == "QUANTIZE":
+        codes = _converted(offset, x, y) if delegated else _rescaled(offset, x, y)
+    elif op in fixed.BOUNDS:
+        codes = fixed.bounded(op, offset, x, y)
+    elif op == "LEAKY_RELU":
+        leaky = fixed.leaky_relu_delegated if delegated else fixed.leaky_relu
+        codes = leaky(offset, np.float32(alpha), x, y)
+    elif op in ("ABS", "HARD_SWISH"):
+        codes = (fixed.absolute if op == "ABS" else fixed.hard_swish)(offset, x, y)
     else:
         raise UnsupportedError("of int8 is not known")
     return np.asarray(np.clip(codes, -128, 127), np.int8)
@@ -102,12 +118,7 @@ def _converted(offset: Int64, x: QParams, y: QParams) -> Int64:
     return codes
 
 
-def _rescaled(op: str, offset: Int64, x: QParams, y: QParams) -> Int64:
-    """Eq. (2)."""
+def _rescaled(offset: Int64, x: QParams, y: QParams) -> Int64:
+    """Eq. (2), not clamped."""
     multiplier = np.float64(x.scale) / np.float64(y.scale)
-    codes = requantize(offset, multiplier, mode="gemmlowp_double") + int(y.zero_point)
-    for bound, limit in zip(_BOUNDS[op], (np.maximum, np.minimum), strict=True):
-        if bound is not None:
-            steps = round_half_away(np.asarray(np.float32(bound) / np.float32(y.scale)))
-            codes = limit(codes, int(np.clip(float(steps) + int(y.zero_point), -128, 127)))
-    return np.asarray(codes, np.int64)
+    return requantize(offset, multiplier, mode="gemmlowp_double") + int(y.zero_point)
