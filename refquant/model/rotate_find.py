@@ -18,7 +18,16 @@ from dataclasses import dataclass, field
 from refquant.model.graph import Graph, Node
 from refquant.model.quantize_weights import channel_axis, has_constant_weight
 
-__all__ = ["NORMS", "Links", "Stream", "Writer", "find_streams", "input_axis", "linear"]
+__all__ = [
+    "NORMS",
+    "Links",
+    "Stream",
+    "Writer",
+    "find_streams",
+    "input_axis",
+    "linear",
+    "writers_of",
+]
 
 NORMS = ("LayerNormalization", "RMSNormalization")
 
@@ -105,6 +114,22 @@ def input_axis(graph: Graph, node: Node) -> int:
     return 1 - channel_axis(node, graph.constants[node.inputs[1]].ndim)
 
 
+def writers_of(graph: Graph, node: Node) -> list[Writer]:
+    """Return the constants that the output of a linear ``node`` is linear in: weight and bias.
+
+    >>> import numpy as np
+    >>> from refquant.model.build import Builder
+    >>> b = Builder("g")
+    >>> y = b.node("MatMul", [b.input("x", ("N", 2)), b.constant("w", np.ones((2, 3), np.float32))])
+    >>> writers_of(b.graph([y]), b.nodes[0])
+    [Writer(node='matmul_0', index=1, axis=1)]
+    """
+    writers = [Writer(node.name, 1, channel_axis(node, graph.constants[node.inputs[1]].ndim))]
+    if len(node.inputs) > 2 and node.inputs[2]:
+        writers.append(Writer(node.name, 2, 0))
+    return writers
+
+
 def find_streams(links: Links) -> list[Stream]:
     """Return the streams that a norm of the graph reads, in the order of their first norms.
 
@@ -119,6 +144,7 @@ def find_streams(links: Links) -> list[Stream]:
     """
     seen: set[str] = set()
     found: list[Stream] = []
+    places = {node.name: i for i, node in enumerate(links.graph.nodes)}
     for node in links.graph.nodes:
         if node.op not in NORMS or node.inputs[0] in seen or not _has_constants(links, node):
             continue
@@ -132,8 +158,7 @@ def find_streams(links: Links) -> list[Stream]:
                 seen.add(value)
                 stream.values.append(value)
                 waiting += [*_made(links, stream, value), *_read(links, stream, value)]
-        order = [n.name for n in links.graph.nodes]
-        stream.norms.sort(key=order.index)
+        stream.norms.sort(key=places.__getitem__)
         found.append(stream)
     return found
 
@@ -154,10 +179,7 @@ def _made(links: Links, stream: Stream, value: str) -> tuple[str, ...]:
         stream.writers.append(Writer(node.name, 0, 1))
         return ()
     if node is not None and linear(graph, node, node.inputs[0]):
-        axis = channel_axis(node, graph.constants[node.inputs[1]].ndim)
-        stream.writers.append(Writer(node.name, 1, axis))
-        if len(node.inputs) > 2 and node.inputs[2]:
-            stream.writers.append(Writer(node.name, 2, 0))
+        stream.writers += writers_of(graph, node)
         return ()
     stream.entries.append(value)
     return ()

@@ -30,9 +30,8 @@ from numpy.typing import NDArray
 
 from refquant.algorithms.rotate_axis import rotate_axis, seeded_signs
 from refquant.model.graph import Node
-from refquant.model.quantize_weights import channel_axis
 from refquant.model.rotate_draft import Draft
-from refquant.model.rotate_find import Links, Writer, input_axis, linear
+from refquant.model.rotate_find import Links, Writer, input_axis, linear, writers_of
 from refquant.numerics.hadamard import hadamard_block
 
 __all__ = ["rotate_heads"]
@@ -131,11 +130,7 @@ def _writers(
             writers.append(Writer(maker.name, index, 0))
             value = maker.inputs[1 - index]
         elif linear(graph, maker, maker.inputs[0]):
-            axis = channel_axis(maker, graph.constants[maker.inputs[1]].ndim)
-            writers.append(Writer(maker.name, 1, axis))
-            if len(maker.inputs) > 2 and maker.inputs[2]:
-                writers.append(Writer(maker.name, 2, 0))
-            return writers, names, first, last
+            return [*writers, *writers_of(graph, maker)], names, first, last
         else:
             return None
 

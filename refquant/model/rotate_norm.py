@@ -133,7 +133,7 @@ def _leave(
 
 
 def _shift(graph: Graph, norm: Node) -> F64 | None:
-    name = (*norm.inputs, "")[2] if len(norm.inputs) > 2 else ""
+    name = (*norm.inputs, "")[2]
     if not name or not graph.constants[name].any():
         return None
     return graph.constants[name].astype(np.float64)
