@@ -47,6 +47,7 @@ __all__ = ["correct_empirical", "corrected", "rounded_weights"]
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
 Record = dict[str, Any]
+Results = list[list[NDArray[Any]]]  # of each batch, the outputs of one node
 
 
 def corrected(
@@ -112,15 +113,13 @@ def correct_empirical(
     means: dict[str, F64] = {}
     biases: dict[str, F32] = {}
 
-    def note(node: Node, run: Callable[[], list[list[NDArray[Any]]]]) -> list[list[NDArray[Any]]]:
+    def note(node: Node, run: Callable[[], Results]) -> Results:
         results = run()
         if node.name in sites:
             means[node.name] = _mean(node, [outputs[0] for outputs in results])
         return results
 
-    def correct(
-        node: Node, run: Callable[[], list[list[NDArray[Any]]]]
-    ) -> list[list[NDArray[Any]]]:
+    def correct(node: Node, run: Callable[[], Results]) -> Results:
         results = run()
         if node.name not in sites:
             return results
@@ -136,17 +135,13 @@ def correct_empirical(
     return rebuilt(graph, sites, biases), record_of(graph, "empirical", sites, biases, left)
 
 
-Runs = Callable[[], list[list[NDArray[Any]]]]
-Visit = Callable[[Node, Runs], list[list[NDArray[Any]]]]
-
-
 def _walk(
     graph: Graph,
     held: Held,
     sums: str,
     operands: Mapping[tuple[str, int], F32],
     sites: Mapping[str, Site],
-    visit: Visit,
+    visit: Callable[[Node, Callable[[], Results]], Results],
 ) -> None:
     """Execute ``graph`` up to its last site, node after node; ``operands`` stand for inputs."""
     arrays: list[dict[str, NDArray[Any]]] = [dict(batch) for batch in held.batches]
@@ -155,7 +150,7 @@ def _walk(
     last = {name: i for i, node in enumerate(nodes) for name in node.inputs}
     for index, node in enumerate(nodes):
 
-        def run(node: Node = node) -> list[list[NDArray[Any]]]:
+        def run(node: Node = node) -> Results:
             return [
                 list(execute_node(graph, *_given(graph, node, batch, operands), sums=sums))
                 for batch in arrays
