@@ -32,6 +32,7 @@ from refquant.model.importers.onnx_ends import OnnxUnsupportedError
 from refquant.model.importers.onnx_fold import fold
 from refquant.model.importers.onnx_functions import MOST_NODES
 from refquant.model.importers.onnx_inputs import input_meaning, input_shapes
+from refquant.model.importers.onnx_items import OURS
 from refquant.model.importers.onnx_known import as_known, has_letters
 from refquant.model.importers.onnx_lower import LOWER
 from refquant.model.importers.onnx_model import (
@@ -108,7 +109,7 @@ class _Walk:
             self.scope.items[name] = Known(array, array.dtype.name)
         free = [i for i in graph.inputs if i.name not in fixed]
         for name, (shape, dtype) in input_shapes(free, shapes).items():
-            ours = {"int64": "int32", "bool": "uint8"}.get(dtype, dtype)
+            ours = OURS.get(dtype, dtype)
             if ours not in ("float32", "int32", "uint8", "int8", "uint16", "int16"):
                 raise OnnxFormatError(f"input {name!r} is {dtype}; cast it to float32 before")
             codes = ours if ours == dtype and ours[-1] in "86" else ""
@@ -235,11 +236,9 @@ class _Walk:
             except ValueError as error:
                 raise OnnxUnsupportedError([(name, "output", str(error))]) from error
         told: dict[str, Any] = {
-            "format": "onnx",
-            "opset": self.model.opset,
-            "producer": self.model.producer,
-            "sha256": self.model.digest,
-        }
+            "format": "onnx", "opset": self.model.opset, "producer": self.model.producer,
+            "sha256": self.model.digest, **self.model.notes,
+        }  # fmt: skip
         if s.unfused:
             told["unfused"] = list(s.unfused)
         return finished(s, outputs, states, {"import": told})

@@ -12,17 +12,16 @@ A name stands for one of these:
 * `Filled`: one number, as often as a size says that only a run knows.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
-
-from numpy.typing import NDArray
 
 from refquant.model.graph import Shape
 from refquant.model.importers.onnx_model import OnnxNode, Tensor
 
-__all__ = ["Filled", "Item", "Known", "Reals", "Seen", "Turned", "Unsupported"]
+__all__ = ["OURS", "Filled", "Item", "Known", "Reals", "Seen", "Turned", "Unsupported"]
 
-Array = NDArray[Any]
+OURS: Mapping[str, str] = {"int64": "int32", "bool": "uint8"}
+"""What our graph has in place of a dtype of ONNX's; of the others the same."""
 
 
 class Unsupported(ValueError):  # noqa: N818  (it is a reason; the error is made of many)

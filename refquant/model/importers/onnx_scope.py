@@ -17,6 +17,7 @@ from refquant.contracts import Contract
 from refquant.model.build import Builder
 from refquant.model.graph import Attribute, Graph, Quant, Shape, State
 from refquant.model.importers.onnx_items import (
+    OURS,
     Filled,
     Item,
     Known,
@@ -33,9 +34,6 @@ from refquant.model.reals import reals as reals_of
 __all__ = ["Filled", "Item", "Known", "Reals", "Scope", "Seen", "Turned", "Unsupported"]
 
 Array = NDArray[Any]
-
-
-_OURS: Mapping[str, str] = {"int64": "int32", "bool": "uint8"}
 
 
 @dataclass(slots=True)
@@ -153,7 +151,7 @@ class Scope:
         array = item.array
         if has_letters(array):
             raise Unsupported(f"{name!r} is a size that only a run knows; give the inputs sizes")
-        ours = _OURS.get(dtype, dtype)
+        ours = OURS.get(dtype, dtype)
         if ours not in ("float32", "int32", "uint8", "int8"):
             raise Unsupported(f"{name!r} is {item.dtype}; only float32 is computed with")
         if array.dtype.kind in "iu" and ours == "int32" and array.size:
