@@ -6,12 +6,10 @@ from refquant_runtime.errors import UnsupportedError
 from refquant_runtime.graph import Node
 from refquant_runtime.kernels import choose
 from refquant_runtime.lower.binary import folded, operand
-from refquant_runtime.lower.context import FIRST, Lowering, Params
+from refquant_runtime.lower.context import FIRST, KINDS, Lowering, Params
 from refquant_runtime.lower.statistics import lined_up
 
 __all__ = ["lower_choice", "lower_extreme", "lower_top_k"]
-
-_KINDS = {"float32": 0, "int32": 1, "uint8": 2}
 
 
 def lower_choice(ctx: Lowering, node: Node) -> None:
@@ -30,7 +28,7 @@ def lower_choice(ctx: Lowering, node: Node) -> None:
     where = node.op == "Where"
     params: Params = {
         "y": target, "mode": choose.CHOICES.get(node.op, 0),
-        "kind": _KINDS[values[1 if where else 0].dtype],
+        "kind": KINDS[values[1 if where else 0].dtype],
     }  # fmt: skip
     for index, key in enumerate("abc"):
         source = index if index < len(places) else 0

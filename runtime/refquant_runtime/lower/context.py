@@ -19,11 +19,12 @@ from refquant_runtime.plan import At, Buffer, Constants, Guards, Step
 from refquant_runtime.weights import unpack
 
 __all__ = [
-    "FIRST", "LAST", "Lowering", "Params", "bounds", "clamp_of", "f32_bits", "nan_code", "permuted",
-    "quant_of", "strides_of",
+    "FIRST", "KINDS", "LAST", "Lowering", "Params", "bounds", "clamp_of", "f32_bits", "nan_code",
+    "permuted", "quant_of", "strides_of",
 ]  # fmt: skip
 
 FIRST, LAST = "first", "last"
+KINDS = {"float32": 0, "int32": 1, "uint8": 2}  # what kernels of several dtypes call them
 _USUAL = 32  # steps of a sequence, for the width of tiles
 Array = NDArray[Any]
 Shape = tuple[int, ...]

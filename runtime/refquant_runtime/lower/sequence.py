@@ -11,7 +11,7 @@ from refquant_runtime.errors import UnsupportedError
 from refquant_runtime.graph import Node, Value
 from refquant_runtime.kernels import attention, rows
 from refquant_runtime.kernels.tiles import f32_tiles_of
-from refquant_runtime.lower.context import FIRST, Lowering, Params, f32_bits
+from refquant_runtime.lower.context import FIRST, KINDS, Lowering, Params, f32_bits
 from refquant_runtime.plan import At, Buffer
 from refquant_runtime.shapes_sequence import heads_of
 from refquant_runtime.weights import dequantized, unpack
@@ -19,8 +19,6 @@ from refquant_runtime.weights import dequantized, unpack
 __all__ = [
     "lower_attention", "lower_cast", "lower_gather", "lower_normalization", "lower_rotary",
 ]  # fmt: skip
-
-_KINDS = {"float32": 0, "int32": 1, "uint8": 2}
 
 
 def lower_gather(ctx: Lowering, node: Node) -> None:
@@ -95,7 +93,7 @@ def lower_cast(ctx: Lowering, node: Node) -> None:
         ctx.alias(y.name, layout, source)
         return
     target = ctx.write(y.name, layout)
-    kind = 3 * _KINDS[x.dtype] + _KINDS[y.dtype]
+    kind = 3 * KINDS[x.dtype] + KINDS[y.dtype]
     params: Params = {"x": source, "y": target, "n": math.prod(x.shape), "kind": kind}
     ctx.emit(rows.cast, rows.CAST, params=params, reads=[source], writes=[target])
 
