@@ -27,6 +27,7 @@ BUILT_IN: Mapping[str, str] = MappingProxyType(
         "reference": "refquant_conformance.adapters.reference:Reference",
         "mutant": "refquant_conformance.mutants:load",
         "cmd": "refquant_conformance.adapters.command:Command",
+        "runtime": "refquant_conformance.adapters.runtime:Runtime",
         "onnxruntime": "refquant_conformance.adapters.onnxruntime:OnnxRuntime",
         "onnx": "refquant_conformance.adapters.onnx:OnnxReference",
     }
