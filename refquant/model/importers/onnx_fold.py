@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from refquant.model.importers.onnx_half import HALF, rounded_to_half
 from refquant.model.importers.onnx_known import (
     ELEMENTWISE,
     MOST_FOLDED,
@@ -100,6 +101,8 @@ def _cast(inputs: Inputs, a: Attributes, opset: int) -> Array:
         return x
     if dtype not in np.sctypeDict:
         raise ValueError(f"Cast to {dtype}")
+    if HALF in a:
+        return rounded_to_half(x, a[HALF])
     with np.errstate(all="ignore"):
         return x.astype(dtype)
 

@@ -97,7 +97,7 @@ class OnnxGraph:
 class OnnxModel:
     """A whole file: the graph, opsets by domain, who made it, the SHA-256 of its bytes.
 
-    ``size`` is how many bytes it has, files beside it included.
+    ``size`` is how many bytes it has, files beside it included; ``notes`` are for the graph's meta.
     """
 
     graph: OnnxGraph
@@ -105,6 +105,7 @@ class OnnxModel:
     producer: str
     digest: str
     size: int
+    notes: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def opset(self) -> int:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from refquant.model.importers.onnx_functions import Function, Reference, expanded
+from refquant.model.importers.onnx_half import widened_halves
 from refquant.model.importers.onnx_model import (
     OnnxGraph,
     OnnxInput,
@@ -54,7 +55,7 @@ def read_onnx(source: str | Path | bytes) -> OnnxModel:
     check_opsets(opsets, list(_all_nodes(graph)))
     producer = f"{_text(proto.producer_name)} {_text(proto.producer_version)}".strip()
     digest = hashlib.sha256(data).hexdigest()
-    return OnnxModel(graph, opsets, producer, digest, reader.size)
+    return widened_halves(OnnxModel(graph, opsets, producer, digest, reader.size))
 
 
 def _opsets(proto: Any) -> dict[str, int]:

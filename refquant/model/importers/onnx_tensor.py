@@ -8,8 +8,8 @@ a file beside the model. The memory of all arrays is bounded before the first on
 
 Codes of 4 and 2 bits lie in a stream, the first in the lowest bits, and come out one to an element.
 
-Left out: strings, floats of 16 (bfloat16), 8 and 4 bits: they become `Opaque`, an error only where
-a node reads one.
+A bfloat16 is held in float32. Left out: strings, floats of 8 and 4 bits: they become `Opaque`, an
+error only where a node reads one.
 
 References: ``onnx.proto3``, TensorProto.
 """
@@ -47,14 +47,16 @@ _PLAIN: Mapping[int, tuple[str, str]] = {
     12: ("uint32", "uint64_data"),
     13: ("uint64", "uint64_data"),
 }
+_BRAIN = 16  # bfloat16: the upper half of a float32
 _NARROW: Mapping[int, str] = {21: "uint4", 22: "int4", 25: "uint2", 26: "int2"}
 _OTHERS: Mapping[int, str] = {
-    **{0: "undefined", 8: "string", 14: "complex64", 15: "complex128", 16: "bfloat16"},
+    **{0: "undefined", 8: "string", 14: "complex64", 15: "complex128"},
     **{17: "float8e4m3fn", 18: "float8e4m3fnuz", 19: "float8e5m2", 20: "float8e5m2fnuz"},
     **{23: "float4e2m1", 24: "float8e8m0", 27: "float6e2m3", 28: "float6e3m2"},
 }
 DTYPE_NAMES: Mapping[int, str] = {
     **{kind: dtype for kind, (dtype, _) in _PLAIN.items()}, **_NARROW, **_OTHERS,
+    _BRAIN: "bfloat16",
 }  # fmt: skip
 """What ONNX's numbers of dtypes mean."""
 
@@ -85,7 +87,7 @@ class TensorReader:
         kind, shape, name = proto.data_type, tuple(proto.dims), proto.name
         if kind in _OTHERS:
             return Opaque(f"a tensor of {_OTHERS[kind]}")
-        if kind not in _PLAIN and kind not in _NARROW:
+        if kind not in _PLAIN and kind not in _NARROW and kind != _BRAIN:
             raise _bad(name, f"the {dtype_of(kind)} is unknown; export the model again")
         if any(size < 0 for size in shape) or len(shape) > 32:
             raise _bad(name, f"at most 32 sizes >= 0, got {list(shape)[:40]}")
@@ -94,6 +96,9 @@ class TensorReader:
         if kind in _NARROW:
             self._spend(name, count)
             return Tensor(self._narrow(proto, shape, _NARROW[kind]), _NARROW[kind])
+        if kind == _BRAIN:
+            self._spend(name, 4 * count)
+            return Tensor(self._brain(proto, count).reshape(shape), "bfloat16")
         dtype = np.dtype(_PLAIN[kind][0])
         self._spend(name, count * dtype.itemsize)
         if proto.data_location == 1 or proto.HasField("raw_data"):
@@ -132,6 +137,14 @@ class TensorReader:
         if dtype == np.bool_:
             return np.asarray(np.frombuffer(data, np.uint8) != 0)
         return np.frombuffer(data, dtype.newbyteorder("<")).astype(dtype, copy=False)
+
+    def _brain(self, proto: Any, count: int) -> NDArray[Any]:
+        """Return numbers of bfloat16 as float32, which has them all."""
+        if proto.data_location == 1 or proto.HasField("raw_data"):
+            bits = self._raw(proto, np.dtype(np.uint16), count)
+        else:
+            bits = _typed(proto, np.dtype(np.uint16), "int32_data", count)
+        return (bits.astype(np.uint32) << 16).view(np.float32)
 
     def _narrow(self, proto: Any, shape: tuple[int, ...], dtype: str) -> NDArray[Any]:
         bits, count = int(dtype[-1]), math.prod(shape)
