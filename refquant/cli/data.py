@@ -54,7 +54,7 @@ def load(path: str, graph: Graph, *, labels: bool = False) -> tuple[Arrays, NDAr
         if found.dtype.kind not in "iu" or found.shape != (samples,):
             raise ValueError(
                 f"'labels' must be {samples} integers, one a sample, got {found.dtype} of shape "
-                f"{list(found.shape)}"
+                f"{list(found.shape)}; give each sample the number of its class"
             )
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error

@@ -121,7 +121,9 @@ def _arrays(model: Model, arguments: argparse.Namespace) -> Batches:
     count = sample_count(model.graph, encoded_inputs)
     wanted = arguments.samples or count
     if wanted > count:
-        raise ValueError(f"{arguments.data}: holds {count} samples, and --samples says {wanted}")
+        raise ValueError(
+            f"{arguments.data}: holds {count} samples, and --samples says {wanted}; ask for fewer"
+        )
     batch = {
         name: a[:wanted] if model.graph.values[name].shape[:1] == ("N",) else a
         for name, a in arrays.items()

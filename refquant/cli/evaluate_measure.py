@@ -30,7 +30,7 @@ def measure_top1(model: Model, arguments: argparse.Namespace, sums: str, bar: Ba
     if labels.min() < 0 or labels.max() >= classes:
         raise ValueError(
             f"{arguments.data}: 'labels' must be from 0 to {classes - 1}, the classes of "
-            f"output {scores!r}, got {int(labels.min())} to {int(labels.max())}"
+            f"output {scores!r}, got {int(labels.min())} to {int(labels.max())}; number them so"
         )
     count = arguments.samples or len(labels)
     if count > len(labels):

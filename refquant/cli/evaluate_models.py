@@ -69,7 +69,8 @@ def other_half(model: Model, arguments: argparse.Namespace) -> Model:
     graph = decoded_weights(open_source(source, part=wanted if source.parts else None))
     if role(graph) != wanted:
         raise ValueError(
-            f"{source.path}: reads {', '.join(map(repr, graph.inputs))}: it is no {wanted}"
+            f"{source.path}: reads {', '.join(map(repr, graph.inputs))}: it is no {wanted}; "
+            "give the other half"
         )
     return Model(source.path, source, graph)
 

@@ -188,7 +188,9 @@ def _rules(arguments: argparse.Namespace) -> Recipe:
 def _with_few_tokens(rules: Recipe) -> Recipe:
     """Return ``rules`` with the setting ``few_tokens`` of GPTQ; the file will say so."""
     if rules.weights is None or rules.weights.gptq is None:
-        raise UsageError(f"--few-tokens is for gptq, which is not what {rules.name!r} does")
+        raise UsageError(
+            f"--few-tokens is for gptq, which is not what {rules.name!r} does; leave it away"
+        )
     gptq = replace(rules.weights.gptq, few_tokens=True)
     return replace(rules, weights=replace(rules.weights, gptq=gptq))
 

@@ -97,7 +97,10 @@ def minilm_graph(file: Tensors, *, heads: int, epsilon: float = EPSILON) -> Grap
     _, c = file.shape("embeddings.word_embeddings.weight", 2)
     blocks = file.count("encoder.layer.{}.output.dense.weight")
     if blocks == 0 or heads < 1 or c % heads:
-        raise ModelFileError(f"{file.path}: has {blocks} layers of {c} for {heads} heads")
+        raise ModelFileError(
+            f"{file.path}: has {blocks} layers of {c} for {heads} heads; give a BERT and its own "
+            "config.json"
+        )
     b = Builder("minilm")
     own = BertConfig(heads, epsilon)
     x, mask = _embedded(b, file, c, own)

@@ -60,7 +60,9 @@ def find_recordings(
     if samples is None:
         return tuple(found)
     if not 1 <= samples <= len(found):
-        raise ValueError(f"{folder}: holds {len(found)} recordings, got samples = {samples}")
+        raise ValueError(
+            f"{folder}: holds {len(found)} recordings, got samples = {samples}; ask for 1 to that"
+        )
     return tuple(found[i * len(found) // samples] for i in range(samples))
 
 
@@ -154,7 +156,8 @@ def _mel(encoder: Graph, sound: NDArray[np.float32]) -> NDArray[np.float32]:
     if encoder.inputs != ("mel",) or wanted != [mel.shape[1:]]:
         shapes = {name: list(encoder.values[name].shape) for name in encoder.inputs}
         raise ValueError(
-            f"recordings are for a model that hears mel [N, 80, 3000], got inputs {shapes}"
+            f"recordings are for a model that hears mel [N, 80, 3000], got inputs {shapes}; "
+            "give arrays for this one"
         )
     return mel
 

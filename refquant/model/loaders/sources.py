@@ -181,7 +181,9 @@ def _by_content(path: str, file: Path) -> str | None:
     if re.fullmatch(rb"\w+Spec\0", spec):
         if spec != b"WhisperSpec\0":
             told = spec[:-1].decode("ascii", "replace")
-            raise ModelFileError(f"{path}: must be a CTranslate2 WhisperSpec, got {told!r}")
+            raise ModelFileError(
+                f"{path}: must be a CTranslate2 WhisperSpec, got {told!r}; give another model"
+            )
         return "whisper"
     if head[4:8] == b"TFL3":
         return "tflite"
@@ -206,10 +208,7 @@ def _of_zip(path: str, file: Path) -> str | None:
 
 
 def _load(source: Source, contract: str | None, onnx: Mapping[str, Any]) -> tuple[Graph, ...]:
-    """Return the graphs of a file of another format.
-
-    Its loader is imported here: most models are `.rq` files, and whoever opens one waits for none.
-    """
+    """Return the graphs of a file; its loader is imported here, for most models are `.rq` files."""
     file = source.file
     if source.loader == "onnx":
         return (_onnx(file, onnx),)
