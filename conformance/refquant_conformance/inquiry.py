@@ -6,7 +6,7 @@ which asks the probes of a cell once.
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from refquant.contracts.axes import AxisValue
 from refquant_conformance.answers import Answer
@@ -54,7 +54,18 @@ class Inquiry:
         axes = None if arithmetic is None else self._of(cell)[1]
         trial = Trial(self.subject, cell.op, cell.scheme, arithmetic, axes, self.profile, self.seed)
         row = try_property(one, trial)
-        return None if row is None else excused(row, trial, self.deviations, _again)
+        return (
+            None
+            if row is None
+            else self._with_program(excused(row, trial, self.deviations, _again))
+        )
+
+    def _with_program(self, row: Cell) -> Cell:
+        """Add a program that asks the counterexample again, if the backend can write one."""
+        if row.counterexample is None or row.verdict != "FAILS":
+            return row
+        (program,) = self.subject.send("repro", row.counterexample.case)
+        return replace(row, repro=program) if isinstance(program, str) else row
 
     def _of(self, cell: Capability) -> tuple[Identification, Axes | None]:
         """Identify a cell, and choose the contract that its properties are held against."""

@@ -87,4 +87,5 @@ def judge(
         )
         cells += [row for row in rows if row is not None]
     cells += stale(known, cells, subject.info, today or date.today())
-    return Judgement(subject.info, profile.name, seed, tuple(identified), tuple(cells))
+    knobs = dict(getattr(subject, "knobs", {}))
+    return Judgement(subject.info, profile.name, seed, tuple(identified), tuple(cells), knobs)

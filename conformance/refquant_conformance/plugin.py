@@ -61,6 +61,9 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     if asked is None:
         return
     stale = asked.stale()
+    report = session.config.getoption("--rq-report")
+    if report:
+        asked.write(Path(report))
     asked.inquiry.subject.close()
     if stale:
         reporter = session.config.pluginmanager.get_plugin("terminalreporter")
@@ -68,9 +71,6 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
             if reporter is not None:
                 reporter.write_line(f"STALE {cell.detail}", red=True)
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
-    report = session.config.getoption("--rq-report")
-    if report:
-        asked.write(Path(report))
 
 
 @dataclass(slots=True)
@@ -79,6 +79,7 @@ class Asked:
 
     inquiry: Any
     cells: list[Any] = field(default_factory=list)
+    asked: list[Any] = field(default_factory=list)
 
     def tests(self) -> list[Any]:
         """Return a parameter for each property and cell."""
@@ -95,6 +96,7 @@ class Asked:
             cell = self.inquiry.check(one, capability)
             if cell is not None:
                 self.cells.append(cell)
+                self.asked.append(capability)
             return cell
 
         return checked
@@ -114,13 +116,14 @@ class Asked:
         """Write the judgement of this session."""
         import json
 
-        from refquant_conformance.commands.run import judgement_json
         from refquant_conformance.judge import Judgement
+        from refquant_conformance.report.document import document
 
         asked = self.inquiry
         name, info = asked.profile.name, asked.subject.info
-        made = Judgement(info, name, asked.seed, (), tuple(self.cells))
-        path.write_text(json.dumps(judgement_json(made), indent=1) + "\n", "utf-8")
+        found = tuple(filter(None, map(asked.identified, dict.fromkeys(self.asked))))
+        made = Judgement(info, name, asked.seed, found, tuple(self.cells))
+        path.write_text(json.dumps(document(made), indent=1) + "\n", "utf-8")
 
 
 def _asked(config: pytest.Config, spec: str) -> Asked:

@@ -50,6 +50,7 @@ class Cell:
     """One line of a report: what one property says of one operator in one scheme.
 
     ``cases`` counts output elements that were compared; ``mismatches`` those of the failing case.
+    ``repro`` is a program that asks the counterexample without this package.
     """
 
     property: str
@@ -63,6 +64,7 @@ class Cell:
     detail: str = ""
     knobs: Mapping[str, str | int] = field(default_factory=dict)
     counterexample: Counterexample | None = None
+    repro: str = ""
     seconds: float = 0.0
 
     @builtins.property  # "property" is a field here

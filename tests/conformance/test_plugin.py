@@ -32,7 +32,7 @@ def test_a_clean_backend_passes_and_is_reported(tmp_path: Path) -> None:
     code, said = pytest_says(tmp_path, *SUITE, *asked)
     assert code == 0, said
     assert "refquant: reference:onnx" in said, f"the header does not say who is judged: {said}"
-    (cell,) = json.loads(report.read_text("utf-8"))["cells"]
+    (cell,) = json.loads(report.read_text("utf-8"))["results"]
     assert (cell["property"], cell["verdict"]) == ("QDQ-02", "BIT_EXACT"), f"{cell}"
 
 

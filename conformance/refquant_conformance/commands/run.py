@@ -1,12 +1,13 @@
 """``refquant-conformance run``: the whole judgement of one backend."""
 
 import argparse
+import json
 import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from refquant.cli.common import Command, UsageError, print_json
+from refquant.cli.common import Command, UsageError, print_json, whole_file
 from refquant_conformance.commands.common import (
     add_backend,
     add_filters,
@@ -14,10 +15,12 @@ from refquant_conformance.commands.common import (
     aligned,
     subject_of,
 )
+from refquant_conformance.commands.report import write_reports
 from refquant_conformance.deviations import read_deviations
 from refquant_conformance.judge import Judgement, judge
 from refquant_conformance.profiles import PROFILES
 from refquant_conformance.properties import PROPERTIES
+from refquant_conformance.report.document import document
 from refquant_conformance.verdict import VERDICTS
 
 __all__ = ["COMMAND", "judgement_json"]
@@ -34,6 +37,9 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="what the backend is known to do differently",
     )
+    parser.add_argument("--report", type=Path, metavar="FILE", help="write the whole report, JSON")
+    parser.add_argument("--html", type=Path, metavar="FILE", help="write the report as a page")
+    parser.add_argument("--junit", type=Path, metavar="FILE", help="write the report as JUnit XML")
     parser.add_argument("--json", action="store_true", help="one JSON object")
 
 
@@ -55,6 +61,11 @@ def _run(arguments: argparse.Namespace) -> int:
         )
     finally:
         subject.close()
+    report = document(found)
+    if arguments.report is not None:
+        with whole_file(arguments.report) as file:
+            file.write((json.dumps(report, indent=1) + "\n").encode("utf-8"))
+    write_reports([report], html=arguments.html, junit_file=arguments.junit)
     if arguments.json:
         print_json(judgement_json(found))
     else:

@@ -1,0 +1,63 @@
+"""``refquant-conformance report``: one page, or JUnit, from the reports of several runs."""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from refquant.cli.common import Command, UsageError, whole_file
+from refquant_conformance.report.document import SCHEMA_VERSION
+from refquant_conformance.report.junit import junit
+from refquant_conformance.report.page import page
+
+__all__ = ["COMMAND", "write_reports"]
+
+
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("reports", nargs="+", type=Path, help="what 'run --report' has written")
+    parser.add_argument("--html", type=Path, metavar="FILE", help="write one page of all of them")
+    parser.add_argument(
+        "--junit", type=Path, metavar="FILE", help="write JUnit XML (of one report)"
+    )
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    if arguments.html is None and arguments.junit is None:
+        raise UsageError("nothing to write: give --html or --junit")
+    reports = [_read(path) for path in arguments.reports]
+    write_reports(reports, html=arguments.html, junit_file=arguments.junit)
+    return 0
+
+
+def write_reports(
+    reports: list[dict[str, Any]], *, html: Path | None, junit_file: Path | None
+) -> None:
+    """Write what was asked for, each file whole or not at all."""
+    if junit_file is not None and len(reports) != 1:
+        raise UsageError(f"--junit takes one report, got {len(reports)}")
+    for path, made in ((html, page), (junit_file, lambda all_of_them: junit(all_of_them[0]))):
+        if path is not None:
+            data = made(reports)
+            with whole_file(path) as file:
+                file.write(data)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        report = json.loads(path.read_text("utf-8"))
+    except (ValueError, RecursionError):
+        raise ValueError(f"{path} is no report: not JSON; write one with 'run --report'") from None
+    if not isinstance(report, dict) or report.get("schema_version") != SCHEMA_VERSION:
+        raise ValueError(
+            f"{path} is no report of schema version {SCHEMA_VERSION}; write one with 'run --report'"
+        )
+    made: dict[str, Any] = report
+    return made
+
+
+COMMAND = Command(
+    "report",
+    "refquant-conformance report ort.json torch.json --html page.html",
+    _add_arguments,
+    _run,
+)

@@ -1,0 +1,1 @@
+"""Reports: JSON with a schema, JUnit for continuous integration, one page for people."""

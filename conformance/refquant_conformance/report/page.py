@@ -1,0 +1,63 @@
+"""The page: a matrix of operators and backends, and behind each cell what was found there.
+
+One file, without a script, a picture or a connection: links go to places in the page, and what is
+long is folded. jinja2, the extra ``refquant-conformance[report]``, is imported here only.
+"""
+
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from typing import Any
+
+from refquant_conformance.report.definitions import AXES, define
+from refquant_conformance.verdict import RED, VERDICTS
+
+__all__ = ["page"]
+
+Report = Mapping[str, Any]
+
+_ORDER = (*[v for v in reversed(VERDICTS) if v in RED], "UNSUPPORTED", "DEVIATES_DOCUMENTED",
+          "SPEC_AMBIGUOUS", "WITHIN_BOUND", "BIT_EXACT_CONTRACT", "BIT_EXACT")  # fmt: skip
+"""From the worst to the best: a cell of the matrix shows the worst of its lines."""
+
+
+def page(reports: Sequence[Report]) -> bytes:
+    """Return the page of some reports, each made by ``document``, in UTF-8.
+
+    The same reports give the same bytes. ``ModuleNotFoundError`` names the extra that is missing.
+    """
+    try:
+        from jinja2 import Environment, StrictUndefined
+    except ModuleNotFoundError:
+        raise ModuleNotFoundError(
+            "the page needs the library jinja2; run: pip install 'refquant-conformance[report]'"
+        ) from None
+    source = files("refquant_conformance.report").joinpath("page.html.jinja")
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    made = environment.from_string(source.read_text(encoding="utf-8"))
+    backends = [_backend(number, report) for number, report in enumerate(reports)]
+    rows = list(dict.fromkeys(key for backend in backends for key in backend["cells"]))
+    contents = {"backends": backends, "rows": rows, "axes": AXES, "red": RED}
+    return made.render(contents).encode("utf-8")
+
+
+def _backend(number: int, report: Report) -> dict[str, Any]:
+    """Gather the lines of a report by operator and scheme."""
+    cells: dict[tuple[str, str], dict[str, Any]] = {}
+    for one in report["identified"]:
+        cells[one["op"], one["scheme"]] = {"lines": [], "found": one}
+    for line in report["results"]:
+        key = (line["op"], line["scheme"])
+        cells.setdefault(key, {"lines": [], "found": None})["lines"].append(line)
+    for (op, scheme), cell in cells.items():
+        verdicts = [line["verdict"] for line in cell["lines"]]
+        cell["worst"] = min(verdicts, key=_ORDER.index, default="")
+        cell["anchor"] = f"b{number}-{op}-{scheme}"
+        cell["op"], cell["scheme"] = op, scheme
+        cell["cases"] = sum(line["cases"] for line in cell["lines"])
+        found = cell["found"]
+        axes = (found["axes"] or found["nearest"] or {}) if found else {}
+        cell["contract"] = [(a, v, define(a, v)) for a, v in axes.items()]
+        cell["shown"] = [line for line in cell["lines"] if line["verdict"] != "BIT_EXACT"]
+    return {**report["backend"], "cells": cells, "report": report}
