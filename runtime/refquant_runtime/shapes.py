@@ -11,6 +11,7 @@ from refquant_runtime.rules import Attributes, Kind, Operator, Shape, need
 from refquant_runtime.shapes_imported import IMPORTED
 from refquant_runtime.shapes_movement import (
     axis_of,
+    broadcast,
     concat,
     flatten,
     integers,
@@ -88,24 +89,13 @@ def _matmul(inputs: Sequence[Shape | None], bias: int | None) -> list[Shape]:
     need(b[-1] > 0 and b[-2] > 0, f"weights {list(b)} are empty")
     if bias is not None and bias < len(inputs) and inputs[bias] is not None:
         need(inputs[bias] == (b[-1],), f"bias {inputs[bias]} is not ({b[-1]},)")
-    return [(*_broadcast([a[:-2], b[:-2]]), a[-2], b[-1])]
+    return [(*broadcast([a[:-2], b[:-2]]), a[-2], b[-1])]
 
 
 def _gemm(inputs: Sequence[Shape | None], attributes: Attributes) -> list[Shape]:
     a, b = shape_of(inputs, 0), shape_of(inputs, 1)
     need(len(a) == 2 and len(b) == 2, f"needs matrices, got {list(a)} and {list(b)}")
     return _matmul([a, b[::-1] if attributes.get("transB", 0) else b, *inputs[2:]], 2)
-
-
-def _broadcast(shapes: Sequence[Shape]) -> Shape:
-    rank = max(len(shape) for shape in shapes)
-    full = [(1,) * (rank - len(shape)) + shape for shape in shapes]
-    result = []
-    for sizes in zip(*full, strict=True):
-        others = {size for size in sizes if size != 1}
-        need(len(others) <= 1, f"shapes {[list(s) for s in shapes]} do not broadcast")
-        result.append(others.pop() if others else 1)
-    return tuple(result)
 
 
 def _pool(inputs: Sequence[Shape | None], attributes: Attributes) -> list[Shape]:
@@ -159,7 +149,7 @@ def _dynamic(inputs: Sequence[Shape | None], attributes: Attributes) -> list[Sha
 
 
 def _binary(inputs: Sequence[Shape | None], attributes: Attributes) -> list[Shape]:
-    return [_broadcast([shape_of(inputs, 0), shape_of(inputs, 1)])]
+    return [broadcast([shape_of(inputs, 0), shape_of(inputs, 1)])]
 
 
 _Kinds = Mapping[str, Kind]

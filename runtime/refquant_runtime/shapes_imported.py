@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from refquant_runtime.rules import Attributes, Kind, Operator, Shape, need
-from refquant_runtime.shapes_movement import axis_of, integers, shape_of
+from refquant_runtime.shapes_movement import axis_of, broadcast, integers, shape_of
 from refquant_runtime.shapes_sequence import reduced
 
 __all__ = ["COMPARE", "IMPORTED", "transposed_pads"]
@@ -14,15 +14,7 @@ _ROUNDING = ("Floor", "Ceil", "Round", "Sign")
 
 
 def _joined(inputs: Shapes, attributes: Attributes) -> list[Shape]:
-    shapes = [shape_of(inputs, i) for i in range(len(inputs))]
-    rank = max(len(shape) for shape in shapes)
-    wide = [(1,) * (rank - len(shape)) + shape for shape in shapes]
-    result = []
-    for sizes in zip(*wide, strict=True):
-        others = {size for size in sizes if size != 1}
-        need(len(others) <= 1, f"shapes {[list(s) for s in shapes]} do not broadcast")
-        result.append(others.pop() if others else 1)
-    return [tuple(result)]
+    return [broadcast([shape_of(inputs, i) for i in range(len(inputs))])]
 
 
 def _same(inputs: Shapes, attributes: Attributes) -> list[Shape]:

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from refquant_runtime.rules import Attributes, can, need
 
 __all__ = [
-    "axes_of", "axis_of", "concat", "flatten", "integers", "pad", "reshape", "shape_of", "slices",
-    "squeeze", "transpose", "unsqueeze",
+    "axes_of", "axis_of", "broadcast", "concat", "flatten", "integers", "pad", "reshape", "shape_of",
+    "slices", "squeeze", "transpose", "unsqueeze",
 ]  # fmt: skip
 
 Shape = tuple[int, ...]
@@ -29,6 +29,18 @@ def shape_of(inputs: Sequence[Shape | None], index: int) -> Shape:
     if shape is None:
         raise ValueError(f"input {index} is required")
     return shape
+
+
+def broadcast(shapes: Sequence[Shape]) -> Shape:
+    """Return the shape that all ``shapes`` become, as NumPy broadcasts them."""
+    rank = max(len(shape) for shape in shapes)
+    full = [(1,) * (rank - len(shape)) + shape for shape in shapes]
+    result = []
+    for sizes in zip(*full, strict=True):
+        others = {size for size in sizes if size != 1}
+        need(len(others) <= 1, f"shapes {[list(s) for s in shapes]} do not broadcast")
+        result.append(others.pop() if others else 1)
+    return tuple(result)
 
 
 def reshape(inputs: Sequence[Shape | None], attributes: Attributes) -> list[Shape]:
