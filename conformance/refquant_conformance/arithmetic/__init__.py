@@ -1,11 +1,18 @@
 """The arithmetics by operator and scheme; one file a family."""
 
 from refquant_conformance.arithmetic.base import Arithmetic, Axes, Outputs
+from refquant_conformance.arithmetic.dequantize import DEQUANTIZE
+from refquant_conformance.arithmetic.dynamic_quantize import DYNAMIC
+from refquant_conformance.arithmetic.parameters import ASYMMETRIC, SYMMETRIC
 from refquant_conformance.arithmetic.quantize import QUANTIZE
+from refquant_conformance.arithmetic.quantize_f16 import QUANTIZE_F16
 
 __all__ = ["ARITHMETICS", "Arithmetic", "Axes", "Outputs", "arithmetic_of"]
 
-ARITHMETICS: tuple[Arithmetic, ...] = (QUANTIZE,)
+ARITHMETICS: tuple[Arithmetic, ...] = (
+    *(QUANTIZE, QUANTIZE_F16, DEQUANTIZE, DYNAMIC),
+    *(SYMMETRIC, ASYMMETRIC),
+)
 """Every family that backends are held against."""
 
 

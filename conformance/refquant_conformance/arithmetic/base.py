@@ -37,6 +37,8 @@ __all__ = [
     "same_bits",
 ]
 
+_FIELDS = (*AXES, "zero_range_scale")  # the open axis: any number
+
 Axes = Mapping[str, AxisValue]
 Outputs = Mapping[str, Array]
 
@@ -99,7 +101,7 @@ def contract_of(axes: Axes, *, name: str = "asked", base: str = "onnx") -> Contr
     >>> contract_of({"rounding": "half_away", "gate": "float"}).rounding
     'half_away'
     """
-    known = {axis: value for axis, value in axes.items() if axis in AXES}
+    known = {axis: value for axis, value in axes.items() if axis in _FIELDS}
     made: Contract = replace(preset(base), name=name, **known)  # type: ignore[arg-type]  # checked there
     return made
 
@@ -114,7 +116,7 @@ def axes_of(contract: Contract, arithmetic: Arithmetic) -> Axes:
     for axis, values in arithmetic.axes.items():
         wanted = arithmetic.spec.get(axis)
         chosen[axis] = values[0] if wanted is None else wanted
-        own = implied.get(axis, getattr(contract, axis) if axis in AXES else None)
+        own = implied.get(axis, getattr(contract, axis) if axis in _FIELDS else None)
         if own is not None and own in values:
             chosen[axis] = own
     return chosen

@@ -6,8 +6,8 @@ r"""QuantizeLinear: which code a real gets, by six axes.
 
 The axes are those of a contract that the outer world can see when scale and zero point are given:
 ``rounding``, ``scale_op``, ``zero_point_at``, ``clamp``, ``overflow`` and ``nan``. The probes are
-near-ties, edges and special values for a few scales and zero points; NaN is asked alone, because a
-contract may refuse it.
+near-ties, edges and special values for a few scales and zero points; NaN is asked in cases of its
+own, because a contract may refuse it.
 
 References
 ----------
@@ -25,12 +25,21 @@ import numpy as np
 from refquant.contracts.axes import AXES
 from refquant.formats.affine import QParams, quantize
 from refquant_conformance import oracle
-from refquant_conformance.arithmetic.base import Arithmetic, Axes, Outputs, contract_of
+from refquant_conformance.arithmetic.base import Arithmetic, Axes, Equal, Outputs, contract_of
 from refquant_conformance.operators import OPERATORS, types_of
 from refquant_conformance.protocol import Array, Case
 from refquant_conformance.types import INTEGERS, code_range, storage
 
-__all__ = ["QUANTIZE", "case_of", "parameters_of_each"]
+__all__ = [
+    "QUANTIZE",
+    "case_of",
+    "element",
+    "nan_of_unsigned",
+    "parameters_of_each",
+    "relevant",
+    "ruler",
+    "spread",
+]
 
 _AXES = ("rounding", "scale_op", "zero_point_at", "clamp", "overflow", "nan")
 _SCALES = tuple(
@@ -56,44 +65,59 @@ def case_of(
     return Case("quantize_linear", scheme, inputs, shape, types=types)
 
 
-def _qparams(case: Case) -> QParams:
-    scale = case.inputs["scale"].astype(np.float32)
-    zero_point = case.inputs.get("zero_point", np.zeros(scale.shape, np.int32)).astype(np.int32)
-    blocks = None
-    if scale.ndim:
-        shape = case.inputs["x"].shape
-        axis = int(case.params["axis"] or 0)  # type: ignore[arg-type]  # an axis is an integer
-        size = int(case.params.get("block_size") or 0)  # type: ignore[arg-type]  # as above
-        blocks = tuple((size or 1) if i == axis else n for i, n in enumerate(shape))
-        if size:
-            blocks = tuple(size if i == axis else 1 for i in range(len(shape)))
-        else:
-            wide = tuple(n if i == axis else 1 for i, n in enumerate(shape))
-            scale, zero_point = scale.reshape(wide), zero_point.reshape(wide)
-    return QParams(scale, zero_point, blocks, case.types["y"])
+def spread(case: Case) -> tuple[Array, Array]:
+    """Return scale (its own dtype) and zero point (int64) so that they broadcast against ``x``.
+
+    A case without a zero point has 0.
+
+    >>> x = np.zeros((2, 3), np.float32)
+    >>> case = case_of("f32_u8_channel", x, np.float32([1, 2]), np.uint8([3, 4]), axis=-2)
+    >>> [part.tolist() for part in spread(case)]
+    [[[1.0], [2.0]], [[3], [4]]]
+    """
+    scale = case.inputs["scale"]
+    zero_point = case.inputs.get("zero_point", np.zeros(scale.shape, np.int64)).astype(np.int64)
+    if scale.ndim == 0:
+        return scale, zero_point
+    shape, axis = case.inputs["x"].shape, int(case.params["axis"] or 0)  # type: ignore[arg-type]  # an axis is an integer
+    size = int(case.params.get("block_size") or 0)  # type: ignore[arg-type]  # as above
+    if size:
+        wide = [np.repeat(v, size, axis=axis) for v in (scale, zero_point)]
+        return wide[0], wide[1]
+    along = tuple(-1 if i == axis % len(shape) else 1 for i in range(len(shape)))
+    return scale.reshape(along), zero_point.reshape(along)
+
+
+def ruler(case: Case, dtype: str) -> QParams | None:
+    """Return the parameters of a case as the reference has them; None for what is no scale."""
+    scale, zero_point = spread(case)
+    shape = case.inputs["x"].shape
+    wide = [np.broadcast_to(v, shape) for v in (scale.astype(np.float32), zero_point)]
+    blocks = tuple(1 for _ in shape)
+    try:
+        if scale.ndim == 0:
+            return QParams(scale.astype(np.float32), zero_point, None, dtype)
+        return QParams(wide[0], wide[1], blocks, dtype)
+    except ValueError:
+        return None
 
 
 def parameters_of_each(case: Case, index: int) -> tuple[float, int]:
     """Return scale and zero point of element ``index`` of the flattened ``x``."""
-    scale = case.inputs["scale"].astype(np.float32)
-    zero_point = case.inputs.get("zero_point", np.zeros(scale.shape, np.int64))
-    if scale.ndim == 0:
-        return float(scale), int(zero_point)
-    place = list(np.unravel_index(index, case.inputs["x"].shape))
-    axis = int(case.params["axis"] or 0)  # type: ignore[arg-type]  # an axis is an integer
-    size = int(case.params.get("block_size") or 0)  # type: ignore[arg-type]  # as above
-    if not size:
-        return float(scale[place[axis]]), int(zero_point[place[axis]])
-    place[axis] //= size
-    return float(scale[tuple(place)]), int(zero_point[tuple(place)])
+    shape = case.inputs["x"].shape
+    place = np.unravel_index(index, shape)
+    scale, zero_point = (np.broadcast_to(v, shape)[place] for v in spread(case))
+    return float(scale), int(zero_point)
 
 
 def _compute(case: Case, axes: Axes) -> Outputs | None:
-    x = case.inputs["x"]
+    x, qparams = case.inputs["x"], ruler(case, case.types["y"])
+    if qparams is None or bool((qparams.scale < 0).any()):
+        return None
     if axes["nan"] == "error" and np.isnan(x).any():
         return None
     with np.errstate(all="ignore"):  # infinities and NaN are what is asked
-        return {"y": quantize(x, _qparams(case), contract=contract_of(axes))}
+        return {"y": quantize(x, qparams, contract=contract_of(axes))}
 
 
 def _exact(case: Case, axes: Axes, output: str, index: int) -> int | None:
@@ -109,14 +133,15 @@ def _exact(case: Case, axes: Axes, output: str, index: int) -> int | None:
         return None
 
 
-def _element(case: Case, index: int) -> Case:
+def element(case: Case, index: int) -> Case:
     """Return the case of one element, with its own scale and zero point."""
     scale, zero_point = parameters_of_each(case, index)
     alone = {
         "x": case.inputs["x"].reshape(-1)[index : index + 1],
         "scale": np.asarray(scale, case.inputs["scale"].dtype),
-        "zero_point": np.asarray(zero_point, case.inputs["zero_point"].dtype),
     }
+    if "zero_point" in case.inputs:
+        alone["zero_point"] = np.asarray(zero_point, case.inputs["zero_point"].dtype)
     params = {"axis": None, "block_size": 0}
     return replace(case, inputs=alone, params=params)
 
@@ -140,30 +165,41 @@ def _ties(scale: float, zero_point: int, scheme: str) -> Array:
         return np.concatenate([*around, np.array([*special, *far], np.float32)])
 
 
+def relevant(case: Case) -> tuple[str, ...]:
+    """Return the axes that can matter: what NaN becomes matters where there is one."""
+    return _AXES if np.isnan(case.inputs["x"]).any() else tuple(a for a in _AXES if a != "nan")
+
+
 def _probes(scheme: str) -> Sequence[Case]:
-    fine = scheme.rpartition("_")[2]
     qmin, qmax = code_range(types_of("quantize_linear", scheme)["y"])
     zero_points = sorted({qmin, qmax, 0, min(1, qmax), (qmin + qmax + 1) // 2, qmin + 1})
-    found = []
-    for scale, zero_point in product(_SCALES, zero_points):
-        x = _ties(scale, zero_point, scheme)
-        if fine == "channel":
-            two = np.array([scale, 1.0], np.float32)
-            both = np.stack([x, x])
-            found.append(case_of(scheme, both, two, np.array([zero_point, qmax]), axis=0))
-        elif fine == "block":
-            rows = x[: x.size // 2 * 2].reshape(1, -1)
-            size = rows.shape[1] // 2
-            two = np.array([[scale, 1.0]], np.float32)
-            points = np.array([[zero_point, qmax]])
-            found.append(case_of(scheme, rows, two, points, axis=1, block_size=size))
-        else:
-            found.append(case_of(scheme, x, scale, zero_point))
-    whole = scheme.removesuffix("_channel").removesuffix("_block")
-    if whole == scheme:
-        nan = np.array([np.nan], np.float32)
-        found += [case_of(scheme, nan, 0.5, zero_point) for zero_point in zero_points]
-    return found
+    pairs = list(product(_SCALES, zero_points))
+    found = [_fine(scheme, _ties(s, z, scheme), s, z) for s, z in pairs]
+    nan = np.array([np.nan], np.float32)
+    return [*found, *(_fine(scheme, nan, 0.5, z) for z in zero_points)]
+
+
+def _fine(scheme: str, x: Array, scale: float, zero_point: int) -> Case:
+    """Return the case of ``x``; of finer scales, with these parameters and with others."""
+    qmax = code_range(types_of("quantize_linear", scheme)["y"])[1]
+    scales, points = np.array([scale, 1.0], np.float32), np.array([zero_point, qmax])
+    if scheme.endswith("_channel"):
+        return case_of(scheme, np.stack([x, x]), scales, points, axis=0)
+    if scheme.endswith("_block"):
+        rows = np.concatenate([x, x])[None, :]
+        shape = {"axis": 1, "block_size": x.size}
+        return case_of(scheme, rows, scales[None, :], points[None, :], **shape)
+    return case_of(scheme, x, scale, zero_point)
+
+
+def nan_of_unsigned(start: str) -> tuple[Equal, ...]:
+    """Return what no zero point of unsigned codes tells apart, for schemes that begin so."""
+    schemes = tuple(s for s in OPERATORS["quantize_linear"].schemes if s.startswith(start))
+    return (
+        Equal("nan", ("qmin", "zero"), "qmin is 0", schemes),
+        Equal("nan", ("qmin", "int32_min"), "-2^31 + z is below every code", schemes),
+        Equal("nan", ("zero", "int32_min"), "-2^31 + z is below every code", schemes),
+    )
 
 
 QUANTIZE = Arithmetic(
@@ -191,5 +227,7 @@ QUANTIZE = Arithmetic(
     compute=_compute,
     exact=_exact,
     probes=_probes,
-    element=_element,
+    element=element,
+    relevant=relevant,
+    equal=nan_of_unsigned("f32_u"),
 )
