@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from refquant_runtime.rules import Attributes, can, need
 
 __all__ = [
-    "axes_of", "axis_of", "broadcast", "concat", "flatten", "integers", "pad", "reshape", "shape_of",
-    "slices", "squeeze", "transpose", "unsqueeze",
+    "axes_of", "axis_of", "broadcast", "concat", "flatten", "integers", "pad", "reshape",
+    "shape_of", "slices", "squeeze", "transpose", "unsqueeze",
 ]  # fmt: skip
 
 Shape = tuple[int, ...]
