@@ -21,7 +21,7 @@ from refquant.model.importers.tflite_kernels import contract_of
 from refquant.model.importers.tflite_model import TfliteOperator, TfliteTensor, UnsupportedError
 from refquant.model.importers.tflite_scope import AS_IS, FIRST, Scope, check_scales
 
-__all__ = ["conv", "depthwise_conv", "fully_connected", "window"]
+__all__ = ["conv", "depthwise_conv", "fully_connected", "integer_operands", "window"]
 
 Array = NDArray[Any]
 
@@ -170,6 +170,15 @@ def _operands(
         inputs.append(_bias(s, bias, step, f"{name}/bias"))
     zero = bool(tensor.zero_point.any())
     return inputs, contract_of(s.tool, o.op, w_zero_point=zero)
+
+
+def integer_operands(
+    s: Scope, o: TfliteOperator, w: Array, source: str
+) -> tuple[list[str], Contract | None]:
+    """Add weight (M, C, H, W), whose channels are the first axis, and bias of an int8 layer."""
+    if w.dtype != np.int8:
+        raise UnsupportedError(f"has weights of {s.tensor(o.inputs[1]).dtype}, not int8")
+    return _operands(s, o, w, source, channel=0)
 
 
 def _weight_quant(

@@ -1,0 +1,122 @@
+"""Pixels that are repeated, or that change places with channels, of reals and of codes.
+
+RESIZE_NEAREST_NEIGHBOR, MIRROR_PAD, SPACE_TO_DEPTH, DEPTH_TO_SPACE.
+
+Nothing is computed: repeating is a `Gather` by constant places along each axis, the others are a
+`Transpose` between two shapes. All is done in the file's order of axes.
+
+Left out: RESIZE_BILINEAR of int8, whose two arithmetics nobody has named yet.
+
+References: LiteRT ``reference/resize_nearest_neighbor.h``, ``kernels/mirror_pad.cc``.
+"""
+
+import math
+
+import numpy as np
+
+from refquant.model.graph import Attribute
+from refquant.model.importers.tflite_model import TfliteOperator
+from refquant.model.importers.tflite_scope import Scope
+from refquant.model.importers.tflite_slices import meaning, need_equal, shaped
+
+__all__ = ["depth_to_space", "mirror_pad", "resize_nearest", "space_to_depth"]
+
+
+def resize_nearest(s: Scope, o: TfliteOperator) -> None:
+    """RESIZE_NEAREST_NEIGHBOR of height and width, in LiteRT's float32 arithmetic of places."""
+    shape, size = s.tensor(o.inputs[0]).shape, s.numbers(o.inputs[1])
+    if len(shape) != 4 or len(size) != 2 or min(size) < 1:
+        raise ValueError(f"resizes {list(shape)} to {list(size)}")
+    align = bool(o.options.get("AlignCorners", False))
+    half = bool(o.options.get("HalfPixelCenters", False))
+    places = [_nearest(d, n, align=align, half=half) for d, n in zip(shape[1:3], size, strict=True)]
+    _regather(s, o, {1: places[0], 2: places[1]})
+
+
+def _nearest(old: int, new: int, *, align: bool, half: bool) -> list[int]:
+    """Return which of ``old`` pixels each of ``new`` is.
+
+    >>> _nearest(2, 4, align=False, half=False), _nearest(2, 3, align=True, half=False)
+    ([0, 0, 1, 1], [0, 1, 1])
+    """
+    step = np.float32(old - 1) / np.float32(new - 1) if align and new > 1 else None
+    step = np.float32(old) / np.float32(new) if step is None else step
+    places = []
+    for i in range(new):
+        at = np.float32(np.float32(i) + np.float32(0.5 if half else 0)) * step
+        whole = math.floor(float(at) + 0.5) if align else math.floor(float(at))
+        places.append(max(min(whole, old - 1), 0))
+    return places
+
+
+def mirror_pad(s: Scope, o: TfliteOperator) -> None:
+    """MIRROR_PAD: REFLECT leaves the edge out, SYMMETRIC repeats it."""
+    shape, rows = s.tensor(o.inputs[0]).shape, s.numbers(o.inputs[1])
+    skip = 0 if o.options.get("Mode", 0) else 1
+    if len(rows) != 2 * len(shape):
+        raise ValueError(f"paddings are {list(rows)} for {list(shape)}")
+    places = {}
+    for axis, size in enumerate(shape):
+        before, after = rows[2 * axis : 2 * axis + 2]
+        if not 0 <= max(before, after) <= size - skip or min(before, after) < 0:
+            raise ValueError(f"paddings {before}, {after} of {size}")
+        if before or after:
+            head = [before - 1 - i + skip for i in range(before)]
+            tail = [size - 1 - i - skip for i in range(after)]
+            places[axis] = [*head, *range(size), *tail]
+    _regather(s, o, places)
+
+
+def space_to_depth(s: Scope, o: TfliteOperator) -> None:
+    """SPACE_TO_DEPTH: blocks of pixels become channels."""
+    n, h, w, c = _image(s, o)
+    b = int(o.options.get("BlockSize", 0))  # type: ignore[arg-type]  # a number
+    if b < 1 or h % b or w % b:
+        raise ValueError(f"blocks of {b} in {h} x {w}")
+    _reblock(s, o, [n, h // b, b, w // b, b, c], [n, h // b, w // b, b * b * c])
+
+
+def depth_to_space(s: Scope, o: TfliteOperator) -> None:
+    """DEPTH_TO_SPACE: channels become blocks of pixels."""
+    n, h, w, c = _image(s, o)
+    b = int(o.options.get("BlockSize", 0))  # type: ignore[arg-type]  # a number
+    if b < 1 or c % (b * b):
+        raise ValueError(f"blocks of {b} from {c} channels")
+    _reblock(s, o, [n, h, w, b, b, c // b // b], [n, h * b, w * b, c // b // b])
+
+
+def _reblock(s: Scope, o: TfliteOperator, apart: list[int], joined: list[int]) -> None:
+    need_equal(s, o, o.inputs)
+    x = shaped(s, o, s.read(o.inputs[0]), apart)
+    name = s.free(f"{s.tensor(o.outputs[0]).name}/blocks")
+    turned = s.builder.node("Transpose", [x], name=name, attributes={"perm": (0, 1, 3, 2, 4, 5)})
+    s.write(o, "Reshape", [turned], attributes={"shape": (0, *joined[1:])})
+
+
+def _image(s: Scope, o: TfliteOperator) -> tuple[int, ...]:
+    shape = s.tensor(o.inputs[0]).shape
+    if len(shape) != 4:
+        raise ValueError(f"takes (N, H, W, C), got {list(shape)}")
+    return shape
+
+
+def _regather(s: Scope, o: TfliteOperator, places: dict[int, list[int]]) -> None:
+    """Gather along several axes, one after the other."""
+    need_equal(s, o, o.inputs[:1])
+    if s.batched and 0 in places:
+        raise ValueError("mixes samples")
+    name, left = s.read(o.inputs[0]), len(places)
+    if not places:
+        s.write(o, "Identity", [name])
+    for axis, where in places.items():
+        left -= 1
+        held = s.hold(s.free("places"), np.array(where, np.int32), dtype="int32")
+        own: dict[str, Attribute] = {"axis": axis}
+        if left:
+            name = s.builder.node(
+                "Gather", [name, held], name=s.free(f"{s.tensor(o.outputs[0]).name}/{axis}"),
+                attributes=own,
+                **meaning(s, o),
+            )  # fmt: skip
+        else:
+            s.write(o, "Gather", [name, held], attributes=own)
