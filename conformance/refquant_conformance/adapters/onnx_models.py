@@ -148,8 +148,10 @@ def serialized(onnx: Any, model: Model, shapes: Mapping[str, tuple[int, ...]]) -
         make.make_tensor(name, ELEMENT_TYPES[t], a.shape, packed(a, t), raw=True)
         for name, (t, a) in model.constants.items()
     ]
+    rank = len(next(iter(shapes.values())))
+    known = {"y": (None,) * rank, "scale": (), "zero_point": (), **shapes}
     fed, out = (
-        [make.make_tensor_value_info(name, ELEMENT_TYPES[t], shapes.get(name)) for name, t in ends]
+        [make.make_tensor_value_info(name, ELEMENT_TYPES[t], known[name]) for name, t in ends]
         for ends in (model.feeds.items(), model.outputs.items())
     )
     graph = make.make_graph(nodes, "case", fed, out, held)
@@ -189,7 +191,11 @@ def program(model: Model, fed: Mapping[str, Array], *, title: str, engine: str) 
         f"bytes.fromhex({packed(fed[name], t).hex()!r})),  # {_glimpse(fed[name])}\n"
         for name, t in model.feeds.items()
     )
-    ends = [(name, ELEMENT_TYPES[t]) for name, t in model.outputs.items()]
+    rank = next(iter(fed.values())).ndim
+    ends = [
+        (name, ELEMENT_TYPES[t], (None,) * rank if name == "y" else ())
+        for name, t in model.outputs.items()
+    ]
     return _PROGRAM.format(
         title=title, nodes=nodes, held=held, feeds=feeds, ends=ends,
         opsets=_opsets(model), ir=_ir_version(model), engine=engine,
@@ -221,7 +227,7 @@ model = helper.make_model(
         nodes,
         "case",
         [helper.make_tensor_value_info(n, t, s) for n, (t, s, _) in feeds.items()],
-        [helper.make_tensor_value_info(n, t, None) for n, t in {ends}],
+        [helper.make_tensor_value_info(n, t, s) for n, t, s in {ends}],
         held,
     ),
     opset_imports=[helper.make_opsetid(d, v) for d, v in {opsets}],
