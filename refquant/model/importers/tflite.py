@@ -26,12 +26,15 @@ from refquant.model.importers import (
     tflite_fold,
     tflite_layers,
     tflite_moves,
+    tflite_pixels,
     tflite_pointwise,
     tflite_pools,
+    tflite_slices,
+    tflite_transposed,
+    tflite_variables,
 )
 from refquant.model.importers.tflite_kernels import TOOLS
 from refquant.model.importers.tflite_model import TfliteModel, TfliteOperator, UnsupportedError
-from refquant.model.importers.tflite_prune import prune
 from refquant.model.importers.tflite_read import read_tflite
 from refquant.model.importers.tflite_scope import AS_IS, Scope
 from refquant.model.importers.tflite_tables import OPERATORS
@@ -57,15 +60,34 @@ _LOWER: Mapping[str, Callable[[Scope, TfliteOperator], None]] = {
     "TRANSPOSE": tflite_moves.transpose,
     "PAD": tflite_moves.pad,
     "CONCATENATION": tflite_moves.concatenation,
+    "VAR_HANDLE": tflite_variables.var_handle,
+    "READ_VARIABLE": tflite_variables.read_variable,
+    "ASSIGN_VARIABLE": tflite_variables.assign_variable,
+    "CALL_ONCE": tflite_variables.call_once,
     "SHAPE": tflite_fold.shape,
-    "STRIDED_SLICE": tflite_fold.strided_slice,
-    "PACK": tflite_fold.pack,
+    "SLICE": tflite_slices.slice_part,
+    "STRIDED_SLICE": tflite_slices.strided_slice,
+    "SPLIT": tflite_slices.split,
+    "SPLIT_V": tflite_slices.split_v,
+    "PACK": tflite_slices.pack,
+    "UNPACK": tflite_slices.unpack,
+    "GATHER": tflite_slices.gather,
+    "MIRROR_PAD": tflite_pixels.mirror_pad,
+    "RESIZE_NEAREST_NEIGHBOR": tflite_pixels.resize_nearest,
+    "SPACE_TO_DEPTH": tflite_pixels.space_to_depth,
+    "DEPTH_TO_SPACE": tflite_pixels.depth_to_space,
+    "TRANSPOSE_CONV": tflite_transposed.transpose_conv,
 }
 _INPUTS: Mapping[str, int] = {  # at least; one, where nothing is said
     **dict.fromkeys(("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"), 2),
     **dict.fromkeys(("ADD", "SUB", "MUL", "DIV", "MEAN", "EXPAND_DIMS", "TRANSPOSE", "PAD"), 2),
+    **dict.fromkeys(("SPLIT", "GATHER", "MIRROR_PAD", "RESIZE_NEAREST_NEIGHBOR"), 2),
+    **dict.fromkeys(("SLICE", "SPLIT_V", "TRANSPOSE_CONV"), 3),
     "STRIDED_SLICE": 4,
+    "ASSIGN_VARIABLE": 2,
+    **dict.fromkeys(("VAR_HANDLE", "CALL_ONCE"), 0),
 }
+_PARTS = frozenset({"SPLIT", "SPLIT_V", "UNPACK"})  # what has several outputs
 
 
 def import_tflite(path: str | os.PathLike[str], *, contract: str = "xnnpack") -> Graph:
@@ -114,7 +136,7 @@ def _graph(model: TfliteModel, tool: str, *, batched: bool) -> Graph:
     try:
         outputs = [scope.read(i) for i in model.outputs]
         meta = {"imported_as": "tflite", "tool": tool, "description": model.description}
-        return prune(scope.builder, outputs, meta)
+        return tflite_variables.streamed(scope, outputs, meta)
     except (ValueError, ArithmeticError) as error:
         raise ModelFileError(f"{model.path}: {error}") from error
 
@@ -130,7 +152,8 @@ def _lower_all(scope: Scope) -> None:
         try:
             if lower is None:
                 raise UnsupportedError("is not known")
-            if len(operator.inputs) < _INPUTS.get(operator.op, 1) or len(operator.outputs) > 1:
+            several = len(operator.outputs) > 1 and operator.op not in _PARTS
+            if len(operator.inputs) < _INPUTS.get(operator.op, 1) or several:
                 raise ValueError(
                     f"has {len(operator.inputs)} inputs and {len(operator.outputs)} outputs"
                 )

@@ -20,6 +20,7 @@ References: ``schema.fbs`` of LiteRT, file identifier TFL3, schema version 3.
 import math
 import struct
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,7 @@ from refquant.model.importers.tflite_model import (
     TfliteModel,
     TfliteOperator,
     TfliteTensor,
+    misplaced,
 )
 from refquant.model.importers.tflite_schema import DTYPES, OPTIONS
 from refquant.model.loaders.tensors import ModelFileError
@@ -91,17 +93,26 @@ class _Reader:
             self.refuse("it holds no subgraph")
         codes = [self._code(c) for c in self.tables(root.OperatorCodesLength, root.OperatorCodes)]
         buffers = self.tables(root.BuffersLength, root.Buffers)
-        held = self.tables(graphs[0].TensorsLength, graphs[0].Tensors)
-        tensors = tuple(self._tensor(i, table, buffers) for i, table in enumerate(held))
-        steps = self.tables(graphs[0].OperatorsLength, graphs[0].Operators)
+        found = self._graph(graphs[0], codes, buffers)
+        if not found.outputs:
+            self.refuse("it has no output")
+        once = {o.options.get("InitSubgraphIndex") for o in found.operators if o.op == "CALL_ONCE"}
+        if not once <= {*range(1, len(graphs))}:
+            self.refuse("it calls a subgraph that is not there")
+        called = {i: self._graph(graphs[i], codes, buffers) for i in range(1, len(graphs))
+                  if i in once}  # fmt: skip
+        return replace(found, description=self.text(root.Description()), once=called)
+
+    def _graph(self, table: Any, codes: list[str], buffers: list[Any]) -> TfliteModel:
+        held = self.tables(table.TensorsLength, table.Tensors)
+        tensors = tuple(self._tensor(i, tensor, buffers) for i, tensor in enumerate(held))
+        steps = self.tables(table.OperatorsLength, table.Operators)
         operators = tuple(self._operator(i, o, codes, len(tensors)) for i, o in enumerate(steps))
-        ends = graphs[0].InputsAsNumpy, graphs[0].OutputsAsNumpy
+        ends = table.InputsAsNumpy, table.OutputsAsNumpy
         inputs, outputs = (self.indices(end, len(tensors)) for end in ends)
-        description = self.text(root.Description())
-        found = TfliteModel(
-            self.path, len(self.data), description, tensors, operators, inputs, outputs
-        )
-        self._check_order(found)
+        found = TfliteModel(self.path, len(self.data), "", tensors, operators, inputs, outputs)
+        if rule := misplaced(found):
+            self.refuse(rule)
         return found
 
     def refuse(self, rule: str) -> None:
@@ -203,7 +214,7 @@ class _Reader:
         op = codes[table.OpcodeIndex()]
         inputs = self.indices(table.InputsAsNumpy, count)
         outputs = self.indices(table.OutputsAsNumpy, count)
-        if not outputs or -1 in outputs:
+        if (not outputs and op not in ("ASSIGN_VARIABLE", "CALL_ONCE")) or -1 in outputs:
             self.refuse(f"operator {index} {op} makes nothing")
         return TfliteOperator(index, op, inputs, outputs, self._options(op, table))
 
@@ -219,24 +230,9 @@ class _Reader:
         found: dict[str, Option] = {}
         for field in fields:
             accessor = getattr(own, field)
-            array = field.endswith("AsNumpy")
-            found[field.removesuffix("AsNumpy")] = self.numbers(accessor) if array else accessor()
+            if field.endswith("AsNumpy"):
+                found[field.removesuffix("AsNumpy")] = self.numbers(accessor)
+            else:
+                value = accessor()
+                found[field] = self.text(value) if isinstance(value, bytes) else value
         return found
-
-    def _check_order(self, model: TfliteModel) -> None:
-        """Refuse what is computed twice, before it is there, or beside a constant."""
-        if -1 in model.inputs or -1 in model.outputs or not model.outputs:
-            self.refuse("it has an input or output that is no tensor, or no output")
-        known = {t.index for t in model.tensors if t.data is not None or t.special == "a variable"}
-        if len(set(model.inputs)) < len(model.inputs) or known.intersection(model.inputs):
-            self.refuse("an input is a constant, or stands twice")
-        known.update(model.inputs)
-        for operator in model.operators:
-            for i in operator.inputs:
-                if i >= 0 and i not in known:
-                    self.refuse(f"{model.label(operator)} reads tensor {i} before it is computed")
-            if known.intersection(operator.outputs):
-                self.refuse(f"{model.label(operator)} computes a tensor that is there already")
-            known.update(operator.outputs)
-        if not known.issuperset(model.outputs):
-            self.refuse("an output is never computed")

@@ -56,6 +56,18 @@ OPTIONS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "RESHAPE": ("ReshapeOptions", ("NewShapeAsNumpy",)),
     "SQUEEZE": ("SqueezeOptions", ("SqueezeDimsAsNumpy",)),
     "PACK": ("PackOptions", ("ValuesCount", "Axis")),
+    "UNPACK": ("UnpackOptions", ("Num", "Axis")),
+    "GATHER": ("GatherOptions", ("Axis", "BatchDims")),
+    "RESIZE_NEAREST_NEIGHBOR": (
+        "ResizeNearestNeighborOptions",
+        ("AlignCorners", "HalfPixelCenters"),
+    ),
+    "SPACE_TO_DEPTH": ("SpaceToDepthOptions", ("BlockSize",)),
+    "DEPTH_TO_SPACE": ("DepthToSpaceOptions", ("BlockSize",)),
+    "MIRROR_PAD": ("MirrorPadOptions", ("Mode",)),
+    "TRANSPOSE_CONV": ("TransposeConvOptions", _WINDOW),
+    "VAR_HANDLE": ("VarHandleOptions", ("Container", "SharedName")),
+    "CALL_ONCE": ("CallOnceOptions", ("InitSubgraphIndex",)),
     "STRIDED_SLICE": (
         "StridedSliceOptions",
         ("BeginMask", "EndMask", "EllipsisMask", "NewAxisMask", "ShrinkAxisMask"),

@@ -61,7 +61,8 @@ def check_scales(tensor: TfliteTensor) -> None:
 class Scope:
     """Everything the functions that lower an operator need; ``tool`` is whose arithmetic it is.
 
-    ``folded`` holds tensors that turned out to be constants.
+    ``folded`` holds tensors that turned out to be constants. Of variables, by name: what they are
+    at ``first``, the tensor that brought what they were, the one that they are ``now``.
     """
 
     model: TfliteModel
@@ -71,6 +72,11 @@ class Scope:
     names: dict[tuple[int, str], str] = field(default_factory=dict)
     folded: dict[int, Array] = field(default_factory=dict)
     spent: int = 0
+    first: dict[str, TfliteTensor] = field(default_factory=dict)
+    brought: dict[str, int] = field(default_factory=dict)
+    now: dict[str, int] = field(default_factory=dict)
+    handles: dict[int, str] | None = None
+    assigned: set[str] = field(default_factory=set)
 
     def tensor(self, index: int) -> TfliteTensor:
         """Return the tensor of that number."""
@@ -176,9 +182,10 @@ class Scope:
         attributes: Mapping[str, Attribute] | None = None,
         contract: Contract | None = None,
         last: bool = True,
+        output: int = 0,
     ) -> str:
-        """Add a node that makes the operator's output; ``last``: nothing is done to it after."""
-        index = operator.outputs[0]
+        """Add a node that makes an output; ``last``: nothing is done to it after."""
+        index = operator.outputs[output]
         quant = self.quant(index)
         ends = index in self.model.outputs and order == AS_IS
         own = self.tensor(index).name if ends or order == AS_IS else self._inner(index)
@@ -194,7 +201,7 @@ class Scope:
         )
         if last:
             self.names[index, order] = made
-            self._check_made(operator, made, order)
+            self._check_made(index, made, order)
         return made
 
     def _inner(self, index: int) -> str:
@@ -203,9 +210,9 @@ class Scope:
         outside = index in self.model.outputs or index in self.model.inputs
         return f"{name}/channels_first" if outside else name
 
-    def _check_made(self, operator: TfliteOperator, name: str, order: str) -> None:
+    def _check_made(self, index: int, name: str, order: str) -> None:
         """Refuse an output whose declared shape is another: the file contradicts itself."""
-        made, declared = self.builder.values[name].shape, self.shape(operator.outputs[0])
+        made, declared = self.builder.values[name].shape, self.shape(index)
         if order == FIRST and len(declared) == 4:
             declared = tuple(declared[axis] for axis in _TURNS[FIRST])
         if made != declared:

@@ -23,9 +23,25 @@ OPTIONS = {
     "PACK": "PackOptions",
     "STRIDED_SLICE": "StridedSliceOptions",
     "LEAKY_RELU": "LeakyReluOptions",
+    "GELU": "GeluOptions",
+    "SPLIT": "SplitOptions",
+    "SPLIT_V": "SplitVOptions",
+    "UNPACK": "UnpackOptions",
+    "GATHER": "GatherOptions",
+    "MIRROR_PAD": "MirrorPadOptions",
+    "RESIZE_NEAREST_NEIGHBOR": "ResizeNearestNeighborOptions",
+    "SPACE_TO_DEPTH": "SpaceToDepthOptions",
+    "DEPTH_TO_SPACE": "DepthToSpaceOptions",
+    "TRANSPOSE_CONV": "TransposeConvOptions",
+    "VAR_HANDLE": "VarHandleOptions",
+    "READ_VARIABLE": "ReadVariableOptions",
+    "ASSIGN_VARIABLE": "AssignVariableOptions",
+    "CALL_ONCE": "CallOnceOptions",
 }
 KINDS = {
     "float32": (0, np.float32), "float16": (1, np.float16), "int32": (2, np.int32),
+    "int64": (4, np.int64),
+    "resource": (13, np.int32),
     "uint8": (3, np.uint8), "int16": (7, np.int16), "int8": (9, np.int8),
 }  # fmt: skip
 
@@ -55,19 +71,27 @@ class Model:
     def op(self, code: str, inputs: Sequence[int], outputs: Sequence[int], **options: Any) -> None:
         self.operators.append((code, inputs, outputs, options))
 
-    def data(self, inputs: Sequence[int], outputs: Sequence[int], *, version: int = 3) -> bytes:
+    def data(
+        self, inputs: Sequence[int], outputs: Sequence[int], *, version: int = 3,
+        others: Sequence["Model"] = (),
+    ) -> bytes:  # fmt: skip
+        """Write the file; ``others`` are further subgraphs, without ends."""
         b = flatbuffers.Builder(1024)
-        codes = list(dict.fromkeys(code for code, *_ in self.operators))
-        buffers = [_buffer(b, None), *(_buffer(b, t["array"]) for t in self.tensors)]
-        tensors = [_tensor(b, i + 1, t) for i, t in enumerate(self.tensors)]
-        operators = [
-            _operator(b, codes.index(code), code, ins, outs, options)
-            for code, ins, outs, options in self.operators
-        ]
-        graph = _graph(b, tensors, operators, inputs, outputs)
+        models = [self, *others]
+        codes = list(dict.fromkeys(code for m in models for code, *_ in m.operators))
+        buffers = [_buffer(b, None)]
+        graphs = []
+        for m, ends in zip(models, [(inputs, outputs), *[([], [])] * len(others)], strict=True):
+            tensors = [_tensor(b, len(buffers) + i, t) for i, t in enumerate(m.tensors)]
+            buffers += [_buffer(b, t["array"]) for t in m.tensors]
+            operators = [
+                _operator(b, codes.index(code), code, ins, outs, options)
+                for code, ins, outs, options in m.operators
+            ]
+            graphs.append(_graph(b, tensors, operators, *ends))
         code_offsets = [_code(b, code) for code in codes]
         description = b.CreateString("made by a test")
-        parts = [_offsets(b, v) for v in (code_offsets, [graph], buffers)]
+        parts = [_offsets(b, v) for v in (code_offsets, graphs, buffers)]
         tflite.ModelStart(b)
         tflite.ModelAddVersion(b, version)
         tflite.ModelAddOperatorCodes(b, parts[0])
@@ -130,6 +154,7 @@ def _operator(
     kind = OPTIONS.get(code)
     own = None
     if kind is not None:
+        options = {k: b.CreateString(v) if isinstance(v, str) else v for k, v in options.items()}
         getattr(tflite, f"{kind}Start")(b)
         for name, value in options.items():
             getattr(tflite, f"{kind}Add{name}")(b, value)
@@ -157,7 +182,11 @@ def _code(b: Any, code: str) -> int:
     return int(tflite.OperatorCodeEnd(b))
 
 
-VERSIONS = {"CONV_2D": 3, "DEPTHWISE_CONV_2D": 3, "FULLY_CONNECTED": 9, "SHAPE": 1, "RESHAPE": 1}
+VERSIONS = {"CONV_2D": 3, "DEPTHWISE_CONV_2D": 3, "FULLY_CONNECTED": 9, "SHAPE": 1, "RESHAPE": 1,
+            **dict.fromkeys(("ELU", "HARD_SWISH", "RELU_N1_TO_1", "MIRROR_PAD"), 1),
+            **{"TRANSPOSE_CONV": 3, "DEPTH_TO_SPACE": 1, "SPACE_TO_DEPTH": 1},
+            **dict.fromkeys(("VAR_HANDLE", "READ_VARIABLE"), 1),
+            **dict.fromkeys(("ASSIGN_VARIABLE", "CALL_ONCE"), 1)}  # fmt: skip
 
 
 def _graph(
