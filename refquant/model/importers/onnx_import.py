@@ -21,7 +21,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from refquant.contracts import preset
@@ -31,17 +30,12 @@ from refquant.model.importers.onnx_control import CONTROL, placed
 from refquant.model.importers.onnx_ends import OnnxUnsupportedError
 from refquant.model.importers.onnx_fold import fold
 from refquant.model.importers.onnx_functions import MOST_NODES
-from refquant.model.importers.onnx_inputs import input_meaning, input_shapes
+from refquant.model.importers.onnx_inputs import fixed_inputs, input_meaning, input_shapes
 from refquant.model.importers.onnx_items import OURS
 from refquant.model.importers.onnx_known import as_known, has_letters
+from refquant.model.importers.onnx_layout import settled
 from refquant.model.importers.onnx_lower import LOWER
-from refquant.model.importers.onnx_model import (
-    OnnxModel,
-    OnnxNode,
-    Opaque,
-    Tensor,
-    used_by,
-)
+from refquant.model.importers.onnx_model import OnnxModel, OnnxNode, Opaque, Tensor, used_by
 from refquant.model.importers.onnx_qdq import fuse, widened
 from refquant.model.importers.onnx_read import read_onnx
 from refquant.model.importers.onnx_scope import Filled, Item, Known, Scope, Seen, Unsupported
@@ -64,13 +58,15 @@ def import_onnx(
     fixed: Mapping[str, NDArray[Any]] | None = None,
     states: Mapping[str, str] | None = None,
     streaming: bool = False,
+    layout: bool = True,
 ) -> Graph:
     """Return the model in the file ``source``, or in its bytes, as a valid graph.
 
     ``shapes`` gives inputs their sizes, letters ``"N"`` and ``"T"`` included; ``fixed`` makes
     inputs constants (the rate of a recording, the k of a TopK). ``states`` binds inputs to outputs,
-    ``streaming`` the beginnings of recurrent layers to their ends (``onnx_states``). Raises
-    `OnnxFormatError` for what is no model, `OnnxUnsupportedError` for what we cannot say.
+    ``streaming`` the beginnings of recurrent layers to their ends (``onnx_states``). Without
+    ``layout`` transpositions stay where they are (``onnx_layout``). Raises `OnnxFormatError` for
+    what is no model, `OnnxUnsupportedError` for what we cannot say.
 
     >>> import_onnx(b"")
     Traceback (most recent call last):
@@ -82,7 +78,8 @@ def import_onnx(
     walk.scope.streaming = streaming
     check_bound(model.graph, states or {}, fixed or {})
     walk.run()
-    return walk.finish(states or {})
+    graph = walk.finish(states or {})
+    return settled(graph) if layout else graph
 
 
 class _Walk:
@@ -104,9 +101,7 @@ class _Walk:
             raise ValueError(
                 f"shapes and fixed name inputs {[i.name for i in graph.inputs]}, got {strange}"
             )
-        for name, array in fixed.items():
-            array = np.asarray(array)
-            self.scope.items[name] = Known(array, array.dtype.name)
+        self.scope.items.update(fixed_inputs(graph.inputs, fixed))
         free = [i for i in graph.inputs if i.name not in fixed]
         for name, (shape, dtype) in input_shapes(free, shapes).items():
             ours = OURS.get(dtype, dtype)
