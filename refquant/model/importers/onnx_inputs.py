@@ -10,7 +10,12 @@
 An input of codes means what the first node that reads them says: there is no other place for it.
 """
 
+import math
 from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from refquant.model.graph import Quant, Shape
 from refquant.model.importers.onnx_codes import meaning
@@ -19,7 +24,68 @@ from refquant.model.importers.onnx_model import OnnxInput
 from refquant.model.importers.onnx_scope import Scope
 from refquant.model.importers.onnx_wire import OnnxFormatError
 
-__all__ = ["input_meaning", "input_shapes"]
+__all__ = ["fixed_inputs", "input_meaning", "input_shapes"]
+
+_NUMBERS = ("float32", "int64", "int32", "uint8", "int8", "uint16", "int16", "bool")
+_MOST_FILLED = 1 << 22
+
+
+def fixed_inputs(
+    inputs: Sequence[OnnxInput], fixed: Mapping[str, NDArray[Any]]
+) -> dict[str, Known]:
+    """Return the inputs that become constants, each of the dtype and sizes that it has.
+
+    One number fills an input whose sizes are numbers; as many numbers as it has elements are
+    taken in its shape.
+
+    >>> rate = OnnxInput("sr", "int64", (1,))
+    >>> fixed_inputs([rate], {"sr": np.array(16000)})["sr"].array.tolist()
+    [16000]
+    >>> fixed_inputs([rate], {"sr": np.array(0.5)})
+    Traceback (most recent call last):
+    ...
+    ValueError: fixed['sr'] is int64, which does not hold 0.5; give numbers of that type
+    """
+    dims = {i.name: (i.dtype, i.dims) for i in inputs}
+    result = {}
+    for name, given in fixed.items():
+        dtype, sizes = dims[name]
+        array = np.asarray(given)
+        if dtype not in _NUMBERS or array.dtype.kind not in "biuf":
+            raise ValueError(f"fixed[{name!r}] is {dtype}, got {array.dtype}; only numbers can be")
+        with np.errstate(all="ignore"):
+            made = array.astype(dtype)
+            lost = made.astype(array.dtype) != array
+        real = array.dtype.kind == "f" and made.dtype.kind == "f"  # as near as its type comes
+        if not real and lost.any():
+            raise ValueError(
+                f"fixed[{name!r}] is {dtype}, which does not hold {array[lost].ravel()[0]}; "
+                "give numbers of that type"
+            )
+        result[name] = Known(_in_shape(name, made, sizes), dtype)
+    return result
+
+
+def _in_shape(
+    name: str, array: NDArray[Any], sizes: tuple[int | str | None, ...] | None
+) -> NDArray[Any]:
+    if sizes is None:
+        return array
+    fits = len(sizes) == array.ndim and all(
+        not isinstance(d, int) or d == n for d, n in zip(sizes, array.shape, strict=True)
+    )
+    if fits:
+        return array
+    known = [d for d in sizes if isinstance(d, int)]
+    if len(known) == len(sizes) and array.size in (1, math.prod(known)):
+        if array.size > 1:
+            return array.reshape(known)
+        if math.prod(known) <= _MOST_FILLED:
+            return np.full(known, array.ravel()[0])
+    told = [d if isinstance(d, int) else "?" for d in sizes]
+    raise ValueError(
+        f"fixed[{name!r}] has the sizes {told}, got {list(array.shape)}; give it all its numbers"
+    )
 
 
 def input_shapes(

@@ -142,7 +142,7 @@ def test_states_of_an_onnx_model(refquant: Refquant, tmp_path: Path) -> None:
     assert done["states"] == {"h": "h"}, f"{done}"
     graph = read_rq(out)
     assert graph.states == (State("h", "h", "hn"),), "as named"
-    assert graph.constants["by"].tolist() == 2.0, "fixed"
+    assert graph.constants["by"].tolist() == [2.0, 2.0], "fixed, in the sizes it has"
     for wrong, said in {
         ("--state", "h"): "--state h: is IN=OUT, as h=hn",
         ("--state", "g=hn"): "states bind inputs, which are ['x', 'h'], got 'g'",

@@ -2,9 +2,10 @@
 
 from typing import Any
 
+import numpy as np
 import pytest
 
-from refquant.model.importers.onnx_inputs import input_shapes
+from refquant.model.importers.onnx_inputs import fixed_inputs, input_shapes
 from refquant.model.importers.onnx_model import OnnxInput
 from refquant.model.importers.onnx_wire import OnnxFormatError
 
@@ -58,3 +59,45 @@ def test_shapes_that_are_none(given: Any) -> None:
 def test_a_letter_in_another_place() -> None:
     with pytest.raises(OnnxFormatError, match="sizes without a number"):
         ask({"x": (1, "b")}, {"x": [1, "N"]})
+
+
+RATE = OnnxInput("sr", "int64", ())
+STATE = OnnxInput("h", "float32", (2, 1, 3))
+
+
+@pytest.mark.parametrize(
+    ("given", "input_", "wanted"),
+    [
+        (np.array(16000), RATE, np.array(16000)),
+        (np.float32(16000), RATE, np.array(16000)),
+        (np.array(0), STATE, np.zeros((2, 1, 3), np.float32)),
+        (np.arange(6), STATE, np.arange(6, dtype=np.float32).reshape(2, 1, 3)),
+        (np.array(0.1), STATE, np.full((2, 1, 3), np.float32(0.1))),
+        (np.ones((4, 2)), OnnxInput("x", "float32", ("a", 2)), np.ones((4, 2), np.float32)),
+        (np.ones(7), OnnxInput("x", "bool", None), np.ones(7, bool)),
+    ],
+)
+def test_a_fixed_input_has_its_type_and_sizes(given: Any, input_: OnnxInput, wanted: Any) -> None:
+    item = fixed_inputs([input_], {input_.name: given})[input_.name]
+    assert item.array.tolist() == wanted.tolist(), f"{item.array}"
+    assert (item.array.dtype, item.dtype) == (wanted.dtype, input_.dtype), "its type"
+
+
+@pytest.mark.parametrize(
+    ("given", "input_", "reason"),
+    [
+        (np.array(0.5), RATE, "sr'] is int64, which does not hold 0.5"),
+        (np.array(np.nan), RATE, "which does not hold nan"),
+        (np.array(300), OnnxInput("q", "uint8", ()), "is uint8, which does not hold 300"),
+        (np.array(-1), OnnxInput("q", "uint8", ()), "does not hold -1"),
+        (np.array(1 << 53 | 1), OnnxInput("x", "float32", ()), "does not hold 9007199254740993"),
+        (np.array("a"), RATE, "is int64, got <U1; only numbers"),
+        (np.array(1), OnnxInput("x", "float64", ()), "is float64, got int64; only numbers"),
+        (np.zeros(5), STATE, r"h'] has the sizes \[2, 1, 3\], got \[5\]; give it all"),
+        (np.array(1), OnnxInput("x", "float32", ("a", 2)), r"has the sizes \['\?', 2\], got \[\]"),
+        (np.array(1), OnnxInput("x", "float32", (1 << 40,)), "give it all its numbers"),
+    ],
+)
+def test_what_cannot_be_fixed_says_why(given: Any, input_: OnnxInput, reason: str) -> None:
+    with pytest.raises(ValueError, match=reason):
+        fixed_inputs([input_], {input_.name: given})
