@@ -1,0 +1,47 @@
+"""The page shows what was found, escapes what a backend says, and needs no script."""
+
+import re
+from typing import Any
+
+from refquant_conformance.adapters import load_backend
+from refquant_conformance.judge import judge
+from refquant_conformance.report.document import document
+from refquant_conformance.report.page import page
+from refquant_conformance.subject import Local
+
+
+def reported(backend: str) -> dict[str, Any]:
+    found = judge(Local(load_backend(backend)), schemes=("f32_i8",), properties=("QDQ-02",))
+    return document(found)
+
+
+def test_every_link_has_a_place_and_every_counterexample_its_bytes() -> None:
+    text = page([reported("reference:onnx"), reported("mutant:half_away")]).decode()
+    links = set(re.findall(r'href="#([^"]+)"', text))
+    places = set(re.findall(r'id="([^"]+)"', text))
+    assert links, "no links"
+    assert links <= places, f"links to nowhere: {links - places}"
+    assert "0000003f" in text, "the bytes of the counterexample are not there"
+    assert "FAILS" in text, "a failure is not shown"
+    assert "<script" not in text, "a script"
+
+
+def test_what_a_backend_says_is_no_markup() -> None:
+    report = reported("mutant:half_away")
+    report["backend"]["name"] = "<img src=x>"
+    report["results"][0]["detail"] = "</td><script>alert(1)</script>"
+    report["results"][0]["repro"] = "<b>bold</b>"
+    text = page([report]).decode()
+    for markup in ("<img", "<script", "<b>"):
+        assert markup not in text, f"{markup} got through"
+
+
+def test_the_same_reports_give_the_same_bytes() -> None:
+    report = reported("mutant:half_away")
+    assert page([report]) == page([report]), "two pages of one report differ"
+
+
+def test_a_backend_that_computes_nothing_has_a_page() -> None:
+    report = reported("reference:onnx")
+    report |= {"results": [], "identified": [], "summary": {}}
+    assert b"Nothing was asked" in page([report]), "an empty report has no word for it"
