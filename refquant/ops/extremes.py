@@ -15,11 +15,11 @@ Source: ONNX operators of the same names, which leave NaN and equals open;
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from refquant.ops.reduce import different_axes
 from refquant.ops.rescale import need_float32
 
 __all__ = ["arg_extreme", "larger", "reduce_extreme", "smaller", "top_k"]
@@ -55,7 +55,7 @@ def reduce_extreme(op: str, x: Float, *, axes: Sequence[int], keepdims: int = 1)
     [4.0, 3.0]
     """
     need_float32(op, x=x)
-    places = _places(op, x, axes)
+    places = different_axes(op, x, axes)
     kept = [axis for axis in range(x.ndim) if axis not in places]
     flat = x.transpose([*kept, *sorted(places)]).reshape(*(x.shape[axis] for axis in kept), -1)
     if flat.shape[-1] == 0:
@@ -74,7 +74,7 @@ def arg_extreme(
     [[1]]
     """
     need_float32(op, x=x)
-    (place,) = _places(op, x, [axis])
+    (place,) = different_axes(op, x, [axis])
     if x.shape[place] == 0:
         raise ValueError(f"{op}: nothing has no extreme: x {x.shape} along {axis}")
     along = np.moveaxis(x, place, -1)
@@ -94,7 +94,7 @@ def top_k(x: Float, *, k: int, axis: int = -1, largest: int = 1) -> tuple[Float,
     ([4.0, 4.0, 2.0], [1, 2, 3])
     """
     need_float32("TopK", x=x)
-    (place,) = _places("TopK", x, [axis])
+    (place,) = different_axes("TopK", x, [axis])
     if not 0 <= k <= x.shape[place]:
         raise ValueError(f"TopK: k must be in [0, {x.shape[place]}], got {k}")
     along = np.moveaxis(x, place, -1)
@@ -110,10 +110,3 @@ def top_k(x: Float, *, k: int, axis: int = -1, largest: int = 1) -> tuple[Float,
 def _first(x: Float, largest: bool) -> NDArray[np.int64]:
     """Return the first place of the extreme along the last axis; NumPy's NaN wins too."""
     return np.asarray(np.argmax(x, -1) if largest else np.argmin(x, -1), np.int64)
-
-
-def _places(op: str, x: NDArray[Any], axes: Sequence[int]) -> list[int]:
-    places = [axis % x.ndim for axis in axes if -x.ndim <= axis < x.ndim]
-    if len(places) != len(axes) or len(set(places)) != len(places):
-        raise ValueError(f"{op}: axes must be different axes of x {x.shape}, got {list(axes)}")
-    return places

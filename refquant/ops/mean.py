@@ -30,6 +30,7 @@ from numpy.typing import NDArray
 from refquant.contracts import Contract
 from refquant.formats.affine import QParams
 from refquant.numerics.fixedpoint import quantize_multiplier, rounding_divide_by_pot, srdhm
+from refquant.ops.reduce import different_axes
 from refquant.ops.rescale import clamp_codes, scalar_parameters
 
 __all__ = ["folded_multiplier", "reduce_mean_quantized"]
@@ -58,11 +59,9 @@ def reduce_mean_quantized(
     ...      contract=preset(name)).tolist() for name in ("tflite_reference", "xnnpack")]
     [[3, -2], [2, -2]]
     """
-    places = sorted(axis % q.ndim for axis in axes if -q.ndim <= axis < q.ndim)
-    if len(places) != len(axes) or len(set(places)) != len(places) or not places:
-        raise ValueError(
-            f"ReduceMean: attribute axes must be different axes of x {q.shape}, got {list(axes)}"
-        )
+    places = different_axes("ReduceMean", q, axes)
+    if not places:
+        raise ValueError(f"ReduceMean: axes must be different axes of x {q.shape}, at least one")
     n = math.prod(q.shape[axis] for axis in places)
     if n < 1:
         raise ValueError(f"ReduceMean: the mean of no codes has none; got x {q.shape}")

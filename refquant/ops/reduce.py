@@ -12,6 +12,7 @@ Source: ONNX ``ReduceSum``, ``ReduceMean``; ``docs/spec/operators.md`` §7.
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 from refquant.numerics.dot import sum_f32
 from refquant.ops.rescale import need_float32
 
-__all__ = ["reduce_mean", "reduce_sum"]
+__all__ = ["different_axes", "reduce_mean", "reduce_sum"]
 
 Float = NDArray[np.float32]
 
@@ -45,13 +46,23 @@ def reduce_mean(x: Float, *, axes: Sequence[int], keepdims: int = 1) -> Float:
     return y
 
 
-def _reduced(op: str, x: Float, axes: Sequence[int], keepdims: int) -> tuple[Float, int]:
-    need_float32(op, x=x)
+def different_axes(op: str, x: NDArray[Any], axes: Sequence[int]) -> list[int]:
+    """Return the places, from 0 on, of ``axes`` of ``x``; `ValueError` for none of its, or equals.
+
+    >>> different_axes("ReduceSum", np.zeros((2, 3)), [-1, 0])
+    [1, 0]
+    """
     places = [axis % x.ndim for axis in axes if -x.ndim <= axis < x.ndim]
     if len(places) != len(axes) or len(set(places)) != len(places):
         raise ValueError(
             f"{op}: attribute axes must be different axes of x {x.shape}, got {list(axes)}"
         )
+    return places
+
+
+def _reduced(op: str, x: Float, axes: Sequence[int], keepdims: int) -> tuple[Float, int]:
+    need_float32(op, x=x)
+    places = different_axes(op, x, axes)
     if keepdims not in (0, 1):
         raise ValueError(f"{op}: attribute keepdims must be 0 or 1, got {keepdims!r}")
     kept = [axis for axis in range(x.ndim) if axis not in places]
