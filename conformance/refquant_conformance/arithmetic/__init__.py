@@ -3,6 +3,7 @@
 from refquant_conformance.arithmetic.base import Arithmetic, Axes, Outputs
 from refquant_conformance.arithmetic.dequantize import DEQUANTIZE
 from refquant_conformance.arithmetic.dynamic_quantize import DYNAMIC
+from refquant_conformance.arithmetic.matmul import MATMUL_INTEGER, QLINEAR_MATMUL
 from refquant_conformance.arithmetic.parameters import ASYMMETRIC, SYMMETRIC
 from refquant_conformance.arithmetic.quantize import QUANTIZE
 from refquant_conformance.arithmetic.quantize_f16 import QUANTIZE_F16
@@ -11,7 +12,7 @@ __all__ = ["ARITHMETICS", "Arithmetic", "Axes", "Outputs", "arithmetic_of"]
 
 ARITHMETICS: tuple[Arithmetic, ...] = (
     *(QUANTIZE, QUANTIZE_F16, DEQUANTIZE, DYNAMIC),
-    *(SYMMETRIC, ASYMMETRIC),
+    *(SYMMETRIC, ASYMMETRIC, MATMUL_INTEGER, QLINEAR_MATMUL),
 )
 """Every family that backends are held against."""
 

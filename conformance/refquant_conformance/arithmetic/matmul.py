@@ -1,0 +1,156 @@
+r"""Matrix products of codes: QLinearMatMul and MatMulInteger, by the axes of ``rescale``.
+
+``a`` is (M, K), ``b`` (K, N); scale and zero point of b are one, or one a column. ``clamp_min`` and
+``clamp_max`` are codes of y: a fused activation.
+
+References
+----------
+ONNX, QLinearMatMul-21 and MatMulInteger-10; ``docs/spec/operators.md`` sections 3 to 5.
+"""
+
+from dataclasses import replace
+from types import MappingProxyType
+
+import numpy as np
+
+from refquant.contracts import Contract
+from refquant_conformance.arithmetic.base import Arithmetic, Axes, Outputs
+from refquant_conformance.arithmetic.product_probes import (
+    integer_probes,
+    probes,
+)
+from refquant_conformance.arithmetic.rescale import (
+    ACCUMULATORS,
+    RESCALE_AXES,
+    accumulated,
+    equal_modes,
+    formed,
+    implied,
+    rescaled,
+    rescaled_exactly,
+    summed_exactly,
+)
+from refquant_conformance.operators import OPERATORS
+from refquant_conformance.protocol import Array, Case
+from refquant_conformance.types import code_range, storage
+
+__all__ = ["MATMUL_INTEGER", "QLINEAR_MATMUL", "limits_of"]
+
+_ZERO = np.zeros((), np.int64)
+
+
+def limits_of(case: Case) -> tuple[int, int]:
+    """Return the smallest and the largest code of y, the fused activation included."""
+    qmin, qmax = code_range(case.types["y"])
+    low, high = case.params.get("clamp_min"), case.params.get("clamp_max")
+    return (qmin if low is None else int(low), qmax if high is None else int(high))  # type: ignore[arg-type]  # codes are integers
+
+
+def _sums(case: Case, axes: Axes) -> Array | None:
+    inputs = case.inputs
+    return accumulated(
+        inputs["a"],
+        inputs["b"],
+        zero_points=(inputs.get("a_zero_point", _ZERO), inputs.get("b_zero_point", _ZERO)),
+        bias=inputs.get("bias"),
+        types=(case.types["a"], case.types["b"]),
+        accumulator=axes["accumulator"],
+    )
+
+
+def _sum_exactly(case: Case, axes: Axes, index: int) -> tuple[int | None, int]:
+    """Return one accumulator by the oracle, and its column."""
+    inputs = case.inputs
+    row, column = divmod(index, inputs["b"].shape[1])
+    zb = inputs.get("b_zero_point", _ZERO).reshape(-1)
+    bias = inputs.get("bias")
+    total = summed_exactly(
+        [int(v) for v in inputs["a"][row]],
+        [int(v) for v in inputs["b"][:, column]],
+        zero_points=(int(inputs.get("a_zero_point", _ZERO)), int(zb[column % zb.size])),
+        bias=0 if bias is None else int(bias[column]),
+        types=(case.types["a"], case.types["b"]),
+        accumulator=axes["accumulator"],
+    )
+    return total, column
+
+
+def _compute(case: Case, axes: Axes) -> Outputs | None:
+    acc, inputs = _sums(case, axes), case.inputs
+    if acc is None:
+        return None
+    scales = inputs["a_scale"], inputs["b_scale"], inputs["y_scale"]
+    y = rescaled(
+        acc,
+        formed(scales, axes["multiplier"]),
+        zero_point=int(inputs["y_zero_point"]),
+        limits=limits_of(case),
+        axes=axes,
+    )
+    return None if y is None else {"y": y.astype(storage(case.types["y"]))}
+
+
+def _exact(case: Case, axes: Axes, output: str, index: int) -> int | None:
+    acc, column = _sum_exactly(case, axes, index)
+    if acc is None:
+        return None
+    sb = case.inputs["b_scale"].reshape(-1)
+    scales = (case.inputs["a_scale"], sb[column % sb.size], case.inputs["y_scale"])
+    return rescaled_exactly(
+        acc,
+        (float(scales[0]), float(scales[1]), float(scales[2])),
+        zero_point=int(case.inputs["y_zero_point"]),
+        limits=limits_of(case),
+        axes=axes,
+    )
+
+
+def _element(case: Case, index: int) -> Case:
+    """Return the case of one row and one column."""
+    row, column = divmod(index, case.inputs["b"].shape[1])
+    alone = dict(case.inputs)
+    alone["a"] = alone["a"][row : row + 1]
+    alone["b"] = alone["b"][:, column : column + 1]
+    for name in ("b_scale", "b_zero_point", "bias"):
+        if name in alone and alone[name].ndim:
+            alone[name] = alone[name][column : column + 1]
+    return replace(case, inputs=alone)
+
+
+def _wrapping(contract: Contract) -> Axes:
+    return {"accumulator": implied(contract)["accumulator"]}
+
+
+_SCHEMES = tuple(OPERATORS["qlinear_matmul"].schemes)
+
+QLINEAR_MATMUL = Arithmetic(
+    op="qlinear_matmul",
+    schemes=_SCHEMES,
+    axes=MappingProxyType(RESCALE_AXES),
+    spec=MappingProxyType(
+        {"requantize": "float_rne", "multiplier": None, "accumulator": "int32_wrap"}
+    ),
+    clause="ONNX QLinearMatMul-21: saturate((x / y_scale) + y_zero_point), half to even; "
+    "the accumulation may overflow if and only if in 32 bits",
+    compute=_compute,
+    exact=_exact,
+    probes=probes,
+    element=_element,
+    implied=implied,
+    equal=equal_modes(_SCHEMES),
+)
+
+MATMUL_INTEGER = Arithmetic(
+    op="matmul_integer",
+    schemes=tuple(OPERATORS["matmul_integer"].schemes),
+    axes=MappingProxyType({"accumulator": ACCUMULATORS}),
+    spec=MappingProxyType({"accumulator": "int32_wrap"}),
+    clause="ONNX MatMulInteger-10: the accumulation may overflow if and only if in 32 bits",
+    compute=lambda case, axes: (
+        None if (acc := _sums(case, axes)) is None else {"y": acc.astype(np.int32)}
+    ),
+    exact=lambda case, axes, output, index: _sum_exactly(case, axes, index)[0],
+    probes=integer_probes,
+    element=_element,
+    implied=_wrapping,
+)
