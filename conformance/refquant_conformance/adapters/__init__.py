@@ -30,6 +30,7 @@ BUILT_IN: Mapping[str, str] = MappingProxyType(
         "runtime": "refquant_conformance.adapters.runtime:Runtime",
         "onnxruntime": "refquant_conformance.adapters.onnxruntime:OnnxRuntime",
         "onnx": "refquant_conformance.adapters.onnx:OnnxReference",
+        "litert": "refquant_conformance.adapters.litert:LiteRt",
     }
 )
 """The adapters of this package: name, and the class that makes one, called with the setting."""
