@@ -31,7 +31,7 @@ def fused_multiply_add(a: Any, b: Any, c: Any) -> Any:
     result = np.float32(total)
     back = total - product
     error = (product - (total - back)) + (addend - back)
-    if error == 0.0 or not abs(total) < 3e38:
+    if error == 0.0 or not abs(total) <= 3.4028234663852886e38:
         return result
     other = 2.0 * total - np.float64(result)  # the neighbour, where total is halfway
     if np.float64(np.float32(other)) != other or other == np.float64(result):
