@@ -34,6 +34,7 @@ from refquant.cli.data import in_reals, load, sample_count
 from refquant.cli.evaluate_reference import LOW
 from refquant.cli.models import MODEL, add_part, add_sums, read_pair, refuse_overwriting
 from refquant.evaluation.difference import same_ruler
+from refquant.evaluation.streams import side_by_side
 from refquant.evaluation.trace import Trace, trace
 from refquant.model.graph import Graph
 from refquant.model.loaders.sources import find_source
@@ -106,6 +107,10 @@ def _run(arguments: argparse.Namespace) -> int:
     graphs, sums = (a, b), arguments.sums or "ordered"
     _check_names(paths, graphs)
     inputs = (_first(a, arguments), _first(b, arguments))
+    if a.states or b.states:
+        graphs, inputs = side_by_side(graphs, inputs, sums=sums)
+        _check_names(paths, graphs)
+        a, b = graphs
     samples = sample_count(a, inputs[0])
     codes = _common_codes(graphs)
     keep = [frozenset([*graphs[i].outputs, *(pair[i] for pair in codes.values())]) for i in (0, 1)]

@@ -25,6 +25,8 @@ from refquant.formats.affine import dequantize, quantize
 from refquant.model.ends import input_contract
 from refquant.model.graph import DTYPES, Graph, fits, has_batch
 from refquant.model.params import qparams_of
+from refquant.model.states import free_inputs
+from refquant.model.stream import has_steps
 
 __all__ = [
     "LIMIT",
@@ -43,9 +45,13 @@ LIMIT = 2**32
 
 
 def load(path: str, graph: Graph, *, labels: bool = False) -> tuple[Arrays, NDArray[Any] | None]:
-    """Return what ``graph`` is run on, checked, and the array ``labels`` if it is asked for."""
-    arrays = read_npz(path, [*graph.inputs, *(["labels"] if labels else [])])
-    inputs = encode(graph, {name: arrays[name] for name in graph.inputs})
+    """Return what ``graph`` is run on, checked, and the array ``labels`` if it is asked for.
+
+    Where there are states, the arrays are those of a recording: `refquant.model.stream.pieces`.
+    """
+    names = free_inputs(graph)
+    arrays = read_npz(path, [*names, *(["labels"] if labels else [])])
+    inputs = encode(graph, {name: arrays[name] for name in names})
     try:
         samples = _check(graph, inputs)
         if not labels:
@@ -82,14 +88,15 @@ def in_reals(graph: Graph, name: str, array: NDArray[Any]) -> NDArray[Any]:
 
 
 def sample_count(graph: Graph, inputs: Mapping[str, NDArray[Any]]) -> int:
-    """Return the number of samples of checked ``inputs``: 1 for a graph without a batch."""
-    return len(inputs[graph.inputs[0]]) if has_batch(graph) else 1
+    """Return the number of samples of checked ``inputs``: 1 for a graph without a batch or steps."""
+    names = free_inputs(graph)
+    return len(inputs[names[0]]) if names and (has_batch(graph) or has_steps(graph, inputs)) else 1
 
 
 def _check(graph: Graph, inputs: Arrays) -> int:
     """Refuse arrays that are not the graph's inputs; return the number of samples."""
-    counts, sizes = set(), dict[str, int]()
-    for name in graph.inputs:
+    counts, sizes, stepped = set(), dict[str, int](), has_steps(graph, inputs)
+    for name in free_inputs(graph):
         value, array = graph.values[name], inputs[name]
         container = DTYPES[value.dtype].container
         if array.dtype != container:
@@ -98,12 +105,12 @@ def _check(graph: Graph, inputs: Arrays) -> int:
                 f"array {name!r} must be {container}{reals if value.quant else ''}, got "
                 f"{array.dtype}; convert it with .astype({container.name!r})"
             )
-        if not fits(value.shape, array.shape, sizes):
+        if not fits(value.shape, array.shape[1:] if stepped else array.shape, sizes):
             raise ValueError(
                 f"array {name!r} must have shape [{', '.join(map(str, value.shape))}], "
                 f"got {list(array.shape)}; reshape it"
             )
-        if value.shape[:1] == ("N",):
+        if value.shape[:1] == ("N",) or stepped:
             counts.add(len(array))
         sizes.pop("N", None)  # counted, and said in its own words
     if len(counts) > 1:

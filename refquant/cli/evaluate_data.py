@@ -110,6 +110,11 @@ def read_dictionary(path: str) -> dict[str, list[list[str]]]:
 
 
 def _arrays(model: Model, arguments: argparse.Namespace) -> Batches:
+    if model.graph.states:
+        raise ValueError(
+            f"{model.path}: has states, so its samples are steps of a stream; compare it by "
+            "`refquant compare`"
+        )
     encoded_inputs, _ = load(arguments.data, model.graph)  # checked: names, shapes, dtypes
     arrays = read_npz(arguments.data, model.graph.inputs)
     for name, array in arrays.items():

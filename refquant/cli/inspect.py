@@ -87,6 +87,10 @@ def _print(graph: Graph, result: dict[str, Any]) -> None:
             scale, zero_point = _parameters(graph, name)
             ruler = f", scale {scale}, zero point {zero_point}" if scale else ""
             write(f"{kind} {plain(name)}: {_signature(graph.values[name])}{ruler}\n")
+    for state in graph.states:
+        begins = f"the constant {state.initial}" if state.initial else "zeros"
+        write(f"state  {plain(state.name)}: {plain(state.input)} is what {plain(state.output)} was; "
+              f"{plain(begins)} at first\n")  # fmt: skip
     sizes = ", ".join(f"{dtype} {size:,}" for dtype, size in result["constant_bytes"].items())
     write(f"{result['elements']:,} constant elements; bytes: {sizes or 'none'}\n\n")
     _print_nodes(graph)

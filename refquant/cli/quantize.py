@@ -34,6 +34,7 @@ from refquant.model.loaders.sources import Source, find_source, open_source
 from refquant.model.quantize import quantize
 from refquant.model.recipe import Recipe, recipe, recipe_names
 from refquant.model.rq import write_rq
+from refquant.model.states import free_inputs
 
 __all__ = ["COMMAND"]
 
@@ -54,7 +55,8 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--calibration", metavar="D.npz|TEXT.txt|FOLDER",
         help="samples, for recipes that look at what the model makes of data: one array an input, "
-        "a text for a model of tokens, or a folder of .wav files (and their .txt) for Whisper",
+        "a text for a model of tokens, a folder of .wav files (and their .txt) for Whisper, or of "
+        ".npz files, a recording each, for a model with states",
     )  # fmt: skip
     add_arguments(parser)
     parser.add_argument(
@@ -161,7 +163,7 @@ def _calibration(
     if arguments.calibration is None:
         raise UsageError(
             f"recipe {rules.name!r} needs --calibration D.npz with one array for each of the "
-            f"inputs {list(graph.inputs)}, or a text or recordings; see refquant quantize --help"
+            f"inputs {list(free_inputs(graph))}, or a text or recordings; see refquant quantize --help"
         )
     return read_samples(arguments.calibration, arguments, source, graph)
 

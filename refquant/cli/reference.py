@@ -11,7 +11,10 @@ from numpy.typing import NDArray
 from refquant.cli.common import Advance
 from refquant.cli.data import sample_count
 from refquant.model.execute import CHUNK, run
+from refquant.model.execute import advance as step
 from refquant.model.graph import Graph, has_batch
+from refquant.model.states import initial_state
+from refquant.model.stream import has_steps, pieces
 
 __all__ = ["WORKERS", "execute", "execute_all"]
 
@@ -32,7 +35,10 @@ def execute(
     """Return what `refquant.model.execute.run` returns; call ``advance`` with samples done.
 
     A sample's result does not depend on its neighbours, so the chunks are those of the executor.
+    Where there are states, it does on those before it: one stream, step by step.
     """
+    if graph.states:
+        return _streamed(graph, inputs, advance, keep, sums)
     if not has_batch(graph):
         outputs = run(graph, inputs, keep=keep, sums=sums)
         advance(1)
@@ -43,6 +49,27 @@ def execute(
         parts.append(run(graph, chunk, keep=keep, sums=sums))
         advance(sample_count(graph, chunk))
     return {name: _join([part[name] for part in parts], graph, name) for name in parts[0]}
+
+
+def _streamed(
+    graph: Graph,
+    inputs: Mapping[str, NDArray[Any]],
+    advance: Advance,
+    keep: Collection[str],
+    sums: str,
+) -> Arrays:
+    now, parts, stepped = initial_state(graph), list[Arrays](), has_steps(graph, inputs)
+    for piece in pieces(graph, inputs):
+        count = sample_count(graph, piece)
+        for i in range(count):
+            one = {n: a[i : i + 1] for n, a in piece.items()} if has_batch(graph) else piece
+            made, now = step(graph, one, now, keep=keep, sums=sums)
+            parts.append(made)
+            advance(1)
+    if not stepped and not has_batch(graph):
+        return parts[0]
+    join = np.stack if stepped else np.concatenate
+    return {name: join([part[name] for part in parts]) for name in parts[0]}
 
 
 def execute_all(

@@ -19,7 +19,8 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     add_part(parser)
     parser.add_argument(
         "--input", required=True, metavar="X.npz",
-        help="one array an input, by the input's name; the first axis is the samples",
+        help="one array an input, by the input's name; the first axis is the samples, of a model "
+        "with states the steps of one stream",
     )  # fmt: skip
     parser.add_argument("--output", metavar="Y.npz", help="where to write one array an output")
     add_sums(parser, "ordered")

@@ -3,6 +3,7 @@
 ::
 
     D.npz       one array an input                                    any model
+    FOLDER      *.npz, a recording each                               models with states
     TEXT.txt    pieces of --context tokens, spread over the text      models of tokens
     FOLDER      *.wav, for a decoder with their texts                 Whisper
 
@@ -73,6 +74,8 @@ def read_samples(path: str, arguments: argparse.Namespace, source: Source, graph
     for name in foreign:
         if getattr(arguments, name) is not None:
             raise UsageError(f"{path}: --{name} is for a text{_ALSO[name]}; leave it away")
+    if kind == "folder" and graph.states:
+        return _streams(path, graph)
     if kind == "folder":
         return _recorded(path, arguments, source, graph)
     if kind == ".txt":
@@ -126,9 +129,21 @@ def _recorded(path: str, arguments: argparse.Namespace, source: Source, graph: G
     return Samples([dict(batch) for batch in batches], len(found))
 
 
+def _streams(path: str, graph: Graph) -> Samples:
+    """Return the recordings in a folder, in the order of their names; each begins anew."""
+    found = sorted(Path(path).glob("*.npz"))
+    if not found:
+        raise ValueError(f"{path}: has no .npz file; give a folder of recordings, or one of them")
+    recordings = [load(str(file), graph)[0] for file in found]
+    return Samples(recordings, sum(sample_count(graph, arrays) for arrays in recordings))
+
+
 def _cut(graph: Graph, arrays: Arrays, step: int) -> list[Arrays]:
-    """Return ``arrays`` in batches of ``step`` samples; whole, where the graph has no batch."""
-    if not has_batch(graph):
+    """Return ``arrays`` in batches of ``step`` samples; whole, where the graph has no batch.
+
+    Whole, too, where it has states: a dict is a recording there.
+    """
+    if graph.states or not has_batch(graph):
         return [arrays]
     count = sample_count(graph, arrays)
     return [{n: a[i : i + step] for n, a in arrays.items()} for i in range(0, count, step)]

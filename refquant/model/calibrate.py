@@ -9,8 +9,8 @@ What was seen is recorded: the number of samples, and for each input the SHA-256
 """
 
 import hashlib
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,7 @@ from refquant.model.execute import run
 from refquant.model.graph import DTYPES, Graph, fits, has_batch
 from refquant.model.recipe import Activations
 
-__all__ = ["STEP", "Batch", "Calibrated", "calibrate", "steps"]
+__all__ = ["STEP", "Batch", "Calibrated", "calibrate", "steps", "tied"]
 
 Batch = Mapping[str, NDArray[Any]]
 
@@ -72,6 +72,29 @@ def calibrate(
     if samples == 0:
         raise ValueError("calibration holds no samples; pass at least one, better a few hundred")
     return Calibrated(states, samples, {name: h.hexdigest() for name, h in hashes.items()})
+
+
+def tied(seen: Calibrated, ties: Sequence[tuple[str, str]]) -> Calibrated:
+    """Return ``seen`` where both values of each pair in ``ties`` have seen what either has.
+
+    >>> from refquant.calibration import observer
+    >>> a, b = (observer("minmax", {}).update(np.array([v], np.float32)) for v in (1, 2))
+    >>> both = tied(Calibrated({"a": a, "b": b}, 1, {}), [("a", "b")]).observers
+    >>> [[float(v) for v in both[name].range()] for name in "ab"]
+    [[1.0, 2.0], [1.0, 2.0]]
+    """
+    group = {name: [name] for name in seen.observers}
+    for one, other in ties:
+        if one in group and other in group and group[one] is not group[other]:
+            joined = group[one] + group[other]
+            group |= dict.fromkeys(joined, joined)
+    observers = dict(seen.observers)
+    for names in group.values():
+        merged = seen.observers[names[0]]
+        for name in names[1:]:
+            merged = merged.merge(seen.observers[name])
+        observers[names[0]] = merged
+    return replace(seen, observers={name: observers[group[name][0]] for name in observers})
 
 
 def _updated(state: Observer, name: str, array: NDArray[Any]) -> Observer:

@@ -36,6 +36,8 @@ from refquant.model.quantize_simulated import round_inputs
 from refquant.model.recipe import Recipe
 from refquant.model.rotate import rotated
 from refquant.model.rq import rq_digest
+from refquant.model.states import closed, opened
+from refquant.model.stream import in_order
 from refquant.model.validate import validate
 
 __all__ = ["quantize"]
@@ -61,6 +63,10 @@ def quantize(
     (`refquant.model.checkpoint`); it stays until the caller has written the file. ``report`` is
     told of each finished layer of ``weight_only`` and ``simulated``.
 
+    Where ``graph`` has states, each dict of the ``calibration`` is a recording, steps in order, that
+    begins anew; the states are what the float graph makes them (`refquant.model.stream.in_order`),
+    and the result has the same states. In ``full_integer`` they are codes, too.
+
     >>> import numpy as np
     >>> from refquant.model.build import Builder
     >>> from refquant.model.recipe import recipe
@@ -72,6 +78,25 @@ def quantize(
     """
     validate(graph)
     _need_float(graph)
+    pure, data = opened(graph), calibration
+    if graph.states and calibration is not None and recipe.needs_data:
+        data = in_order(graph, calibration, sums=recipe.sums)
+    ties = tuple((state.input, state.output) for state in graph.states)
+    made = _quantized(pure, recipe, data, ties, checkpoint, resume, report)
+    contract = None if recipe.contract is None else preset(recipe.contract)
+    return closed(made, graph, contract=contract)
+
+
+def _quantized(
+    graph: Graph,
+    recipe: Recipe,
+    calibration: Batch | Iterable[Batch] | None,
+    ties: tuple[tuple[str, str], ...],
+    checkpoint: str | os.PathLike[str] | None,
+    resume: bool,
+    report: Report,
+) -> Graph:
+    """Return the pure ``graph`` quantized; values in ``ties`` mean the same if they are codes."""
     held = hold(graph, calibration) if recipe.walks else None
     store = _opened(graph, recipe, held, checkpoint, resume)
     data = calibration if held is None else held.batches
@@ -88,7 +113,7 @@ def quantize(
         return result
     contract = preset(recipe.contract or "")
     excluded, weights = rules_of(folded, recipe)
-    work = Work(graph, folded, recipe, held, store, report, contract, weights)
+    work = Work(graph, folded, recipe, held, store, report, contract, weights, ties)
     made = decoded(work, data) if recipe.decodes else on_codes(work, data, excluded)
     if made.seen is not None:
         meta["calibration"] = made.seen

@@ -18,7 +18,7 @@ import numpy as np
 
 from refquant.contracts import Contract
 from refquant.model.build import Builder
-from refquant.model.calibrate import Batch, Calibrated, calibrate
+from refquant.model.calibrate import Batch, Calibrated, calibrate, tied
 from refquant.model.checkpoint import Checkpoint
 from refquant.model.coded import coded_reals
 from refquant.model.correct_bias import corrected, rounded_weights
@@ -44,7 +44,8 @@ Data = Batch | Iterable[Batch] | None
 class Work:
     """What the steps share: the ``graph``, what transforms made of it (``folded``), the rules.
 
-    ``held`` are the calibration data where the recipe walks over them.
+    ``held`` are the calibration data where the recipe walks over them; ``ties`` pairs of values that
+    must mean the same if they are codes: the two ends of a state.
     """
 
     graph: Graph
@@ -55,6 +56,7 @@ class Work:
     report: Report
     contract: Contract
     weights: dict[str, Weights]
+    ties: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +98,7 @@ def on_codes(work: Work, data: Data, excluded: set[str]) -> Made:
         _need_integer(layers, excluded, contract)
     names = observed(fixed, layers, full_integer=full)
     seen = calibrate(work.folded, data, names=names, rules=recipe.activations, sums=recipe.sums)
+    seen = tied(seen, work.ties)
     b = quantize_static(
         fixed,
         layers,

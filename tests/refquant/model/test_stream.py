@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 
+from refquant.model.build import Builder
 from refquant.model.execute import advance, run
+from refquant.model.graph import State
 from refquant.model.states import initial_state, opened
-from refquant.model.stream import Stream, run_in_order
+from refquant.model.stream import Stream, in_order
 from tests.refquant.model.streams import STREAMS, delays, feeds, free_running, lstm, sums
 
 
@@ -90,9 +92,31 @@ def test_a_stream_may_have_no_input() -> None:
 def test_data_in_order_have_the_states_that_each_step_finds() -> None:
     graph = sums()
     x = feeds(graph, 4)
-    data, last = run_in_order(graph, x, initial_state(graph))
-    assert data["before"][0].tolist() == [1, 2], "as the file says"
-    assert data["before"][1:].tolist() == run(graph, x)["total"][:3].tolist(), "then what was made"
-    again = run(opened(graph), data)["total"]
+    one, two = in_order(graph, [x, x])
+    assert one["before"][0].tolist() == [1, 2], "as the file says"
+    assert one["before"][1:].tolist() == run(graph, x)["total"][:3].tolist(), "then what was made"
+    again = run(opened(graph), one)["total"]
     assert again.tobytes() == run(graph, x)["total"].tobytes(), "the steps in any order"
-    assert last["sum"].tolist() == again[-1:].tolist(), "and what comes after"
+    assert two["before"].tobytes() == one["before"].tobytes(), "a recording begins anew"
+    (alone,) = in_order(graph, x)
+    assert alone["before"].tobytes() == one["before"].tobytes(), "one recording"
+    with pytest.raises(ValueError, match=r"each of the inputs \['x'\], got \['before', 'x'\]"):
+        list(in_order(graph, [one]))
+
+
+def test_steps_of_a_graph_without_a_batch_have_an_axis_of_their_own() -> None:
+    graph, many = lstm(length=2, batch=1), lstm(length=2)
+    x = feeds(many, 5)["x"]
+    made = list(in_order(graph, {"x": x[:, None]}))
+    assert [batch["x"].shape for batch in made] == [(1, 2, 3)] * 5, "a step each"
+    (whole,) = in_order(many, {"x": x})
+    for i, batch in enumerate(made):
+        assert batch["h"].tobytes() == whole["h"][i : i + 1].tobytes(), f"step {i}"
+    assert len(list(in_order(graph, {"x": x[:1]}))) == 1, "without the axis: one step"
+    b = Builder("two")
+    y = b.node("Add", [b.input("x", (1,)), b.input("z", (1,))], name="y")
+    two = b.graph([b.node("Add", [y, b.input("h", (1,))], name="sum")],
+                  states=[State("h", "h", "sum")])  # fmt: skip
+    odd = {"x": np.zeros((2, 1), np.float32), "z": np.zeros((3, 1), np.float32)}
+    with pytest.raises(ValueError, match=r"different numbers of steps \[2, 3\]"):
+        list(in_order(two, odd))

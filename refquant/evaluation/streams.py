@@ -1,0 +1,53 @@
+"""Two models with states, made comparable value by value.
+
+Each model hears the whole recording by itself, and what its states are at each step becomes a part
+of the data. Then both are pure functions (`refquant.model.states.opened`), whose samples are steps,
+and whatever compares models compares these. A state that drifts is seen: it is the model's own, and
+what it becomes is an output like others. ::
+
+    x1 x2 x3 -> reference, in order -> its h0 h1 h2 \\
+    x1 x2 x3 -> test, in order      -> its h0 h1 h2  > side by side, as 3 samples of (x, h)
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from numpy.typing import NDArray
+
+from refquant.model.graph import Graph
+from refquant.model.states import opened
+from refquant.model.stream import in_order
+
+__all__ = ["side_by_side"]
+
+Arrays = Mapping[str, NDArray[Any]]
+
+
+def side_by_side(
+    graphs: tuple[Graph, Graph], inputs: tuple[Arrays, Arrays], *, sums: str
+) -> tuple[tuple[Graph, Graph], tuple[Arrays, Arrays]]:
+    """Return both graphs without states, and ``inputs`` (one recording) with what these are.
+
+    `ValueError` for more than one step of a graph that has no batch.
+
+    >>> import numpy as np
+    >>> from refquant.model.build import Builder
+    >>> from refquant.model.graph import State
+    >>> b = Builder("sums")
+    >>> total = b.node("Add", [b.input("x", ("N", 1)), b.input("before", ("N", 1))], name="total")
+    >>> g = b.graph([total], states=[State("sum", "before", "total")])
+    >>> x = {"x": np.array([[1], [2]], np.float32)}
+    >>> side_by_side((g, g), (x, x), sums="ordered")[1][0]["before"].tolist()
+    [[0.0], [1.0]]
+    """
+    pure, found = [], []
+    for graph, recording in zip(graphs, inputs, strict=True):
+        steps = list(in_order(graph, recording, sums=sums))
+        if len(steps) != 1:
+            raise ValueError(
+                f"{graph.name!r} has states and no batch, so its {len(steps)} steps are no samples; "
+                "give one step, or import the model with a batch N"
+            )
+        pure.append(opened(graph))
+        found.append(steps[0])
+    return (pure[0], pure[1]), (found[0], found[1])
