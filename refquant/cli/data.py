@@ -88,9 +88,9 @@ def in_reals(graph: Graph, name: str, array: NDArray[Any]) -> NDArray[Any]:
 
 
 def sample_count(graph: Graph, inputs: Mapping[str, NDArray[Any]]) -> int:
-    """Return the number of samples of checked ``inputs``: 1 for a graph without a batch or steps."""
-    names = free_inputs(graph)
-    return len(inputs[names[0]]) if names and (has_batch(graph) or has_steps(graph, inputs)) else 1
+    """Return the number of samples of checked ``inputs``: 1 without a batch or steps."""
+    names, many = free_inputs(graph), has_batch(graph) or has_steps(graph, inputs)
+    return len(inputs[names[0]]) if names and many else 1
 
 
 def _check(graph: Graph, inputs: Arrays) -> int:

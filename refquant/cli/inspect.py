@@ -89,8 +89,8 @@ def _print(graph: Graph, result: dict[str, Any]) -> None:
             write(f"{kind} {plain(name)}: {_signature(graph.values[name])}{ruler}\n")
     for state in graph.states:
         begins = f"the constant {state.initial}" if state.initial else "zeros"
-        write(f"state  {plain(state.name)}: {plain(state.input)} is what {plain(state.output)} was; "
-              f"{plain(begins)} at first\n")  # fmt: skip
+        ends = f"{plain(state.input)} is what {plain(state.output)} was"
+        write(f"state  {plain(state.name)}: {ends}; {plain(begins)} at first\n")
     sizes = ", ".join(f"{dtype} {size:,}" for dtype, size in result["constant_bytes"].items())
     write(f"{result['elements']:,} constant elements; bytes: {sizes or 'none'}\n\n")
     _print_nodes(graph)

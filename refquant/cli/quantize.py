@@ -163,7 +163,8 @@ def _calibration(
     if arguments.calibration is None:
         raise UsageError(
             f"recipe {rules.name!r} needs --calibration D.npz with one array for each of the "
-            f"inputs {list(free_inputs(graph))}, or a text or recordings; see refquant quantize --help"
+            f"inputs {list(free_inputs(graph))}, or a text or recordings; see refquant quantize "
+            "--help"
         )
     return read_samples(arguments.calibration, arguments, source, graph)
 

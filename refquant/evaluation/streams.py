@@ -5,7 +5,7 @@ of the data. Then both are pure functions (`refquant.model.states.opened`), whos
 and whatever compares models compares these. A state that drifts is seen: it is the model's own, and
 what it becomes is an output like others. ::
 
-    x1 x2 x3 -> reference, in order -> its h0 h1 h2 \\
+    x1 x2 x3 -> reference, in order -> its h0 h1 h2  _
     x1 x2 x3 -> test, in order      -> its h0 h1 h2  > side by side, as 3 samples of (x, h)
 """
 
@@ -45,8 +45,8 @@ def side_by_side(
         steps = list(in_order(graph, recording, sums=sums))
         if len(steps) != 1:
             raise ValueError(
-                f"{graph.name!r} has states and no batch, so its {len(steps)} steps are no samples; "
-                "give one step, or import the model with a batch N"
+                f"{graph.name!r} has states and no batch, so its {len(steps)} steps are no "
+                "samples; give one step, or import the model with a batch N"
             )
         pure.append(opened(graph))
         found.append(steps[0])

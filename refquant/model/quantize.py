@@ -63,9 +63,9 @@ def quantize(
     (`refquant.model.checkpoint`); it stays until the caller has written the file. ``report`` is
     told of each finished layer of ``weight_only`` and ``simulated``.
 
-    Where ``graph`` has states, each dict of the ``calibration`` is a recording, steps in order, that
-    begins anew; the states are what the float graph makes them (`refquant.model.stream.in_order`),
-    and the result has the same states. In ``full_integer`` they are codes, too.
+    Where ``graph`` has states, each dict of the ``calibration`` is a recording, its steps in order,
+    that begins anew; states are what the float graph makes them (`refquant.model.stream.in_order`).
+    The result has the same states; in ``full_integer`` they are codes.
 
     >>> import numpy as np
     >>> from refquant.model.build import Builder

@@ -44,8 +44,8 @@ Data = Batch | Iterable[Batch] | None
 class Work:
     """What the steps share: the ``graph``, what transforms made of it (``folded``), the rules.
 
-    ``held`` are the calibration data where the recipe walks over them; ``ties`` pairs of values that
-    must mean the same if they are codes: the two ends of a state.
+    ``held`` are the calibration data where the recipe walks over them; ``ties`` pairs of values
+    that must mean the same if they are codes: the two ends of a state.
     """
 
     graph: Graph

@@ -74,8 +74,8 @@ def has_steps(graph: Graph, inputs: Mapping[str, NDArray[Any]]) -> bool:
     It is one more than the inputs have, in front. With a batch the samples are the steps.
 
     >>> from refquant.model.graph import State, Value
-    >>> v = Value("float32", (1, 2))
-    >>> g = Graph("g", ("x", "h"), ("h",), {"x": v, "h": v}, (), {}, {}, {}, (State("h", "h", "x"),))
+    >>> v, s = Value("float32", (1, 2)), (State("h", "h", "x"),)
+    >>> g = Graph("g", ("x", "h"), ("h",), {"x": v, "h": v}, (), {}, {}, {}, s)
     >>> has_steps(g, {"x": np.zeros((9, 1, 2))}), has_steps(g, {"x": np.zeros((1, 2))})
     (True, False)
     """
@@ -89,8 +89,8 @@ def pieces(graph: Graph, inputs: Mapping[str, NDArray[Any]]) -> Iterator[Arrays]
     """Yield a recording as `advance` takes it: whole, or a step at a time (`has_steps`).
 
     >>> from refquant.model.graph import State, Value
-    >>> v = Value("float32", (1, 2))
-    >>> g = Graph("g", ("x", "h"), ("h",), {"x": v, "h": v}, (), {}, {}, {}, (State("h", "h", "x"),))
+    >>> v, s = Value("float32", (1, 2)), (State("h", "h", "x"),)
+    >>> g = Graph("g", ("x", "h"), ("h",), {"x": v, "h": v}, (), {}, {}, {}, s)
     >>> [piece["x"].shape for piece in pieces(g, {"x": np.zeros((2, 1, 2))})]
     [(1, 2), (1, 2)]
     """
@@ -126,7 +126,7 @@ def in_order(
     """
     names, bound = free_inputs(graph), [state.input for state in graph.states]
     for recording in [recordings] if isinstance(recordings, Mapping) else recordings:
-        if not isinstance(recording, Mapping) or recording.keys() != set(names):
+        if not isinstance(recording, Mapping) or set(recording) != set(names):
             got = sorted(recording) if isinstance(recording, Mapping) else type(recording).__name__
             raise ValueError(
                 f"a recording must have an array for each of the inputs {sorted(names)}, got "

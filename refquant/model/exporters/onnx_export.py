@@ -26,8 +26,9 @@ from refquant.model.exporters.onnx_float import add_float
 from refquant.model.exporters.onnx_qdq import add_ends, add_qdq
 from refquant.model.exporters.onnx_qoperator import add_qoperator
 from refquant.model.exporters.onnx_write import LARGEST, onnx_model, save
-from refquant.model.graph import DTYPES, Graph, Node
+from refquant.model.graph import DTYPES, Graph, Node, State
 from refquant.model.operators import DYNAMIC
+from refquant.model.states import opened
 from refquant.model.validate import validate
 
 __all__ = ["FORMS", "OnnxExportError", "default_form", "draft_onnx", "onnx_bytes", "write_onnx"]
@@ -68,6 +69,7 @@ def draft_onnx(graph: Graph, *, form: str) -> Draft:
     if form == "float" and default_form(graph) != "float":
         raise ValueError("form must be qdq or qoperator for a graph with codes, got 'float'")
     validate(graph)
+    graph = opened(graph)  # ONNX has no states: they are inputs and outputs
     draft, failures = Draft(graph, form), list[tuple[str, str, str]]()
     for node in graph.nodes:
         try:
@@ -97,7 +99,8 @@ def onnx_bytes(graph: Graph, *, form: str | None = None) -> bytes:
     True
     """
     draft = draft_onnx(graph, form=form or default_form(graph))
-    data: bytes = onnx_model(draft, ends(graph), _told(draft)).SerializeToString(deterministic=True)
+    told = _told(draft, graph.states)
+    data: bytes = onnx_model(draft, ends(draft.graph), told).SerializeToString(deterministic=True)
     return data
 
 
@@ -122,7 +125,8 @@ def write_onnx(
     ('y.onnx',)
     """
     draft = draft_onnx(graph, form=form or default_form(graph))
-    return save(path, draft, ends(graph), _told(draft), largest=largest)
+    told = _told(draft, graph.states)
+    return save(path, draft, ends(draft.graph), told, largest=largest)
 
 
 def ends(graph: Graph) -> dict[str, list[tuple[str, str, list[int | str]]]]:
@@ -165,15 +169,17 @@ def _add(d: Draft, node: Node) -> None:
         add_float(d, node)
 
 
-def _told(d: Draft) -> dict[str, str]:
-    """Return the metadata: the numerics card and the contracts, as canonical JSON."""
+def _told(d: Draft, states: Sequence[State]) -> dict[str, str]:
+    """Return the metadata: the numerics card, contracts, states, as canonical JSON."""
     graph = d.graph
 
     def told(value: Any) -> str:
         return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
     contracts = {name: contract.to_json() for name, contract in graph.contracts.items()}
+    ends = {state.input: state.output for state in states}
     return {
+        **({"refquant.states": told(ends)} if ends else {}),
         "refquant.contracts": told(contracts),
         "refquant.form": d.form,
         "refquant.meta": told(dict(graph.meta)),

@@ -21,7 +21,7 @@ Refquant = Callable[..., Any]
 @pytest.fixture
 def stream(tmp_path: Path) -> Path:
     write_rq(tmp_path / "s.rq", lstm(length=2))
-    np.savez(tmp_path / "x.npz", **feeds(lstm(length=2), 9))
+    np.savez(tmp_path / "x.npz", x=feeds(lstm(length=2), 9)["x"])
     return tmp_path / "s.rq"
 
 
@@ -79,7 +79,7 @@ def test_a_folder_holds_recordings(refquant: Refquant, stream: Path, tmp_path: P
     folder.mkdir()
     recordings = [feeds(lstm(length=2), count, seed=count) for count in (5, 8)]
     for i, recording in enumerate(recordings):
-        np.savez(folder / f"{i}.npz", **recording)
+        np.savez(folder / f"{i}.npz", x=recording["x"])
     options = ("--recipe", "int8_static", "-o", tmp_path / "q.rq")
     done = refquant("quantize", stream, "--calibration", folder, *options, "--json")
     assert json.loads(done.out)["calibration_samples"] == 13, done.err

@@ -50,6 +50,18 @@ def lstm(*, length: str | int = "T", batch: str | int = "N", hidden: bool = True
     return b.graph(outputs, states=[State("h", "h", "hn"), State("c", "c", "cn")])
 
 
+def leaky(*, initial: bool = False) -> Graph:
+    """h = tanh(h W + x U), a plain recurrent network of products that every scheme quantizes."""
+    b = Builder("leaky")
+    first = b.constant("first", np.full((1, 4), 0.5, np.float32)) if initial else ""
+    x, h = b.input("x", ("N", 3)), b.input("h", ("N", 4))
+    old = b.node("MatMul", [h, b.constant("w", reals(4, 4) / 2)], name="old")
+    new = b.node("MatMul", [x, b.constant("u", reals(3, 4) / 2)], name="new")
+    state = b.node("Tanh", [b.node("Add", [old, new], name="sum")], name="state")
+    y = b.node("MatMul", [state, b.constant("v", reals(4, 2))], name="y")
+    return b.graph([y], states=[State("h", h, state, first)])
+
+
 def codes() -> Graph:
     """A buffer of three int8 frames that moves on by one a step, and a product of what is in it."""
     b, quant, contract = Builder("codes"), Quant(0.5, 3), preset("ort")

@@ -6,15 +6,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from refquant.model.build import Builder
 from refquant.model.execute import run
-from refquant.model.graph import Graph, State
 from refquant.model.quantize import quantize
 from refquant.model.recipe import recipe
 from refquant.model.rq import parse_rq, rq_bytes
 from refquant.model.states import opened
 from refquant.model.stream import in_order
-from tests.refquant.model.streams import feeds, lstm, reals, sums
+from tests.refquant.model.streams import feeds, leaky, lstm, sums
 
 FLOAT_ENDS = (
     "int8_weight_only",
@@ -25,18 +23,6 @@ FLOAT_ENDS = (
     "fp8_static",
     "float32",
 )
-
-
-def leaky(*, initial: bool = False) -> Graph:
-    """h = tanh(h W + x U), a plain recurrent network of products that every scheme quantizes."""
-    b = Builder("leaky")
-    first = b.constant("first", np.full((1, 4), 0.5, np.float32)) if initial else ""
-    x, h = b.input("x", ("N", 3)), b.input("h", ("N", 4))
-    old = b.node("MatMul", [h, b.constant("w", reals(4, 4) / 2)], name="old")
-    new = b.node("MatMul", [x, b.constant("u", reals(3, 4) / 2)], name="new")
-    state = b.node("Tanh", [b.node("Add", [old, new], name="sum")], name="state")
-    y = b.node("MatMul", [state, b.constant("v", reals(4, 2))], name="y")
-    return b.graph([y], states=[State("h", h, state, first)])
 
 
 @pytest.mark.parametrize("name", FLOAT_ENDS)

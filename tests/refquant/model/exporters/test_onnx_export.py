@@ -1,8 +1,11 @@
 """Whole models: the demo's network by every recipe, what has no form, and there and back."""
 
+import json
 from pathlib import Path
 
 import numpy as np
+import onnx
+import onnxruntime as runtime
 import pytest
 from onnxruntime.quantization import QuantFormat, QuantType
 
@@ -21,6 +24,7 @@ from refquant.model.graph import Graph
 from refquant.model.importers.onnx_import import import_onnx
 from refquant.model.quantize import quantize
 from refquant.model.recipe import recipe
+from tests.refquant.model import streams
 from tests.refquant.model.conftest import float_cnn, quantized_cnn, tables, weight_only
 from tests.refquant.model.exporters.onnx_runs import LEVELS, differing
 from tests.refquant.model.importers.onnx_models import reals
@@ -179,3 +183,21 @@ def test_models_of_its_own_quantizer_keep_its_codes(tmp_path: Path, written: str
     assert sorted(map(str, ops[0])) == sorted(map(str, ops[1])), f"{ops}"
     want, got = run(graph, feeds[0]), run(back, feeds[0])
     assert all(np.array_equal(got[n], want[n]) for n in want), "the same bits"
+
+
+def test_states_are_inputs_and_outputs_in_onnx() -> None:
+    """ONNX has no states: whoever runs it feeds them, by the names that the metadata have."""
+    graph = streams.leaky()
+    made = onnx.load_model_from_string(onnx_bytes(graph))
+    assert [i.name for i in made.graph.input] == ["x", "h"], "what they are"
+    assert [o.name for o in made.graph.output] == ["y", "state"], "and what they become"
+    told = {entry.key: entry.value for entry in made.metadata_props}
+    assert json.loads(told["refquant.states"]) == {"h": "state"}, "which of which"
+    again = import_onnx(onnx_bytes(graph), states={"h": "state"})
+    assert again.states == graph.states, "there and back"
+    x = streams.feeds(graph, 5)
+    assert run(again, x)["y"].tobytes() == run(graph, x)["y"].tobytes(), "the same stream"
+    h, session = np.zeros((1, 4), np.float32), runtime.InferenceSession(onnx_bytes(graph))
+    for i, want in enumerate(run(graph, x)["y"]):
+        y, h = session.run(["y", "state"], {"x": x["x"][i : i + 1], "h": h})
+        assert np.abs(y[0] - want).max() < 2.0**-18, f"step {i}: onnxruntime, states by hand"
