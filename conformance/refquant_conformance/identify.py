@@ -18,10 +18,17 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from refquant.contracts import PRESETS
 from refquant.contracts.axes import AxisValue, contradiction
 from refquant_conformance.answers import Answer
 from refquant_conformance.arithmetic import Arithmetic, Axes, arithmetic_of
-from refquant_conformance.arithmetic.base import Outputs, candidates, name_axes, same_bits
+from refquant_conformance.arithmetic.base import (
+    Outputs,
+    axes_of,
+    candidates,
+    name_axes,
+    same_bits,
+)
 from refquant_conformance.protocol import Case
 from refquant_conformance.subject import Subject
 
@@ -73,7 +80,8 @@ def identify(
 ) -> Identification:
     """Ask ``subject`` the probes of a cell and strike out every choice that they refute.
 
-    ``prefer`` orders the choices that are left: those that agree with it come first.
+    ``prefer`` orders the choices that are left: those that agree with it come first; without it,
+    those of presets, then those that agree with the specification.
     ``ValueError`` if the judge has no arithmetic for the cell.
 
     >>> from refquant_conformance.adapters import load_backend
@@ -99,8 +107,15 @@ def identify(
         axes, mismatches = _nearest(arithmetic, asked) if asked else (None, 0)
         name = "unidentified" if asked else "not computed"
         return Identification(op, scheme, (), name, elements, (), axes, mismatches, trouble)
+    known = [axes_of(contract, arithmetic) for contract in PRESETS.values()]
     wanted = prefer if prefer is not None else arithmetic.spec
-    left.sort(key=lambda axes: -sum(axes.get(a) == v for a, v in wanted.items()))
+    # An arithmetic that somebody has is likelier than one that nobody has, but for who claims it.
+    left.sort(
+        key=lambda axes: (
+            prefer is None and dict(axes) not in known,
+            -sum(axes.get(a) == v for a, v in wanted.items()),
+        )
+    )
     evidence = tuple(_evidence(arithmetic, left[0], left, asked))
     name = name_axes(left[0], spec=arithmetic.spec, arithmetic=arithmetic)
     return Identification(op, scheme, tuple(left), name, elements, evidence, trouble=trouble)

@@ -152,7 +152,7 @@ def ranges(scheme: str) -> list[tuple[float, float]]:
     tiny = [(0.0, 0.0), (-1e-39, 2e-39), (0.0, 1e-30), (0.0, 3e-20), (-2e-8, 1e-8), (-4e-8, 5e-8)]
     small = [(-6e-6, 3e-6), (-2e-5, 4e-5), (0.0, 1e-4), (-1.1e-4, 0.0), (-1e-3, 5e-3), (-5e-3, 0.0)]
     point = [(1e-6, 1e-6), (2.0, float(np.nextafter(np.float32(2), np.float32(3))))]
-    return [(-3e3, 3e3), *rough, *ties, *sided, *tiny, *small, *point, (0.0, 5e-3), (-1e-6, 0.5)]
+    return [(-3e3, 3e3), *rough, *ties, *tiny, *small, *point, *sided, (0.0, 5e-3), (-1e-6, 0.5)]
 
 
 def _probes(scheme: str) -> Sequence[Case]:

@@ -24,15 +24,8 @@ from refquant_conformance.protocol import Array, Case, Param
 from refquant_conformance.types import code_range, storage
 
 __all__ = [
-    "FORMED",
-    "SCALES",
-    "integer_probes",
-    "large",
-    "middle",
-    "near_ties",
-    "probes",
-    "product_case",
-    "rows_and_columns",
+    *("FORMED", "SCALES", "integer_probes", "large", "middle", "middle_of_y", "near_ties"),
+    *("probes", "product_case", "rows_and_columns"),
 ]
 
 Scales = tuple[float, float, float]
