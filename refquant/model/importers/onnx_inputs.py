@@ -26,7 +26,12 @@ from refquant.model.importers.onnx_wire import OnnxFormatError
 
 __all__ = ["fixed_inputs", "input_meaning", "input_shapes"]
 
-_NUMBERS = ("float32", "int64", "int32", "uint8", "int8", "uint16", "int16", "bool")
+_NUMBERS = (
+    "float32",
+    "float64",
+    "bool",
+    *(f"{u}int{b}" for u in ("", "u") for b in (8, 16, 32, 64)),
+)
 _MOST_FILLED = 1 << 22
 
 
@@ -52,7 +57,7 @@ def fixed_inputs(
         dtype, sizes = dims[name]
         array = np.asarray(given)
         if dtype not in _NUMBERS or array.dtype.kind not in "biuf":
-            raise ValueError(f"fixed[{name!r}] is {dtype}, got {array.dtype}; only numbers can be")
+            raise OnnxFormatError(f"fixed[{name!r}] is {dtype}, got {array.dtype}; give numbers")
         with np.errstate(all="ignore"):
             made = array.astype(dtype)
             lost = made.astype(array.dtype) != array

@@ -9,7 +9,8 @@ A name stands for one of these:
   yet, because what reads it may compute with the codes;
 * `Turned`: a value of our graph with its axes in another order. The batch stays at axis 0 of our
   values; ONNX's recurrent layers have it at axis 1, between two transpositions that cancel;
-* `Filled`: one number, as often as a size says that only a run knows.
+* `Filled`: one number, as often as a size says that only a run knows;
+* `Spread`: a value of our graph, repeated so often.
 """
 
 from collections.abc import Mapping
@@ -18,7 +19,7 @@ from dataclasses import dataclass
 from refquant.model.graph import Shape
 from refquant.model.importers.onnx_model import OnnxNode, Tensor
 
-__all__ = ["OURS", "Filled", "Item", "Known", "Reals", "Seen", "Turned", "Unsupported"]
+__all__ = ["OURS", "Filled", "Item", "Known", "Reals", "Seen", "Spread", "Turned", "Unsupported"]
 
 OURS: Mapping[str, str] = {"int64": "int32", "bool": "uint8"}
 """What our graph has in place of a dtype of ONNX's; of the others the same."""
@@ -66,4 +67,13 @@ class Filled:
     shape: Shape
 
 
-Item = Known | Seen | Reals | Turned | Filled
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """The value ``value``, repeated to a ``shape`` with letters: what broadcasts needs it not."""
+
+    value: str
+    dtype: str
+    shape: Shape
+
+
+Item = Known | Seen | Reals | Turned | Filled | Spread

@@ -8,9 +8,10 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from refquant.model.graph import Attribute
+from refquant.model.importers.onnx_items import Filled, Spread
 from refquant.model.importers.onnx_model import OnnxNode
 from refquant.model.importers.onnx_scope import Known, Scope, Unsupported
-from refquant.model.importers.onnx_tensor import dtype_of
+from refquant.model.shapes_common import joined
 
 __all__ = ["ELEMENTWISE"]
 
@@ -48,21 +49,34 @@ def _swish(s: Scope, node: OnnxNode) -> None:
 
 
 def _binary(s: Scope, node: OnnxNode) -> None:
+    if node.op == "Add" and (spread := _spread(s, node)) is not None:
+        s.items[node.outputs[0]] = spread
+        return
     s.emit(node, node.op, [s.real(node, 0), s.real(node, 1)])
+
+
+def _spread(s: Scope, node: OnnxNode) -> Spread | None:
+    """Return what x + 0 is, the zeros as many as only a run knows: how exporters widen a mask."""
+    for zeros, x in ((1, 0), (0, 1)):
+        item = s.items[node.inputs[zeros]]
+        if isinstance(item, Filled) and item.number == 0 and item.dtype == "float32":
+            shape = joined("Add", item.shape, s.shape(node.inputs[x]))
+            return Spread(s.real(node, x), "float32", shape)
+    return None
 
 
 def _chain(op: str) -> Lower:
     """Any number of operands: two at a time, from the first."""
 
     def lower(s: Scope, node: OnnxNode) -> None:
+        if len(node.inputs) == 1:  # of codes, too: that is how exporters keep a pair apart
+            s.alias(node, node.inputs[0])
+            return
         operands = s.reals(node)
         total = operands[0]
         for operand in operands[1:-1]:
             total = s.step(node, op, [total, operand])
-        if len(operands) == 1:
-            s.emit(node, "Identity", [total])
-        else:
-            s.emit(node, op, [total, operands[-1]])
+        s.emit(node, op, [total, operands[-1]])
 
     return lower
 
@@ -143,50 +157,6 @@ def _prelu(s: Scope, node: OnnxNode) -> None:
     s.emit(node, "Where", [negative, s.step(node, "Mul", [x, slope]), x])
 
 
-def _typed(s: Scope, node: OnnxNode, first: int) -> tuple[list[str], str]:
-    """Return the operands from ``first`` on, of one dtype of float32, int32, uint8."""
-    names = node.inputs[first:]
-    seen = [n for n in names if not isinstance(s.item(n), Known)] or list(names)
-    dtype = s.dtype(seen[0])
-    if dtype not in ("float32", "int32", "int64", "bool", "uint8"):
-        raise Unsupported(f"inputs are {dtype}; there are float32, int32, int64, bool and uint8")
-    return [s.value_of(name, like=dtype) for name in names], dtype
-
-
-def _compare(s: Scope, node: OnnxNode) -> None:
-    operands, _ = _typed(s, node, 0)
-    s.emit(node, node.op, operands, dtype="bool")
-
-
-def _xor(s: Scope, node: OnnxNode) -> None:
-    """Not(Equal(a, b)): truths that were computed are 0 or 1."""
-    operands, _ = _typed(s, node, 0)
-    s.emit(node, "Not", [s.step(node, "Equal", operands)], dtype="bool")
-
-
-def _is_nan(s: Scope, node: OnnxNode) -> None:
-    """Not(Equal(x, x))."""
-    x = s.real(node, 0)
-    s.emit(node, "Not", [s.step(node, "Equal", [x, x])], dtype="bool")
-
-
-def _where(s: Scope, node: OnnxNode) -> None:
-    condition = s.value(node, 0)
-    operands, dtype = _typed(s, node, 1)
-    s.emit(node, "Where", [condition, *operands], dtype=dtype)
-
-
-def _cast(s: Scope, node: OnnxNode) -> None:
-    to, source = dtype_of(node.attributes["to"]), s.dtype(node.inputs[0])
-    if to == source or {to, source} == {"int32", "int64"}:
-        s.alias(node, node.inputs[0])
-        return
-    codes = {"float32": 1, "int32": 6, "int64": 6, "bool": 9}
-    if to not in codes or source not in codes:
-        raise Unsupported(f"Cast from {source} to {to}")
-    s.emit(node, "Cast", [s.value(node, 0)], {"to": codes[to]}, dtype=to)
-
-
 def _identity(s: Scope, node: OnnxNode) -> None:
     if node.op == "Dropout":
         training = s.known(node, 2, "training_mode")
@@ -219,9 +189,6 @@ def _thresholded(s: Scope, node: OnnxNode) -> None:
 ELEMENTWISE: Mapping[str, Lower] = {
     **dict.fromkeys(_UNARY, _unary),
     **dict.fromkeys(("Add", "Sub", "Mul", "Div"), _binary),
-    **dict.fromkeys(
-        ("Equal", "Less", "Greater", "LessOrEqual", "GreaterOrEqual", "And", "Or"), _compare
-    ),
     "Gelu": _gelu,
     "Swish": _swish,
     "Max": _chain("Max"),
@@ -232,11 +199,6 @@ ELEMENTWISE: Mapping[str, Lower] = {
     "Clip": _clip,
     "Pow": _pow,
     "PRelu": _prelu,
-    "Xor": _xor,
-    "Not": lambda s, node: s.emit(node, "Not", [s.value(node, 0)], dtype="bool"),
-    "IsNaN": _is_nan,
-    "Where": _where,
-    "Cast": _cast,
     "Identity": _identity,
     "Dropout": _identity,
     "Softsign": _softsign,

@@ -23,6 +23,7 @@ from refquant.model.importers.onnx_items import (
     Known,
     Reals,
     Seen,
+    Spread,
     Turned,
     Unsupported,
 )
@@ -83,7 +84,7 @@ class Scope:
         item = self.items[name]
         if isinstance(item, Known):
             return tuple(int(d) for d in item.array.shape)
-        if isinstance(item, Filled):
+        if isinstance(item, Filled | Spread):
             return item.shape
         shape = self.b.values[item.value].shape
         return tuple(shape[axis] for axis in item.perm) if isinstance(item, Turned) else shape

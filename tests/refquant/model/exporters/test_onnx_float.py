@@ -17,8 +17,9 @@ from refquant.model.build import Builder
 from refquant.model.execute import run
 from refquant.model.exporters.onnx_export import draft_onnx, onnx_bytes
 from refquant.model.graph import Graph
-from refquant.model.importers.onnx_import import OnnxUnsupportedError, import_onnx
-from refquant.model.operators import OPERATORS, REFERENCE_ONLY
+from refquant.model.importers.onnx_import import import_onnx
+from refquant.model.operators import DYNAMIC, OPERATORS, REFERENCE_ONLY
+from refquant.model.operators_hybrid import HYBRID
 from tests.refquant.model.exporters.onnx_runs import LEVELS, session
 from tests.refquant.model.small_gru import small_gru, words
 
@@ -215,28 +216,7 @@ def test_the_others_are_the_same_function(name: str) -> None:
         assert (apart <= NEAR * size).all(), f"{name}: {apart.max()}"
 
 
-NOT_READ = {  # what the importer does not know: written, run by onnxruntime, not read back
-    **dict.fromkeys(("Attention", "Attention causal", "Attention mask"), "Attention"),
-    "RotaryEmbedding": "RotaryEmbedding",
-    **dict.fromkeys(
-        (
-            *("Cast to a truth", "And", "Or", "Not", "Where"),
-            *("Equal", "Less", "Greater", "LessOrEqual", "GreaterOrEqual"),
-        ),
-        "Cast",  # truths that enter or leave the graph: between bool and uint8
-    ),
-}
-
-
-@pytest.mark.parametrize("name", NOT_READ)
-def test_what_is_not_read_is_refused_by_name(name: str) -> None:
-    graph = {**EXACT, **ROUNDED}[name]()
-    shapes = {n: graph.values[n].shape for n in graph.inputs}
-    with pytest.raises(OnnxUnsupportedError, match=rf"\({NOT_READ[name]}\)"):
-        import_onnx(onnx_bytes(graph, form="float"), shapes=shapes)
-
-
-@pytest.mark.parametrize("name", sorted({*EXACT, *ROUNDED} - NOT_READ.keys()))
+@pytest.mark.parametrize("name", sorted({*EXACT, *ROUNDED}))
 def test_what_is_written_comes_back(name: str) -> None:
     """Not always as one node (Swish is two), but with the same bits."""
     graph = {**EXACT, **ROUNDED}[name]()
@@ -252,6 +232,7 @@ def test_no_float_operator_is_forgotten() -> None:
     tried = {name.split()[0] for name in (*EXACT, *ROUNDED)}
     codes = {"QuantizeLinear", "DequantizeLinear", "Requantize", "DynamicQuantizeLinear"}
     codes |= {f"{op}Integer{end}" for op in ("MatMul", "Conv") for end in ("", "ToFloat")}
+    codes |= {*DYNAMIC, *HYBRID}
     none = REFERENCE_ONLY - {"BatchNormalization"}
     assert tried == set(OPERATORS) - codes - none, f"{tried ^ (set(OPERATORS) - codes - none)}"
 
