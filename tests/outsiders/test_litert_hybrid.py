@@ -98,6 +98,17 @@ CASES: dict[str, Any] = {
     "DEPTHWISE_CONV_2D": lambda r: conv(r, depthwise=True),
 }
 DISAGREEMENTS: dict[tuple[str, str], int] = {}
+ODD: dict[str, tuple[list[float], str, bool, str]] = {
+    "a NaN that stands first": ([np.nan, 1, -2], "tflite_reference", False,
+        "std::minmax_element keeps it: every output is NaN; the text ignores it"),
+    "a NaN that stands last": ([1, -2, np.nan], "xnnpack", False,
+        "XNNPACK's minimum keeps it: every output is NaN; the text ignores it"),
+    "an infinity, asymmetric": ([np.inf, 1, -2], "tflite_reference", True,
+        "the zero point is NaN, cast to int8, which C leaves open; the text takes -128"),
+    "just below one half": ([np.float32(0.49999997)] * 7 + [127], "tflite_reference", False,
+        "a group of eight adds one half and truncates, and the sum is 1; the tail rounds to 0"),
+}  # fmt: skip
+"""What LiteRT makes of inputs that are no function of the text, and why; one row, one layer."""
 
 
 def the_runtime(graph: Any, path: Any, feeds: dict[str, F32]) -> NDArray[Any]:
@@ -123,3 +134,32 @@ def test_every_real_is_litert_s(case: str, tool: str, tmp_path: Any) -> None:
             same = np.array_equal(executed, ours, equal_nan=True)
             assert same, f"{case} by {tool}: the runtime is not the reference"
     assert differ == DISAGREEMENTS.get((case, tool), 0), f"{case} by {tool}: {differ} of {total}"
+
+
+def odd_layer(x: list[float], asymmetric: bool) -> bytes:
+    m, k = Model(), len(x)
+    source = m.tensor((1, k), "float32", name="x")
+    w = m.tensor((2, k), values=np.arange(2 * k) * 11 - 40, scale=0.5)
+    b = m.tensor((2,), "float32", values=[1, 2])
+    y = m.tensor((1, 2), "float32")
+    m.op("FULLY_CONNECTED", [source, w, b], [y], FusedActivationFunction=0,
+         AsymmetricQuantizeInputs=asymmetric)  # fmt: skip
+    return m.data([source], [y])
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_what_differs_still_does(name: str) -> None:
+    values, tool, asymmetric, why = ODD[name]
+    data, x = odd_layer(values, asymmetric), np.array([values], np.float32)
+    (ours,) = run(tflite_graph(data, path="odd", contract=tool), {"x": x}).values()
+    theirs = ask(data, tool, {"x": x})
+    assert not np.array_equal(ours, theirs, equal_nan=True), f"it agrees now; it was: {why}"
+
+
+@pytest.mark.parametrize("tool", TOOLS)
+@pytest.mark.parametrize("value", [np.inf, -np.inf, 3e38])
+def test_infinities_of_symmetric_rows_agree(value: float, tool: str) -> None:
+    x = np.array([[value, 1, -2]], np.float32)
+    data = odd_layer([0.0] * 3, asymmetric=False)
+    (ours,) = run(tflite_graph(data, path="odd", contract=tool), {"x": x}).values()
+    assert np.array_equal(ours, ask(data, tool, {"x": x}), equal_nan=True), "as LiteRT"
