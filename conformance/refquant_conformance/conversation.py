@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 from refquant_conformance.answers import Answer
-from refquant_conformance.environment import entered
+from refquant_conformance.environment import MODE, entered
 from refquant_conformance.protocol import Backend, Case, Rejected, Result, Unsupported, with_layout
 
 __all__ = ["BackendDiedError", "answer", "converse", "prepared"]
@@ -35,7 +35,7 @@ def answer(run: Any, case: Case) -> Answer:
     before = {name: array.tobytes() for name, array in inputs.items()}
     asked = replace(case, inputs=inputs)
     try:
-        with entered(case.environment):
+        with entered(case.environment) as watch:
             result = run(asked)
     except Unsupported as refusal:
         return Answer("unsupported", reason=str(refusal))
@@ -50,7 +50,7 @@ def answer(run: Any, case: Case) -> Answer:
     if not isinstance(result, Result):
         return Answer("broken", reason=f"run returned {type(result).__name__}, not a Result")
     changed = tuple(name for name, array in inputs.items() if array.tobytes() != before[name])
-    return Answer("result", result, mutated=changed)
+    return Answer("result", result, mutated=changed if watch.kept else (*changed, MODE))
 
 
 def prepared(backend: Backend, case: Case) -> Any:

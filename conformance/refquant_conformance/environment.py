@@ -17,42 +17,60 @@ import ctypes
 import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from refquant_conformance.protocol import Unsupported
 
-__all__ = ["entered"]
+__all__ = ["MODE", "Watch", "entered"]
+
+MODE = "floating-point mode"
+"""What an answer says was changed where a backend has not restored the mode."""
 
 _BITS = {
+    "default": 0,
     "flush_to_zero": 0x8040,
     "round_down": 0x2000,
     "round_up": 0x4000,
     "round_toward_zero": 0x6000,
 }
+_ALL = 0xE040  # every bit that a mode may set
 _CONTROL = 28  # the offset of MXCSR in fenv_t
 _SIZE = 32
 
 
+@dataclass(slots=True)
+class Watch:
+    """Whether the mode was the same at the end as at the beginning; True until known."""
+
+    kept: bool = True
+
+
 @contextmanager
-def entered(environment: str) -> Iterator[None]:
+def entered(environment: str) -> Iterator[Watch]:
     """Run the body in a floating-point mode, and restore the mode after it.
 
     >>> import numpy as np
-    >>> with entered("default"):
-    ...     float(np.float32(1) / np.float32(3)) > 1 / 3
-    True
+    >>> with entered("default") as watch:
+    ...     third = float(np.float32(1) / np.float32(3))
+    >>> third > 1 / 3, watch.kept
+    (True, True)
     """
-    if environment == "default":
-        yield
-        return
+    watch = Watch()
     if platform.system() != "Linux" or platform.machine() != "x86_64":
-        raise Unsupported(f"{environment}: floating-point modes are set on x86-64 Linux only")
+        if environment != "default":
+            raise Unsupported(f"{environment}: floating-point modes are set on x86-64 Linux only")
+        yield watch
+        return
     library = ctypes.CDLL("libm.so.6")
-    saved, changed = (ctypes.create_string_buffer(_SIZE) for _ in range(2))
+    saved, changed, after = (ctypes.create_string_buffer(_SIZE) for _ in range(3))
     library.fegetenv(saved)
-    control = int.from_bytes(saved.raw[_CONTROL:], "little") | _BITS[environment]
+    control = int.from_bytes(saved.raw[_CONTROL:], "little") & ~_ALL | _BITS[environment]
     changed.raw = saved.raw[:_CONTROL] + control.to_bytes(4, "little")
     library.fesetenv(changed)
     try:
-        yield
+        yield watch
     finally:
+        library.fegetenv(after)
         library.fesetenv(saved)
+        left = int.from_bytes(after.raw[_CONTROL:], "little")
+        watch.kept = left & _ALL == _BITS[environment]

@@ -48,7 +48,10 @@ class Subject(Protocol):
         """Send another message of ``conversation.converse``; return its ``count`` replies."""
 
     def variant(self, knobs: Knobs) -> "Subject":
-        """Return the same backend with other knobs."""
+        """Return the same backend with other knobs; it is closed with this one."""
+
+    def fresh(self) -> "Subject":
+        """Return the same backend anew, as if it had never been asked; the caller closes it."""
 
     def close(self) -> None:
         """End what was started."""
@@ -56,7 +59,7 @@ class Subject(Protocol):
 
 @dataclass(slots=True)
 class Local:
-    """A backend in this process.
+    """A backend in this process; ``spec`` names it where others like it are wanted.
 
     >>> from refquant_conformance.adapters import load_backend
     >>> Local(load_backend("reference:onnx")).info.name
@@ -64,6 +67,7 @@ class Local:
     """
 
     backend: Backend
+    spec: str = ""
 
     @property
     def info(self) -> Info:
@@ -85,8 +89,19 @@ class Local:
         return list(converse(self.backend, verb, argument))
 
     def variant(self, knobs: Knobs) -> "Subject":
-        """Refuse: what runs here has one setting."""
-        raise ValueError(f"a backend in the judge's process has no knobs; got {dict(knobs)}")
+        """Return the same backend with other knobs."""
+        other = self.fresh()
+        configure = getattr(other.backend, "configure", None)
+        if configure is None:
+            raise ValueError(f"{self.spec} has no configure, and knobs were given: {dict(knobs)}")
+        configure(**knobs)
+        return other
+
+    def fresh(self) -> "Local":
+        """Return the same backend anew."""
+        if not self.spec:
+            raise ValueError("a backend without a name cannot be made again")
+        return Local(adapters.load_backend(self.spec), self.spec)
 
     def close(self) -> None:
         """Nothing was started."""
@@ -134,6 +149,10 @@ class Worker:
         if key not in self._variants:
             self._variants[key] = Worker(self.spec, dict(key), self.time_limit)
         return self._variants[key]
+
+    def fresh(self) -> Subject:
+        """Return the same backend in another process."""
+        return Worker(self.spec, self.knobs, self.time_limit)
 
     def close(self) -> None:
         """End the processes."""

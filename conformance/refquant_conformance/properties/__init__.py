@@ -2,15 +2,16 @@
 
 ====  ===========================================
 QDQ   quantize and dequantize
+X     whatever the layout, the threads, the mode
 ====  ===========================================
 """
 
-from refquant_conformance.properties import qdq
+from refquant_conformance.properties import layouts, qdq, settings
 from refquant_conformance.properties.registry import Property, registered
 
 __all__ = ["PROPERTIES", "Property", "for_op"]
 
-_GROUPS = (qdq,)  # importing a group registers it
+_GROUPS = (qdq, layouts, settings)  # importing a group registers it
 
 PROPERTIES = registered()
 """Every property by id."""

@@ -1,0 +1,158 @@
+"""X-05, X-07, X-08, X-10, X-11, X-13, X-14: what is set, what was asked before, how often.
+
+Threads, instruction sets, graph optimization, the floating-point mode of the caller, sessions that
+were used for something else: none of them is an input of an operator.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from hypothesis import strategies as st
+
+from refquant_conformance.answers import Answer
+from refquant_conformance.arithmetic.base import same_bits
+from refquant_conformance.environment import MODE
+from refquant_conformance.operators import OPERATORS
+from refquant_conformance.properties.probes import ELEMENTWISE, few
+from refquant_conformance.properties.registry import prop
+from refquant_conformance.protocol import Case
+from refquant_conformance.subject import Subject
+from refquant_conformance.trial import Trial, Unanswered
+
+__all__: list[str] = []
+
+_ALL = tuple(OPERATORS)
+_CLAUSE = "an operator is a function of the numbers in its inputs (ONNX IR, section on operators)"
+_MANY = 1 << 13  # elements: enough for several threads to get some
+
+
+@prop("X-05", "thread_invariance", ops=_ALL, clause=_CLAUSE, catches="-")
+def threads(trial: Trial) -> None:
+    """Any number of threads gives the same bits."""
+    _same_for_every(trial, "threads", _large(trial))
+
+
+@prop("X-07", "isa_invariance", ops=_ALL, clause=_CLAUSE, catches="2.1")
+def isa(trial: Trial) -> None:
+    """Every instruction set gives the same bits."""
+    _same_for_every(trial, "isa", [*few(trial, 6), *_large(trial)])
+
+
+@prop("X-08", "fusion_invariance", ops=_ALL, clause=_CLAUSE, catches="2.4")
+def fusion(trial: Trial) -> None:
+    """A graph that was optimized gives the bits of one that was not."""
+    _same_for_every(trial, "graph_optimization", few(trial, 6))
+
+
+@prop("X-10", "state_reuse", ops=_ALL, clause=_CLAUSE, catches="2.11")
+def reuse(trial: Trial) -> None:
+    """What was prepared once answers any sequence of cases as if it had been prepared for each."""
+    cases = _with_one_preparation(trial)
+    fresh = trial.ask_all(cases)
+
+    def in_turn(order: list[int]) -> None:
+        asked = [cases[index] for index in order]
+        for place, (index, answer) in enumerate(
+            zip(order, trial.subject.send("sequence", asked, len(asked)), strict=True)
+        ):
+            if answer.kind not in ("result", "rejected"):
+                raise Unanswered(answer, asked[place])
+            trial.cases += 1
+            if not _same(answer, fresh[index]):
+                trial.fail(asked[place], f"after {place} other cases the same question is "
+                           f"answered in another way", observed=_outputs(answer),
+                           expected=_outputs(fresh[index]))  # fmt: skip
+
+    trial.forall(st.lists(st.sampled_from(range(len(cases))), min_size=2, max_size=5), in_turn)
+
+
+@prop("X-11", "repeat_determinism", ops=_ALL, clause=_CLAUSE, catches="-")
+def repeat(trial: Trial) -> None:
+    """The same question, again and in another process, has the same answer."""
+    cases = few(trial, 2)
+    first, second = trial.ask_all(cases), trial.ask_all(cases)
+    other = trial.subject.fresh()
+    try:
+        third = other.ask(cases)
+    finally:
+        other.close()
+    for case, a, b, c in zip(cases, first, second, third, strict=True):
+        if not _same(a, b) or not _same(a, c):
+            where = "again" if not _same(a, b) else "in another process"
+            seen = b if not _same(a, b) else c
+            trial.fail(
+                case, f"another answer {where}", expected=_outputs(a), observed=_outputs(seen)
+            )
+
+
+@prop("X-13", "ftz_robust", ops=_ALL, clause=_CLAUSE, catches="2.3")
+def flushed(trial: Trial) -> None:
+    """A caller who takes subnormals for zero gets the same bits, and keeps the mode."""
+    _whatever_the_mode(trial, ("flush_to_zero",))
+
+
+@prop("X-14", "rounding_mode_robust", ops=_ALL, clause=_CLAUSE, catches="2.3")
+def rounded(trial: Trial) -> None:
+    """A caller who rounds in another direction gets the same bits, and keeps the mode."""
+    _whatever_the_mode(trial, ("round_up", "round_down", "round_toward_zero"))
+
+
+def _whatever_the_mode(trial: Trial, modes: Sequence[str]) -> None:
+    cases = few(trial, 3)
+    wanted = trial.ask_all(cases)
+    for mode in modes:
+        asked = [replace(case, environment=mode) for case in cases]
+        for case, answer, first in zip(asked, trial.ask_all(asked), wanted, strict=True):
+            if MODE in answer.mutated:
+                trial.fail(case, f"the caller's mode was {mode}, and is another now")
+            if not _same(answer, first):
+                trial.notes["FloatingPointMode"] = f"computes by the caller's mode, as in {mode}"
+
+
+def _same_for_every(trial: Trial, knob: str, cases: Sequence[Case]) -> None:
+    values = trial.subject.info.knobs.get(knob, ())
+    if len(values) < 2:
+        trial.skip(f"the backend has no choice of {knob}")
+    wanted = trial.ask_all(cases)
+    for value in values:
+        other: Subject = trial.subject.variant({knob: value})
+        for case, answer, first in zip(cases, other.ask(cases), wanted, strict=True):
+            if answer.kind not in ("result", "rejected"):
+                raise Unanswered(answer, case)
+            trial.cases += 1
+            if not _same(answer, first):
+                trial.fail(case, f"{knob}={value} gives other bits", expected=_outputs(first),
+                           observed=_outputs(answer))  # fmt: skip
+
+
+def _large(trial: Trial) -> list[Case]:
+    """Return a case with work for several threads."""
+    case = few(trial, 1)[0]
+    if trial.op not in ELEMENTWISE or trial.scheme.endswith(("_channel", "_block")):
+        return [case]
+    data = {n: np.resize(a, _MANY) for n, a in case.inputs.items() if n in ("x", "a", "b")}
+    return [replace(case, inputs={**case.inputs, **data})]
+
+
+def _with_one_preparation(trial: Trial) -> list[Case]:
+    """Return cases that differ in what is fed only: the same shapes, parameters and weights."""
+    case = few(trial, 1)[0]
+    name = "x" if "x" in case.inputs else "a"
+    data = case.inputs[name]
+    turned = [data, data[..., ::-1], np.roll(data, 1, axis=-1), np.zeros_like(data)]
+    return [replace(case, inputs={**case.inputs, name: values}) for values in turned]
+
+
+def _outputs(answer: Answer) -> dict[str, np.ndarray[tuple[int, ...], np.dtype[np.generic]]]:
+    return dict(answer.result.outputs) if answer.result else {}
+
+
+def _same(a: Answer, b: Answer) -> bool:
+    if a.result is None or b.result is None:
+        return a.kind == b.kind
+    for name, array in a.result.outputs.items():
+        other = b.result.outputs[name]
+        if array.shape != other.shape or not same_bits(array, other).all():
+            return False
+    return True
