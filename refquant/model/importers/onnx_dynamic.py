@@ -162,7 +162,54 @@ def _n_bits(s: Scope, node: OnnxNode) -> None:
     s.items[label] = Seen(made, "float32")
 
 
+def _attention(s: Scope, node: OnnxNode) -> None:
+    """QAttention(x, w, bias, scales, mask, zero points): one product, and Attention of its thirds.
+
+    A mask of 0 adds -10000 to scores, as in the models that this was made for.
+    """
+    a = node.attributes
+    strange = sorted(k for k in a if k not in _ATTENTION and a[k])
+    if strange or s.has(node, 8) or any(n in s.outputs or s.readers.get(n) for n in
+                                        node.outputs[1:]):  # fmt: skip
+        raise Unsupported(f"past keys and values{f', attributes {strange}' if strange else ''}")
+    if not s.has(node, 6) or isinstance(s.item(node.inputs[6]), Known):
+        raise Unsupported(
+            "codes of a static input; those of DynamicQuantizeLinear are computed with"
+        )
+    w = _symmetric(s, node, 1, 4, 7)
+    inputs = [s.value(node, 0), w, s.real(node, 3), s.value(node, 6)]
+    bias = [s.real(node, 2)] if s.has(node, 2) else []
+    label = node.outputs[0]
+    whole = s.node("MatMulIntegerToFloat", [*inputs, *bias], f"{label}/qkv", contract=s.contract)
+    size = int(s.b.values[whole].shape[-1]) // 3
+    thirds = [
+        s.node("Slice", [whole], f"{label}/{name}",
+               {"starts": (i * size,), "ends": ((i + 1) * size,), "axes": (2,)})
+        for i, name in enumerate("qkv")
+    ]  # fmt: skip
+    heads = int(a["num_heads"])
+    given: dict[str, Any] = {"q_num_heads": heads, "kv_num_heads": heads}
+    given |= {"is_causal": 1} if a.get("unidirectional", 0) else {}
+    given |= {"scale": float(a["scale"])} if a.get("scale") else {}
+    mask = [_added(s, node, float(a.get("mask_filter_value", -10000.0)))] if s.has(node, 5) else []
+    s.emit(node, "Attention", [*thirds, *mask], given)
+
+
+def _added(s: Scope, node: OnnxNode, least: float) -> str:
+    """Return what the mask (N, T) of integers adds to the scores, (N, 1, 1, T)."""
+    if len(s.shape(node.inputs[5])) != 2 or s.shape(node.inputs[5])[1:] == (1,):
+        raise Unsupported("a mask of lengths (input 5); give one number for each key")
+    mask = s.value(node, 5, like="int32")
+    zero = s.constant(f"{node.label}/none", np.zeros((), np.int32))
+    seen = s.step(node, "Greater", [mask, zero])
+    added = s.step(node, "Where", [seen, s.scalar(node, 0.0), s.scalar(node, least)])
+    return s.step(node, "Unsqueeze", [added], {"axes": (1, 2)})
+
+
+_ATTENTION = ("num_heads", "unidirectional", "scale", "mask_filter_value")
+
 DYNAMIC: Mapping[str, Lower] = {
+    "QAttention": _attention,
     "MatMulInteger": _integer,
     "ConvInteger": _integer,
     "DynamicQuantizeLinear": _dynamic,

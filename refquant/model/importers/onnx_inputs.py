@@ -26,12 +26,8 @@ from refquant.model.importers.onnx_wire import OnnxFormatError
 
 __all__ = ["fixed_inputs", "input_meaning", "input_shapes"]
 
-_NUMBERS = (
-    "float32",
-    "float64",
-    "bool",
-    *(f"{u}int{b}" for u in ("", "u") for b in (8, 16, 32, 64)),
-)
+_INTEGERS = (f"{unsigned}int{bits}" for unsigned in ("", "u") for bits in (8, 16, 32, 64))
+_NUMBERS = frozenset({"float32", "float64", "bool", *_INTEGERS})
 _MOST_FILLED = 1 << 22
 
 

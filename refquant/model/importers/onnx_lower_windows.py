@@ -156,7 +156,7 @@ def pool_window(s: Scope, node: OnnxNode) -> Window:
 
 
 def _max_pool(s: Scope, node: OnnxNode) -> None:
-    if any(node.outputs[1:]):
+    if any(name in s.outputs or s.readers.get(name) for name in node.outputs[1:]):
         raise Unsupported("the indices of MaxPool (output 1)")
     window = pool_window(s, node)
     item = s.item(node.inputs[0])

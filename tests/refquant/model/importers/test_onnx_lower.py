@@ -94,7 +94,7 @@ def outcomes() -> dict[str, dict[str, str]]:
 NO_CASES = {
     *("DynamicQuantizeMatMul", "MatMulIntegerToFloat", "MatMulNBits", "QGemm", "QLinearAdd"),
     *("QLinearAveragePool", "QLinearConcat", "QLinearGlobalAveragePool", "QLinearLeakyRelu"),
-    *("QLinearMul", "QLinearSigmoid", "QLinearSoftmax", "DynamicQuantizeLSTM"),
+    *("QLinearMul", "QLinearSigmoid", "QLinearSoftmax", "DynamicQuantizeLSTM", "QAttention"),
 }
 
 

@@ -166,7 +166,8 @@ def test_weights_of_four_bits(k: int, block: int, zeros: bool) -> None:
                   channels_last=1)],
             "channels_last",
         ),
-        ([node("QAttention", ["x", "s", "z"], ["y"], domain=MS)], "this operator is not known"),
+        ([node("QLinearReduceMean", ["x", "s", "z"], ["y"], domain=MS)],
+         "this operator is not known"),
         (
             [node("QLinearAdd", ["x", "s", "z", "x", "two", "z", "s", "z"], ["y"], domain=MS)],
             "are read as",
@@ -238,4 +239,41 @@ def test_lstm_around_another_middle_is_refused() -> None:
         if held.name == "zw":
             held.raw_data = bytes([127])
     with pytest.raises(OnnxUnsupportedError, match=r"input 1 is uint8 around \[127\]; int8 is"):
+        import_onnx(made.SerializeToString())
+
+
+@pytest.mark.parametrize("given", [{}, {"unidirectional": 1}, {"scale": 0.25}])
+@pytest.mark.parametrize("masked", [False, True])
+def test_attention_of_dynamic_codes(masked: bool, given: dict[str, Any]) -> None:
+    """Its product is `MatMulIntegerToFloat`; scores and sums are float, in another order."""
+    rng, size, heads = np.random.default_rng(0), 8, 2
+    held: dict[str, Any] = {
+        "w": rng.integers(-127, 128, (size, 3 * size)).astype(np.int8),
+        "sw": rng.uniform(0.001, 0.01, 3 * size).astype(F), "zw": np.zeros(3 * size, np.int8),
+        "b": rng.normal(size=3 * size).astype(F),
+    }  # fmt: skip
+    made = model(
+        [
+            node("DynamicQuantizeLinear", ["x"], ["q", "s", "z"]),
+            node("QAttention", ["q", "w", "b", "s", "sw", "m" if masked else "", "z", "zw"], ["y"],
+                 domain=MS, num_heads=heads, **given),
+        ],
+        {"x": [1, 5, size], **({"m": ([1, 5], TensorProto.INT32)} if masked else {})}, ["y"], held,
+        domains=[MS],
+    )  # fmt: skip
+    x: dict[str, Any] = {"x": rng.normal(size=(1, 5, size)).astype(F)}
+    x |= {"m": np.array([[1, 1, 1, 0, 0]], np.int32)} if masked else {}
+    ours, theirs = run(import_onnx(made.SerializeToString()), x)["y"], ask_ort(made, x)[0]
+    # Scores of |q| |k| <= 8 * 4 have 10 roundings, a weight e^s as many of them and its own, a sum
+    # of 5 values: in all below 2^8 half-ulps of the largest value.
+    bound = 2.0**8 * 2.0**-24 * np.abs(theirs).max()
+    assert np.abs(ours - theirs).max() <= bound, f"{np.abs(ours - theirs).max()} > {bound}"
+
+
+def test_attention_of_static_codes_is_refused() -> None:
+    held: dict[str, Any] = {"w": np.ones((4, 12), np.int8), "s": np.array(1, F),
+                            "z": np.array(0, np.uint8), "b": np.zeros(12, F)}  # fmt: skip
+    nodes = [node("QAttention", ["x", "w", "b", "s", "s", "", "z"], ["y"], domain=MS, num_heads=2)]
+    made = model(nodes, {"x": ([1, 3, 4], TensorProto.UINT8)}, ["y"], held, domains=[MS])
+    with pytest.raises(OnnxUnsupportedError, match=r"n_y \(QAttention\): codes of a static input"):
         import_onnx(made.SerializeToString())
