@@ -12,12 +12,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from onnx import helper
+from onnxruntime.quantization import QuantFormat, QuantType
 
 from refquant.model.execute import run
 from refquant.model.importers.onnx_import import import_onnx
 from refquant.model.rq import write_rq
 from refquant_runtime import Session
-from tests.refquant.model.importers.onnx_models import ask_ort, model, node
+from tests.refquant.model.importers.onnx_models import ask_ort, model, node, reals
+from tests.refquant.model.importers.test_onnx_qdq import network, quantized
 
 Array = NDArray[Any]
 Scales = tuple[float, ...]
@@ -165,3 +167,21 @@ def test_tables_of_all_codes(op: str, dtype: str) -> None:
         made = one(op, dtype, scales_of(kind, rng, 2), zeros, x, **given)
         ours, theirs = run(import_onnx(made.SerializeToString()), x)["y"], ask_ort(made, x)[0]
         assert np.array_equal(ours, theirs), f"{op} {kind}: {(ours != theirs).sum()} codes"
+
+
+@pytest.mark.parametrize("form", [QuantFormat.QDQ, QuantFormat.QOperator])
+@pytest.mark.parametrize("kind", [QuantType.QUInt8, QuantType.QInt8])
+def test_a_network_of_onnxruntimes_quantizer_runs_on_the_device(
+    kind: Any, form: Any, tmp_path: Path
+) -> None:
+    made = quantized(
+        network(), tmp_path, [{"x": reals(100, 4, 3, 8, 8)}], quant_format=form,
+        activation_type=kind, weight_type=QuantType.QInt8,
+    )  # fmt: skip
+    graph = import_onnx(made.SerializeToString())
+    assert "ort_elementwise" in graph.contracts, "its additions"
+    write_rq(tmp_path / "m.rq", graph)
+    x = {"x": reals(7, 5, 3, 8, 8)}
+    ours, device = run(graph, x), Session(tmp_path / "m.rq", threads=1).run(x)
+    for name, array in ours.items():
+        assert array.tobytes() == device[name].tobytes(), f"{name}: not the bits of the reference"
