@@ -41,7 +41,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from refquant.model.fold_activations import fold_activations
 from refquant.model.fold_channels import fold_channels
+from refquant.model.fold_layer_norm import fold_layer_norm
+from refquant.model.fold_scalars import fold_scalars
 from refquant.model.graph import Graph, Node, Value
 from refquant.model.identity import remove_identity
 from refquant.model.names import free_name
@@ -57,7 +60,8 @@ _LINEAR = ("Conv", "Gemm", "MatMul")
 def fold(graph: Graph) -> Graph:
     """Return ``graph`` without `Identity` and `BatchNormalization`, folded or else lowered.
 
-    And without constants a channel behind a `Conv` (`refquant.model.fold_channels`).
+    And without constants a channel behind a `Conv` (`refquant.model.fold_channels`), numbers before
+    one (`fold_scalars`), and what an exporter wrote out (`fold_activations`, `fold_layer_norm`).
 
     >>> from refquant.model.build import Builder
     >>> b = Builder("tiny")
@@ -65,8 +69,9 @@ def fold(graph: Graph) -> Graph:
     >>> [node.op for node in fold(b.graph([y])).nodes]
     ['Relu']
     """
-    plain = fold_channels(remove_identity(graph))
-    return lower_batch_normalization(fold_batch_normalization(plain))
+    plain = fold_activations(fold_layer_norm(remove_identity(graph)))
+    folded = fold_batch_normalization(fold_channels(plain))
+    return lower_batch_normalization(fold_scalars(folded))
 
 
 def fold_batch_normalization(graph: Graph) -> Graph:

@@ -33,7 +33,7 @@ from numpy.typing import NDArray
 from refquant.model.graph import Graph, Node, Value, names_of
 from refquant.model.names import free_name
 
-__all__ = ["fold_channels"]
+__all__ = ["fold_channels", "only_reader", "rebuilt"]
 
 Wide = NDArray[np.float64]
 
@@ -81,10 +81,10 @@ def fold_channels(graph: Graph) -> Graph:
         chain = _chain(graph, conv, readers) if conv.op == "Conv" else None
         if chain is not None and chain.nodes:
             _fold(graph, chain, swaps, constants, taken)
-    return _rebuilt(graph, swaps, constants) if swaps else graph
+    return rebuilt(graph, swaps, constants) if swaps else graph
 
 
-def _only(graph: Graph, name: str, readers: Mapping[str, list[Node]]) -> Node | None:
+def only_reader(graph: Graph, name: str, readers: Mapping[str, list[Node]]) -> Node | None:
     """Return the one node that reads the value, None if there are others."""
     found = readers.get(name, [])
     return found[0] if len(found) == 1 and name not in graph.outputs else None
@@ -96,12 +96,12 @@ def _chain(graph: Graph, conv: Node, readers: Mapping[str, list[Node]]) -> _Chai
         return None
     rank, axis, turn = len(graph.values[conv.outputs[0]].shape), 1, None
     name = conv.outputs[0]
-    after = _only(graph, name, readers)
+    after = only_reader(graph, name, readers)
     if after is not None and after.op == "Transpose":
         perm = after.attributes.get("perm", tuple(range(rank))[::-1])
         assert isinstance(perm, tuple), "validated: integers"
         turn, axis, name = after, perm.index(1), after.outputs[0]
-        after = _only(graph, name, readers)
+        after = only_reader(graph, name, readers)
     channels = len(graph.constants[conv.inputs[1]])
     gain, shift = np.ones(channels), np.zeros(channels)
     nodes = []
@@ -112,7 +112,7 @@ def _chain(graph: Graph, conv: Node, readers: Mapping[str, list[Node]]) -> _Chai
         gain, shift = gain * step[0], shift * step[0] + step[1]
         nodes.append(after)
         name = after.outputs[0]
-        after = _only(graph, name, readers)
+        after = only_reader(graph, name, readers)
     return _Chain(conv, turn, tuple(nodes), gain, shift)
 
 
@@ -172,7 +172,7 @@ def _fold(
     swaps.update({node.name: None for node in chain.nodes})
 
 
-def _rebuilt(
+def rebuilt(
     graph: Graph, swaps: Mapping[str, Node | None], constants: Mapping[str, NDArray[Any]]
 ) -> Graph:
     """Swap nodes, add constants, and drop what nobody reads any more."""
