@@ -50,8 +50,8 @@ class Subject(Protocol):
     def variant(self, knobs: Knobs) -> "Subject":
         """Return the same backend with other knobs; it is closed with this one."""
 
-    def fresh(self) -> "Subject":
-        """Return the same backend anew, as if it had never been asked; the caller closes it."""
+    def twin(self) -> "Subject":
+        """Return the same backend in other memory; it is closed with this one."""
 
     def close(self) -> None:
         """End what was started."""
@@ -90,15 +90,15 @@ class Local:
 
     def variant(self, knobs: Knobs) -> "Subject":
         """Return the same backend with other knobs."""
-        other = self.fresh()
+        other = self.twin()
         configure = getattr(other.backend, "configure", None)
         if configure is None:
             raise ValueError(f"{self.spec} has no configure, and knobs were given: {dict(knobs)}")
         configure(**knobs)
         return other
 
-    def fresh(self) -> "Local":
-        """Return the same backend anew."""
+    def twin(self) -> "Local":
+        """Return the same backend, made anew."""
         if not self.spec:
             raise ValueError("a backend without a name cannot be made again")
         return Local(adapters.load_backend(self.spec), self.spec)
@@ -119,6 +119,7 @@ class Worker:
     _from: Connection | None = None
     _said: IO[bytes] | None = None
     _about: tuple[Info, tuple[Capability, ...]] | None = None
+    _twin: "Worker | None" = None
     _variants: dict[tuple[tuple[str, str | int], ...], "Worker"] = field(default_factory=dict)
 
     @property
@@ -150,14 +151,17 @@ class Worker:
             self._variants[key] = Worker(self.spec, dict(key), self.time_limit)
         return self._variants[key]
 
-    def fresh(self) -> Subject:
-        """Return the same backend in another process."""
-        return Worker(self.spec, self.knobs, self.time_limit)
+    def twin(self) -> Subject:
+        """Return the same backend in another process, always the same one."""
+        if self._twin is None:
+            self._twin = Worker(self.spec, self.knobs, self.time_limit)
+        return self._twin
 
     def close(self) -> None:
         """End the processes."""
-        for other in self._variants.values():
-            other.close()
+        for other in (*self._variants.values(), self._twin):
+            if other is not None:
+                other.close()
         self._end()
 
     def _asked_about(self) -> tuple[Info, tuple[Capability, ...]]:

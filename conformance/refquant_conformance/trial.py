@@ -121,9 +121,12 @@ class Trial:
                     self._audit(case, computed, name, index)
         return computed
 
-    def forall(self, strategy: st.SearchStrategy[Drawn], body: Callable[[Drawn], None]) -> None:
+    def forall(
+        self, strategy: st.SearchStrategy[Drawn], body: Callable[[Drawn], None], *, part: int = 1
+    ) -> None:
         """Run ``body`` on draws of ``strategy``; raise what the smallest failing draw raises.
 
+        ``part`` divides the number of draws: for bodies that ask many cases each.
         A backend that does not answer is not asked again: shrinking a crash means many crashes.
         """
         silent: list[Unanswered] = []
@@ -140,7 +143,7 @@ class Trial:
                     raise
 
         test = settings(
-            max_examples=self.profile.examples,
+            max_examples=max(1, self.profile.examples // part),
             deadline=None,
             database=None,
             phases=(Phase.generate, Phase.target, Phase.shrink),

@@ -64,7 +64,9 @@ def reuse(trial: Trial) -> None:
                            f"answered in another way", observed=_outputs(answer),
                            expected=_outputs(fresh[index]))  # fmt: skip
 
-    trial.forall(st.lists(st.sampled_from(range(len(cases))), min_size=2, max_size=5), in_turn)
+    trial.forall(
+        st.lists(st.sampled_from(range(len(cases))), min_size=2, max_size=5), in_turn, part=4
+    )
 
 
 @prop("X-11", "repeat_determinism", ops=_ALL, clause=_CLAUSE, catches="-")
@@ -72,11 +74,7 @@ def repeat(trial: Trial) -> None:
     """The same question, again and in another process, has the same answer."""
     cases = few(trial, 2)
     first, second = trial.ask_all(cases), trial.ask_all(cases)
-    other = trial.subject.fresh()
-    try:
-        third = other.ask(cases)
-    finally:
-        other.close()
+    third = trial.subject.twin().ask(cases)
     for case, a, b, c in zip(cases, first, second, third, strict=True):
         if not _same(a, b) or not _same(a, c):
             where = "again" if not _same(a, b) else "in another process"
