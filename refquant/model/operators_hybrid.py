@@ -39,7 +39,22 @@ SHAPES: Mapping[str, Callable[[str, Sequence[Shape], Attributes], tuple[Shape, .
 
 
 def check_hybrid(graph: Graph, node: Node) -> None:
-    """Refuse a node of section 11 whose operands or contract are others, or that could overflow."""
+    """Refuse a node of section 11 whose operands or contract are others, or that could overflow.
+
+    >>> from refquant.contracts import preset
+    >>> from refquant.model.graph import Quant, Value
+    >>> real, w = Value("float32", ("N", 1)), Value("int8", (1, 1), Quant(0.5, 0))
+    >>> values = {"x": real, "w": w, "b": Value("float32", (1,)), "y": real}
+    >>> node = Node("y", "MatMulDynamicRange", ("x", "w", "b"), ("y",), {"symmetric": 1}, "xnnpack")
+    >>> constants = {"w": np.ones((1, 1), np.int8), "b": np.zeros(1, np.float32)}
+    >>> contracts = {"xnnpack": preset("xnnpack")}
+    >>> check_hybrid(Graph("g", ("x",), ("y",), values, (node,), constants, contracts, {}), node)
+    Traceback (most recent call last):
+    ...
+    ValueError: contract 'xnnpack' has requantize 'float_rne', which gives codes; a dynamic-range \
+layer takes one of float32_of_scales, float32_weight_first, float32_weight_first_by_four, \
+float32_input_first_fused
+    """
     x_name, w_name, bias_name = node.inputs
     for name in (x_name, bias_name, node.outputs[0]):
         value = graph.values[name]

@@ -157,6 +157,27 @@ def row_to_f32_fused(acc: Any, weight_sum: Any, zero_point: int, x_scale: Any, w
 
 
 @njit(nogil=True, error_model="numpy")
+def _store_f32(arena: Any, consts: Any, p: Any, line: Any, seed: Any, at: int, column: int,
+               width: int, x_zero: int, x_scale: float) -> None:  # fmt: skip
+    """Turn one row of accumulators into float32: the modes 3, 6 and 7."""
+    mode = p[MODE]
+    sums = i32_at(consts, p[WEIGHT_SUM] + column * 4)
+    scale = f32_at(consts, p[MULTIPLIER] + column * 4)
+    bias = f32_at(consts, p[BIAS] + column * 4)
+    out = f32_at(arena, at)
+    low, high = bits_f32(p[LOW]), bits_f32(p[HIGH])
+    if mode == 3:
+        row_to_f32(
+            line, seed, sums, x_zero, x_scale, scale, bias, out, width, p[HAS_BIAS], low, high
+        )
+    elif mode == 6:
+        late = i32_at(consts, p[SHIFT] + column * 4)
+        row_to_f32_in_turn(line, sums, x_zero, x_scale, scale, late, bias, out, width, low, high)
+    else:
+        row_to_f32_fused(line, sums, x_zero, x_scale, scale, bias, out, width, low, high)
+
+
+@njit(nogil=True, error_model="numpy")
 def store_row(arena: Any, consts: Any, p: Any, line: Any, row: int, column: int, width: int,
               x_zero: int, x_scale: float) -> None:  # fmt: skip
     """Turn one row of accumulators into the output's elements: the layer's epilogue."""
@@ -187,19 +208,4 @@ def store_row(arena: Any, consts: Any, p: Any, line: Any, row: int, column: int,
         for j in range(width):
             raw[j] = np.int32(line[j] + seed[j] - x_zero * sums[j])
     else:
-        sums = i32_at(consts, p[WEIGHT_SUM] + column * 4)
-        scale = f32_at(consts, p[MULTIPLIER] + column * 4)
-        bias = f32_at(consts, p[BIAS] + column * 4)
-        out = f32_at(arena, at)
-        low, high = bits_f32(p[LOW]), bits_f32(p[HIGH])
-        if mode == 3:
-            row_to_f32(
-                line, seed, sums, x_zero, x_scale, scale, bias, out, width, p[HAS_BIAS], low, high
-            )
-        elif mode == 6:
-            late = i32_at(consts, p[SHIFT] + column * 4)
-            row_to_f32_in_turn(
-                line, sums, x_zero, x_scale, scale, late, bias, out, width, low, high
-            )
-        else:
-            row_to_f32_fused(line, sums, x_zero, x_scale, scale, bias, out, width, low, high)
+        _store_f32(arena, consts, p, line, seed, at, column, width, x_zero, x_scale)
