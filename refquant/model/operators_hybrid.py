@@ -41,6 +41,7 @@ SHAPES: Mapping[str, Callable[[str, Sequence[Shape], Attributes], tuple[Shape, .
 def check_hybrid(graph: Graph, node: Node) -> None:
     """Refuse a node of section 11 whose operands or contract are others, or that could overflow.
 
+    >>> import numpy as np
     >>> from refquant.contracts import preset
     >>> from refquant.model.graph import Quant, Value
     >>> real, w = Value("float32", ("N", 1)), Value("int8", (1, 1), Quant(0.5, 0))
