@@ -130,7 +130,10 @@ class LiteRt:
             it.allocate_tensors()
         except (ValueError, RuntimeError) as error:
             raise Unsupported(_first(error)) from None
-        delegated = any(node["op_name"] == "DELEGATE" for node in it._get_ops_details())
+        delegated = any(
+            node["op_name"] == "DELEGATE" and model.output in node["outputs"]
+            for node in it._get_ops_details()
+        )
         return _Interpreter(it, "xnnpack" if delegated else self._setting_of_rest())
 
     def _setting_of_rest(self) -> str:

@@ -8,9 +8,10 @@ from numpy.typing import NDArray
 
 from refquant.contracts import Contract
 from refquant.formats.affine import QParams, dequantize, quantize
-from refquant.model.importers.tflite_tables import table_of
 from refquant.numerics.minifloat import decode
 from refquant.numerics.minifloat_formats import float_format
+from refquant.numerics.requantize import requantize
+from refquant.numerics.rounding import round_half_away
 from refquant.ops.conv import conv_quantized
 from refquant.ops.elementwise import add_quantized, mul_quantized
 from refquant.ops.matmul import matmul_integer, matmul_quantized
@@ -24,13 +25,13 @@ from refquant.ops.quantize_linear import dynamic_quantize_linear
 from refquant.ops.softmax import softmax_quantized, softmax_table
 from refquant.ops.unary import apply_table, unary_table
 from refquant_conformance.protocol import Case
-from refquant_conformance.types import INTEGERS
+from refquant_conformance.types import INTEGERS, code_range
 
 Array = NDArray[Any]
 UNARY = {
-    "qlinear_sigmoid": ("Sigmoid", "LOGISTIC"),
-    "qlinear_tanh": ("Tanh", "TANH"),
-    "qlinear_leaky_relu": ("LeakyRelu", "LEAKY_RELU"),
+    "qlinear_sigmoid": "Sigmoid",
+    "qlinear_tanh": "Tanh",
+    "qlinear_leaky_relu": "LeakyRelu",
 }
 
 
@@ -97,13 +98,66 @@ def of_one(case: Case, y: dict[str, Any], contract: Contract) -> Array:
         if contract.softmax not in ("dequantize", "unspecified"):
             table = softmax_table(x_qparams, beta=1.0, contract=contract)
         return softmax_quantized(x, table, x_qparams=x_qparams, **y)
-    ours, theirs = UNARY[case.op]
     if contract.name.startswith(("tflite", "xnnpack")):
-        table = table_of(contract, theirs, x_qparams, y["y_qparams"])
-    else:
-        attributes: Any = {"alpha": p["alpha"]} if "alpha" in p else {}
-        table = unary_table(ours, attributes, x_qparams, y["y_qparams"], contract)
+        return of_litert(case, early=contract.name == "xnnpack")
+    attributes: Any = {"alpha": p["alpha"]} if "alpha" in p else {}
+    table = unary_table(UNARY[case.op], attributes, x_qparams, y["y_qparams"], contract)
     return apply_table(x, table)
+
+
+FUNCTIONS: dict[str, Any] = {
+    "qlinear_sigmoid": lambda x: 1 / (1 + np.exp(-x)),
+    "qlinear_tanh": np.tanh,
+}
+
+
+def of_litert(case: Case, *, early: bool) -> Array:
+    """Functions of one tensor by LiteRT: XNNPACK adds the zero point early, before it rounds.
+
+    LEAKY_RELU has two multipliers, rounded in 31 bits, or in 8 by XNNPACK.
+    """
+    i = case.inputs
+    sx, sy = i["x_scale"], i["y_scale"]
+    offset = i["x"].astype(np.int64) - int(i["x_zero_point"])
+    zero = int(i["y_zero_point"])
+    if case.op == "qlinear_leaky_relu":
+        alpha = np.float32(case.params["alpha"])  # type: ignore[arg-type]  # a number
+        up, down = np.float32(sx / sy), np.float32(np.float32(sx * alpha) / sy)
+        if early:
+            slopes = [int(np.rint(np.float32(256) * m)) for m in (up, np.float32(alpha * up))]
+            y: Array = np.where(
+                offset >= 0, *((m * offset + 256 * zero + 128) >> 8 for m in slopes)
+            )
+        else:
+            moved = [requantize(offset, np.float64(m), mode="gemmlowp_double") for m in (up, down)]
+            y = np.where(offset >= 0, *moved) + zero
+    else:
+        real = (offset.astype(np.float32) * sx).astype(np.float64)
+        steps = FUNCTIONS[case.op](real).astype(np.float32) * (np.float32(1) / sy)
+        y = np.rint(steps + np.float32(zero)) if early else round_half_away(steps) + zero
+    qmin, qmax = code_range(case.types["y"])
+    return np.asarray(np.clip(y, qmin, qmax), i["x"].dtype)
+
+
+def averaged_by_builtin(case: Case) -> Array:
+    """MEAN over images by LiteRT's builtin kernel, which is two.
+
+    Sixteen channels at a time round ties of the last shift upwards, what is left over away from
+    zero; the zero point of x is scaled by itself.
+    """
+    i = case.inputs
+    x, sx, sy = i["x"].astype(np.int64), i["x_scale"], i["y_scale"]
+    n, channels = x.shape[2] * x.shape[3], x.shape[1]
+    total = x.sum((2, 3), keepdims=True)
+    own = round_half_away(np.float32(np.float32(int(i["x_zero_point"])) * sx / sy))
+    multiplier = np.float64(sx / np.float32(np.float32(n) * sy))
+    body, tail = (
+        requantize(total, multiplier, mode=mode) for mode in ("neon_double", "gemmlowp_double")
+    )
+    whole = np.arange(channels) < channels // 16 * 16
+    y = np.where(whole[:, None, None], body, tail) + int(i["y_zero_point"]) - int(own)
+    qmin, qmax = code_range(case.types["y"])
+    return np.asarray(np.clip(y, qmin, qmax), i["x"].dtype)
 
 
 def dequantized(case: Case) -> Array:
