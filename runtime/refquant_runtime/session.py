@@ -148,7 +148,9 @@ class Session:
                 for name, view in self.outputs.items():
                     results[name][sample] = view[0] if batched else view
             self._kept = kept  # now, or never: a run is done as a whole
-        return results if batched else {name: array[0] for name, array in results.items()}
+        if batched:
+            return results
+        return {name: array[0, ...] for name, array in results.items()}  # of no axes: an array too
 
     def close(self) -> None:
         """Stop the session's threads; it cannot run afterwards."""
