@@ -83,7 +83,7 @@ def in_pairs(path: Path, folder: Path, form: str, batches: Sequence[Feeds], feed
 def pairs_of(model: Any, feeds: Feeds) -> Pairs:
     """Import ``model`` with the sizes of ``feeds``."""
     sizes = {name: list(array.shape) for name, array in feeds.items()}
-    graph = import_onnx(model.SerializeToString(), shapes=sizes)
+    graph = import_onnx(model.SerializeToString(), shapes=sizes, layout=False)  # names as they are
     return Pairs(model, graph, feeds, list(graph.meta["import"].get("unfused", [])))
 
 
