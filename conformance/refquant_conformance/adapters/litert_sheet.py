@@ -38,6 +38,7 @@ class Sheet:
     orders: dict[str, tuple[int, ...]] = field(default_factory=dict)
 
     def add(self, tensor: Tensor) -> int:
+        """Add a tensor; return its number."""
         self.tensors.append(tensor)
         return len(self.tensors) - 1
 
@@ -82,9 +83,11 @@ class Sheet:
     def op(
         self, code: str, inputs: tuple[int, ...], output: int, table: str = "", **options: Any
     ) -> None:
+        """Add an operator with one output."""
         self.operators.append(Operator(code, inputs, (output,), table, options))
 
     def model(self, output: int) -> Model:
+        """Return the model whose answer is the tensor ``output``."""
         return Model(
             tuple(self.tensors), tuple(self.operators), tuple(self.inputs), output, self.orders
         )
