@@ -94,9 +94,9 @@ def _compute(case: Case, axes: Axes) -> Outputs | None:
     x = case.inputs["x"]
     if not x.size or not np.isfinite(x).all():
         return None
-    if axes.get("zero_point") == "none" and axes["symmetric_scale"] == "signed_amax_over_qmin":
-        if not code_range(str(case.params["code"]))[0]:
-            return None  # no codes on the side of the edge
+    no_lower_side = not code_range(str(case.params["code"]))[0] and axes.get("zero_point") == "none"
+    if no_lower_side and axes["symmetric_scale"] == "signed_amax_over_qmin":
+        return None  # no codes on the side of the edge
     try:
         qparams = choose_qparams(
             x.min(),

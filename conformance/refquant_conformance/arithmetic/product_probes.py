@@ -25,7 +25,7 @@ from refquant_conformance.types import code_range, storage
 
 __all__ = [
     *("FORMED", "SCALES", "integer_probes", "large", "middle", "middle_of_y", "near_ties"),
-    *("probes", "product_case", "rows_and_columns"),
+    *("probes", "product_case", "rows_and_columns", "zero_points"),
 ]
 
 Scales = tuple[float, float, float]
@@ -130,7 +130,7 @@ def rows_and_columns(
     return (a + za).astype(storage(types["a"])), (b + zb).astype(storage(types["b"]))
 
 
-def _zero_points(scheme: str, y: int) -> tuple[int, int, int]:
+def zero_points(scheme: str, y: int) -> tuple[int, int, int]:
     types = types_of("qlinear_matmul", scheme)
     return middle(types["a"]), middle(types["b"]), y
 
@@ -143,7 +143,7 @@ def near_ties(scheme: str, scales: Scales, y_zero_point: int) -> Case:
     codes = np.concatenate([codes, [-2.5, -1.5, -0.5, 0.5, 1.5, 2.5]])
     targets = sorted({round(code / m) for code in codes})
     a, b = rows_and_columns(scheme, targets)
-    return product_case(scheme, a, b, scales, _zero_points(scheme, y_zero_point))
+    return product_case(scheme, a, b, scales, zero_points(scheme, y_zero_point))
 
 
 def probes(scheme: str) -> Sequence[Case]:
@@ -167,7 +167,7 @@ def large(scheme: str, reach: int, multiplier: float) -> Case:
     top = int(reach * m)
     targets = [round((code + 0.5) / m) for code in (*range(top - 4, top), *range(-top, 4 - top))]
     a, b = rows_and_columns(scheme, targets)
-    return product_case(scheme, a, b, (1.0, m, 1.0), _zero_points(scheme, middle_of_y(scheme)))
+    return product_case(scheme, a, b, (1.0, m, 1.0), zero_points(scheme, middle_of_y(scheme)))
 
 
 def middle_of_y(scheme: str) -> int:
@@ -201,7 +201,7 @@ def columns_differ(scheme: str) -> Case:
     """Return a case whose columns have different scales, the same codes otherwise."""
     a, b = rows_and_columns(scheme, [-900, -300, 300, 900])
     scales = np.array([0.25, 0.1, 1 / 3, 0.0375], np.float32)
-    return product_case(scheme, a, b, (0.5, scales, 1.0), _zero_points(scheme, middle_of_y(scheme)))
+    return product_case(scheme, a, b, (0.5, scales, 1.0), zero_points(scheme, middle_of_y(scheme)))
 
 
 def integer_probes(scheme: str) -> Sequence[Case]:

@@ -114,7 +114,7 @@ def scaled_by_powers_of_two(trial: Trial) -> None:
     of_bytes(trial)
     steps = moved((np.arange(-8, 8) + 0.5).astype(np.float32) * np.float32(0.75), (-1, 0, 1))
     base = _codes(trial, case_of(trial.scheme, steps, 0.75, 100))
-    for power in (-125, -100, -60, -30, 30, 60, 100, 122):
+    for power in (-123, -100, -60, -30, 30, 60, 100, 122):
         factor = np.float32(2.0) ** np.float32(power)
         case = case_of(trial.scheme, steps * factor, float(np.float32(0.75) * factor), 100)
         y = _codes(trial, case)
