@@ -12,6 +12,7 @@ onnx_items      what a name can stand for; onnx_scope: names and the graph in th
 onnx_lower*     float operators, a family a module
 onnx_codes      scales and zero points; onnx_qdq, onnx_on_codes: pairs that become one operator
 onnx_qoperator  operators with scales as inputs; onnx_dynamic: those of codes that a run makes
+onnx_states     streams: what is there again in the next run
 onnx_ends       branches put in place, errors, what nobody reads
 onnx_import     the walk over the nodes: `import_onnx`
 
@@ -23,6 +24,7 @@ tflite_kernels  which tool computes which operator in which contract: what was m
 tflite_scope    the graph in the making: N H W C outside, N C H W inside
 tflite_layers   layers with weights; tflite_pools, tflite_pointwise, tflite_moves: the others
 tflite_tables   functions of int8 as 256 codes; tflite_activations: clamps; tflite_fold: shapes
+tflite_variables  variables, which become states
 tflite_prune    what nobody reads is left out
 tflite          the walk over the operators: `import_tflite`
 """

@@ -220,10 +220,11 @@ class _Walk:
             raise OnnxUnsupportedError(self.failures)
         s, outputs = self.scope, shown(self.model.graph.outputs, states)
         s.current = None
-        for name in (*outputs, *states.values()):
+        ends = dict.fromkeys((*outputs, *states.values()))
+        for name in ends:
             if name not in s.items:
                 raise OnnxFormatError(f"output {name!r} is made by nothing; export the model again")
-        for name in outputs:
+        for name in ends:
             try:
                 value = s.value_of(name)
                 if value != name:

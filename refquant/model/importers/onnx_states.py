@@ -81,13 +81,16 @@ def kept(s: Scope, node: OnnxNode, index: int, shape: tuple[int | str, ...]) -> 
 def finished(
     s: Scope, outputs: Sequence[str], bound: Mapping[str, str], meta: Mapping[str, Any]
 ) -> Graph:
-    """Return the graph with its states; ``outputs`` are `shown`, and are values of ours."""
+    """Return the graph with its states.
+
+    ``outputs`` are `shown`; they and what ``bound`` binds to are values of ours by these names.
+    """
     if s.streaming and not s.states:
         raise ValueError(
             "no LSTM or GRU begins anew in each run, so there is nothing to keep; leave streaming "
             "away, or name states"
         )
-    states = [State(name, name, s.value_of(target)) for name, target in bound.items()] + s.states
+    states = [State(name, name, target) for name, target in bound.items()] + s.states
     b = s.b
     like = Graph(
         b.name, tuple(b.inputs), tuple(outputs), dict(b.values), (), dict(b.constants), {}, {},

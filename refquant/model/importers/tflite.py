@@ -13,7 +13,7 @@ is the batch: the graph is a function of one sample. float16 weights become floa
     bytes -> tflite_read -> TfliteModel -> one function an operator -> Builder -> Graph
 
 Left out, and refused by name: int16 activations, uint8, int4, sparse weights, control flow,
-variables, custom operators.
+custom operators.
 """
 
 import os
