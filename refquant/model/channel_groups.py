@@ -35,6 +35,7 @@ from numpy.typing import NDArray
 from refquant.algorithms.channel_scales import divide_norm, divide_rows, scale_columns
 from refquant.model.graph import Graph, Node
 from refquant.model.quantize_weights import channel_axis, has_constant_weight
+from refquant.model.states import need_pure
 
 __all__ = ["Group", "channel_groups", "rescaled", "taps_last"]
 
@@ -69,6 +70,7 @@ def channel_groups(graph: Graph) -> tuple[Group, ...]:
     >>> [(g.value, g.maker.name, g.readers[0].name) for g in channel_groups(b.graph([y]))]
     [('r', 'h', 'y')]
     """
+    need_pure(graph)
     return tuple(_found(graph))
 
 

@@ -10,6 +10,7 @@ Source: ONNX operator ``Identity``.
 from dataclasses import replace
 
 from refquant.model.graph import Graph, Node
+from refquant.model.states import need_pure
 
 __all__ = ["remove_identity"]
 
@@ -25,6 +26,7 @@ def remove_identity(graph: Graph) -> Graph:
     >>> [node.op for node in remove_identity(b.graph([y])).nodes]
     ['Identity']
     """
+    need_pure(graph)
     for name in [node.name for node in graph.nodes if node.op == "Identity"]:
         # As it is now: an earlier step may have renamed its inputs.
         node = next(node for node in graph.nodes if node.name == name)

@@ -39,6 +39,7 @@ from refquant.model.rotate_heads import rotate_heads
 from refquant.model.rotate_norm import with_biases
 from refquant.model.rotate_online import rotate_online
 from refquant.model.rotate_stream import passing_norms, rotate_streams
+from refquant.model.states import need_pure
 from refquant.model.validate import validate
 
 __all__ = ["rotate", "rotated"]
@@ -69,6 +70,7 @@ def rotate(
     [[300.0]]
     """
     check_value("rotate", how, ROTATIONS)
+    need_pure(graph)
     if how == "fused":
         graph = with_biases(graph, passing_norms(graph))
     draft = Draft(graph)

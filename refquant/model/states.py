@@ -34,7 +34,7 @@ from refquant.model.graph import DTYPES, Graph, State
 from refquant.model.params import qparams_of
 from refquant.model.validate import validate
 
-__all__ = ["checked_state", "closed", "free_inputs", "initial_state", "opened"]
+__all__ = ["checked_state", "closed", "free_inputs", "initial_state", "need_pure", "opened"]
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -64,6 +64,24 @@ def opened(graph: Graph) -> Graph:
     """
     ends = dict.fromkeys([*graph.outputs, *(state.output for state in graph.states)])
     return replace(graph, outputs=tuple(ends), states=())
+
+
+def need_pure(graph: Graph) -> None:
+    """Refuse a graph with states: who rewrites it would take what they become for its own.
+
+    >>> from refquant.model.graph import Value
+    >>> v = Value("float32", ("N", 2))
+    >>> s = (State("s", "h", "x"),)
+    >>> need_pure(Graph("g", ("x", "h"), ("h",), {"x": v, "h": v}, (), {}, {}, {}, s))
+    Traceback (most recent call last):
+    ...
+    ValueError: the graph has states ('s'); rewrite opened(graph), and bind the ends by closed
+    """
+    if graph.states:
+        names = ", ".join(repr(state.name) for state in graph.states)
+        raise ValueError(
+            f"the graph has states ({names}); rewrite opened(graph), and bind the ends by closed"
+        )
 
 
 def closed(pure: Graph, like: Graph, *, contract: Contract | None = None) -> Graph:

@@ -8,13 +8,18 @@ import pytest
 
 from refquant.contracts import preset
 from refquant.model.build import Builder
+from refquant.model.channel_groups import channel_groups
+from refquant.model.equalize import equalize
+from refquant.model.fold import fold
 from refquant.model.graph import Graph, Quant, State, Value
+from refquant.model.identity import remove_identity
+from refquant.model.rotate import rotate
 from refquant.model.rq import RqFormatError, parse_rq, rq_bytes
 from refquant.model.rq_container import decode, encode
 from refquant.model.rq_json import dumps, loads
 from refquant.model.states import checked_state, closed, initial_state, opened
 from refquant.model.validate import GraphError, validate
-from tests.refquant.model.streams import STREAMS, codes, lstm, sums
+from tests.refquant.model.streams import STREAMS, codes, leaky, lstm, sums
 
 
 @pytest.mark.parametrize("name", STREAMS)
@@ -161,3 +166,19 @@ def test_what_is_no_state_is_refused() -> None:
     held = checked_state(graph, {"sum": given})["sum"]
     given[:] = 0
     assert np.isnan(held).all(), "a copy; NaN is data, as in an input"
+
+
+@pytest.mark.parametrize(
+    "rewrite",
+    [
+        remove_identity,
+        fold,
+        lambda graph: equalize(graph, sweeps=1, absorb_bias=False),
+        channel_groups,
+        lambda graph: rotate(graph, how="online", seed=0),
+    ],
+)
+def test_who_rewrites_a_graph_wants_a_pure_one(rewrite: Callable[[Graph], object]) -> None:
+    """Scales that move past a state would change what it means in the next run."""
+    with pytest.raises(ValueError, match=r"has states \('h'\); rewrite opened"):
+        rewrite(leaky())
