@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from examples.results.page import CLAIMS, Claim, render
+from examples.results.page import CLAIMS, Claim, paired_error, render
 from examples.results.speech import LEAST, MOST, passages
 from examples.results.subjects import DATA, OWN, SUBJECTS, Metric
 from refquant.model.recipe import parse_recipe, recipe
@@ -54,6 +54,39 @@ def test_a_claim_that_does_not_hold_is_said_to(
     worse = {**CELL, "metrics": {"top-1, %": other}}
     page = render({"fashion_cnn": {"int4_gptq": CELL, "int4_rtn": worse}}, {"refquant": "1"})
     assert page.rstrip().endswith(f"| 90.00 | {other:.2f} | {verdict} |"), page[-200:]
+
+
+def heard(*sums: tuple[int, float]) -> dict[str, Any]:
+    total = sum(n for n, _ in sums)
+    return {**CELL, "metrics": {"KL": sum(x for _, x in sums) / total}, "each": {"KL": list(sums)}}
+
+
+def test_the_error_of_a_difference_is_that_of_recordings() -> None:
+    one, other = heard((1, 1.0), (3, 3.0)), heard((1, 2.0), (3, 9.0))
+    # d = 1 and 6 of 4 tokens, D = 7/4: off by -3/4 and 3/4, twice the sum of squares, over 4
+    assert paired_error(one, other, "KL") == (2 * 2 * 0.75**2) ** 0.5 / 4, "by hand"
+    assert paired_error(one, one, "KL") == 0, "nothing differs"
+    assert paired_error(one, heard((1, 2.0), (3, 6.0)), "KL") == 0, "a token like the other"
+    assert paired_error(one, CELL, "KL") is None, "there is nothing to reckon with"
+
+
+@pytest.mark.parametrize(
+    ("other", "verdict"),
+    [
+        (heard((2, 4.0), (2, 4.2)), "yes (± 0.0500)"),
+        (heard((2, 2.0), (2, 9.0)), "yes, but within the noise (± 1.7500)"),
+        (heard((2, 1.0), (2, 2.9)), "**no**, but within the noise (± 0.4750)"),
+        (heard((2, 1.0), (2, 1.0)), "**no** (± 0.0000)"),
+    ],
+)
+def test_noise_is_named_whichever_way_it_goes(
+    monkeypatch: pytest.MonkeyPatch, other: dict[str, Any], verdict: str
+) -> None:
+    claim = Claim("a beats b", "whisper", "int4_gptq", "int4_rtn", "KL", up=False)
+    monkeypatch.setattr("examples.results.page.CLAIMS", (claim,))
+    found = {"int4_gptq": heard((2, 2.0), (2, 2.0)), "int4_rtn": other}
+    page = render({"whisper": found}, {"refquant": "1"})
+    assert page.rstrip().endswith(f"| {verdict} |"), page[-200:]
 
 
 def test_a_refusal_is_on_the_page() -> None:

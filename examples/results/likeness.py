@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,14 +33,22 @@ __all__ = ["likeness"]
 Scores = tuple[NDArray[np.float32], ...]
 
 
-def likeness(folder: Path, audio: Path) -> dict[str, float]:
-    """Return KL (``value``) and NLL (``nll``) of ``folder``'s encoder.rq and decoder.rq."""
+def likeness(folder: Path, audio: Path) -> dict[str, Any]:
+    """Return KL (``value``) and NLL (``nll``) of ``folder``'s encoder.rq and decoder.rq.
+
+    ``each``: for each recording its tokens, and the KL of all of them together.
+    """
     theirs = _float_scores(audio)
     ours = _scores(read_rq(folder / "encoder.rq"), read_rq(folder / "decoder.rq"), audio)
     texts = [ids[first:] for ids, first in _texts(audio)]
-    nats = [x for a, b in zip(theirs, ours, strict=True) for x in divergence(a, b).nats.tolist()]
+    found = [divergence(a, b).nats.tolist() for a, b in zip(theirs, ours, strict=True)]
+    nats = [x for one in found for x in one]
     nll = [x for a, ids in zip(ours, texts, strict=True) for x in token_nll(a, ids).tolist()]
-    return {"value": math.fsum(nats) / len(nats), "nll": math.fsum(nll) / len(nll)}
+    return {
+        "value": math.fsum(nats) / len(nats),
+        "nll": math.fsum(nll) / len(nll),
+        "each": [[len(one), math.fsum(one)] for one in found],
+    }
 
 
 @lru_cache(maxsize=4)

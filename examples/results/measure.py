@@ -62,12 +62,14 @@ def measure(subject: Subject, name: str) -> dict[str, Any]:
                 return {"refused": refused}
         graphs = [read_rq(folder / f"{part or PART}.rq") for part in subject.parts]
         files = [folder / f"{part or PART}.rq" for part in subject.parts]
+        metrics, each = _asked(subject, folder)
         return {
             "bytes": sum(file.stat().st_size for file in files),
             "bits": bits_per_weight(graphs),
             "seconds": round(cost.seconds, 1),
             "peak_mb": round(cost.peak / 2**20),
-            "metrics": _asked(subject, folder),
+            "metrics": metrics,
+            **({"each": each} if each else {}),
         }
 
 
@@ -124,13 +126,20 @@ class Cost:
         return None
 
 
-def _asked(subject: Subject, folder: Path) -> dict[str, float | None]:
-    """Return the metrics' values; None for what has no bound: the SQNR of equal results."""
+def _asked(
+    subject: Subject, folder: Path
+) -> tuple[dict[str, float | None], dict[str, list[list[float]]]]:
+    """Return the metrics' values, and those of each recording where an answer has them.
+
+    None is for what has no bound: the SQNR of equal results.
+    """
     answers: dict[tuple[str, ...], Any] = {}
     for metric in subject.metrics:
         if metric.options not in answers:
             answers[metric.options] = _answer(subject, metric.options, folder)
-    return {m.name: m.value(answers[m.options]) for m in subject.metrics}
+    found = [(m, answers[m.options]) for m in subject.metrics]
+    each = {m.name: a["each"] for m, a in found if "each" in a and m.key == "value"}
+    return {m.name: m.value(a) for m, a in found}, each
 
 
 def _answer(subject: Subject, options: Sequence[str], folder: Path) -> Any:

@@ -6,13 +6,14 @@ refusals and losses too. A paper's claim is a comparison of two cells, and its v
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from examples.results.subjects import SUBJECTS, Subject
 
-__all__ = ["render"]
+__all__ = ["paired_error", "render"]
 
 Cell = Mapping[str, Any]
 
@@ -30,6 +31,11 @@ that `make assets` fetches.
 Data to calibrate with are other data than those the metric is measured on. A recipe that has no
 meaning for a model is refused, and a line under the table says why.
 
+"""
+
+NOISE = """The verdict is computed. Where recordings are what is measured, ± is the standard error
+of the difference between the two, over the same recordings; a difference of less than two of them
+is within the noise, whichever way it goes.
 """
 
 
@@ -51,7 +57,7 @@ def render(found: Mapping[str, Mapping[str, Cell]], about: Mapping[str, str]) ->
     for subject in SUBJECTS:
         if subject.name in found:
             parts += ["", f"## {subject.title}", "", subject.about, "", *_table(subject, found)]
-    parts += ["", "## What the papers say, and what these models say", "", *_claims(found)]
+    parts += ["", "## What the papers say, and what these models say", "", NOISE, *_claims(found)]
     return "\n".join(parts).rstrip() + "\n"
 
 
@@ -94,11 +100,32 @@ def _claims(found: Mapping[str, Mapping[str, Cell]]) -> list[str]:
             continue
         good, bad = (v for v in pair if v is not None)
         holds = "yes" if (good > bad if claim.up else good < bad) else "**no**"
+        error = paired_error(cells[claim.better], cells[claim.worse], claim.metric)
+        if error is not None:
+            within = abs(good - bad) < 2 * error
+            holds += f"{', but within the noise' if within else ''} (± {error:.4f})"
         rows.append(
             f"| {claim.text}: `{claim.better}` over `{claim.worse}` | {claim.subject} | "
             f"{claim.metric} | {_number(good)} | {_number(bad)} | {holds} |"
         )
     return rows
+
+
+def paired_error(one: Cell, other: Cell, metric: str) -> float | None:
+    """Return the standard error of the difference of two means over the same recordings.
+
+    Tokens of one recording err together, so recordings are what is drawn: with n of N tokens and a
+    sum of differences d in each of m of them, D = sum d / N, the error is the root of
+    m / (m - 1) sum (d - n D)^2, over N. None where cells have no sums of each recording.
+    """
+    pair = [cell.get("each", {}).get(metric) for cell in (one, other)]
+    if None in pair:
+        return None
+    apart = [(n, b - a) for (n, a), (_, b) in zip(*pair, strict=True)]
+    total = sum(n for n, _ in apart)
+    mean = sum(d for _, d in apart) / total
+    square = sum((d - n * mean) ** 2 for n, d in apart)
+    return float(math.sqrt(len(apart) / (len(apart) - 1) * square) / total)
 
 
 def _value(cell: Cell | None, metric: str) -> float | None:

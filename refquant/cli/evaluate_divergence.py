@@ -56,6 +56,7 @@ def measure_kl(
     details = {
         "reference": reference.path, "tokens_scored": tokens, "agreement": same,
         "nll": real(after), "nll_reference": real(before),
+        "each": [[len(one.nats), real(math.fsum(one.nats))] for one in found],
     }  # fmt: skip
     said = (
         f"to {reference.path}, along {tokens:,} tokens: the same one is likeliest at "

@@ -44,6 +44,9 @@ def test_along_what_is_said(tmp_path: Path, sound: Path, refquant: Refquant) -> 
     wanted = mean_of(PAIRS, NEXT, DEAF)
     assert abs(Decimal(found["value"]) - wanted) <= BOUND, f"{found['value']}, {wanted}"
     assert found["agreement"] == 100 * (5 / 7), "after both 'was' they differ"
+    assert [tokens for tokens, _ in found["each"]] == [4, 3], "recordings, and their ends"
+    for (tokens, nats), pairs in zip(found["each"], (PAIRS[:4], PAIRS[4:]), strict=True):
+        assert abs(Decimal(nats) / tokens - mean_of(pairs, NEXT, DEAF)) <= BOUND, f"{found}"
     for key, table in (("nll", DEAF), ("nll_reference", NEXT)):
         nats = sum((surprise(table[a], b) for a, b in PAIRS), Decimal(0)) / len(PAIRS)
         assert abs(Decimal(found[key]) - nats) <= BOUND, f"{key}: {found[key]}, {nats}"
