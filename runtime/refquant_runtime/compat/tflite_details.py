@@ -61,6 +61,7 @@ def described(index: int, value: Value, shape: tuple[int, ...]) -> dict[str, Any
             "scales": scale,
             "zero_points": zero,
             "quantized_dimension": 0,
+            "block_size": 0,
         },
         "sparsity_parameters": {},
     }
