@@ -9,6 +9,7 @@ ONNX, QLinearMatMul-21; ``docs/spec/operators.md`` sections 3 and 4.
 """
 
 import math
+from dataclasses import replace
 
 import numpy as np
 
@@ -23,7 +24,7 @@ from refquant_conformance.arithmetic.product_probes import (
 )
 from refquant_conformance.operators import types_of
 from refquant_conformance.properties.registry import prop
-from refquant_conformance.protocol import Array, Case, Param
+from refquant_conformance.protocol import Array, Case
 from refquant_conformance.trial import Trial
 from refquant_conformance.types import code_range
 
@@ -40,11 +41,18 @@ def _main(trial: Trial) -> None:
         trial.skip("what a multiplier does is asked with " + " and ".join(_FIRST))
 
 
-def _window(trial: Trial, targets: list[int], m: float, y_zero_point: int, **params: Param) -> Case:
+def _window(
+    trial: Trial,
+    targets: list[int],
+    m: float,
+    y_zero_point: int,
+    limits: tuple[int | None, int | None] = (None, None),
+) -> Case:
     """Return the case of accumulators around ``targets`` by the multiplier ``m`` alone."""
     a, b = rows_and_columns(trial.scheme, targets)
     points = zero_points(trial.scheme, y_zero_point)
-    return product_case(trial.scheme, a, b, (1.0, m, 1.0), points, **params)
+    case = product_case(trial.scheme, a, b, (1.0, m, 1.0), points)
+    return replace(case, params={"clamp_min": limits[0], "clamp_max": limits[1]})
 
 
 def _bias_only(trial: Trial, bias: Array, scales: tuple[float, float, float]) -> Case:
@@ -153,8 +161,8 @@ def clamp_order(trial: Trial) -> None:
         *((centre, None), (None, centre + 30), (centre, centre + 60), (qmin + 3, qmax - 3)),
         *((centre - 40, centre - 20), (qmin, qmin), (qmax, qmax)),
     )
-    trial.expect(*(_window(trial, [-400, 0, 400], 0.25, centre, clamp_min=low, clamp_max=high)
-                   for low, high in limits))  # fmt: skip
+    trial.expect(*(_window(trial, [-400, 0, 400], 0.25, centre, pair)
+                   for pair in limits))  # fmt: skip
 
 
 @prop("RQ-09", "per_channel_equals_loop", ops=_PRODUCT, clause="operators.md section 4: m[c]",
