@@ -51,6 +51,10 @@ class Reference:
                 return self.axes(arithmetic)
         return None
 
+    def prepare(self, case: Case) -> "Reference":
+        """Return a handle; it keeps nothing."""
+        return self
+
     def run(self, case: Case) -> Result:
         """Compute by the arithmetic of the cell."""
         arithmetic = arithmetic_of(case.op, case.scheme)

@@ -6,17 +6,17 @@ property that must find it. ``refquant-conformance mutants`` runs the whole suit
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from refquant_conformance.adapters.reference import Reference
 from refquant_conformance.arithmetic import Axes
-from refquant_conformance.mutants import quantizers
-from refquant_conformance.mutants.mutant import Mutant
+from refquant_conformance.mutants import hosts, quantizers
+from refquant_conformance.mutants.mutant import Host, Mutant
 from refquant_conformance.protocol import Capability, Case, Info, Result
 
 __all__ = ["MUTANTS", "Mutant", "load"]
 
-MUTANTS: dict[str, Mutant] = {one.name: one for one in (*quantizers.MUTANTS,)}
+MUTANTS: dict[str, Mutant] = {one.name: one for one in (*quantizers.MUTANTS, *hosts.MUTANTS)}
 """Every planted bug by name."""
 
 
@@ -26,9 +26,11 @@ class _Backend:
 
     mutant: Mutant
     honest: Reference
+    host: Host = field(default_factory=Host)
 
     def info(self) -> Info:
-        return Info(f"mutant:{self.mutant.name}", "1", details={"bug": self.mutant.sentence})
+        details = {"bug": self.mutant.sentence}
+        return Info(f"mutant:{self.mutant.name}", "1", dict(self.mutant.knobs), details)
 
     def capabilities(self) -> Iterable[Capability]:
         return [Capability(self.mutant.op, scheme) for scheme in self.mutant.schemes]
@@ -36,7 +38,15 @@ class _Backend:
     def declared(self, op: str) -> Axes | None:
         return self.honest.declared(op)
 
+    def configure(self, **knobs: str | int) -> None:
+        self.host.knobs.update(knobs)
+
+    def prepare(self, case: Case) -> "_Backend":
+        return replace(self, host=Host(self.host.knobs, prepared=True))
+
     def run(self, case: Case) -> Result:
+        if self.mutant.hosted is not None:
+            return self.mutant.hosted(case, self.honest.run, self.host)
         changed: Callable[[Case, Callable[[Case], Result]], Result] = self.mutant.run
         return changed(case, self.honest.run)
 

@@ -8,12 +8,12 @@ X     whatever the layout, the threads, the mode
 ====  ===========================================
 """
 
-from refquant_conformance.properties import layouts, qdq, qps, rq, settings
+from refquant_conformance.properties import claims, layouts, qdq, qps, rq, settings
 from refquant_conformance.properties.registry import Property, registered
 
 __all__ = ["PROPERTIES", "Property", "for_op"]
 
-_GROUPS = (qdq, qps, rq, layouts, settings)  # importing a group registers it
+_GROUPS = (qdq, qps, rq, layouts, settings, claims)  # importing a group registers it
 
 PROPERTIES = registered()
 """Every property by id."""

@@ -47,15 +47,15 @@ def fusion(trial: Trial) -> None:
 
 @prop("X-10", "state_reuse", ops=_ALL, clause=_CLAUSE, catches="2.11")
 def reuse(trial: Trial) -> None:
-    """What was prepared once answers any sequence of cases as if it had been prepared for each."""
+    """What was asked or prepared before does not change an answer."""
+    _any_order(trial)
     cases = _with_one_preparation(trial)
     fresh = trial.ask_all(cases)
 
     def in_turn(order: list[int]) -> None:
         asked = [cases[index] for index in order]
-        for place, (index, answer) in enumerate(
-            zip(order, trial.subject.send("sequence", asked, len(asked)), strict=True)
-        ):
+        answers = trial.subject.send("sequence", asked, len(asked))
+        for place, (index, answer) in enumerate(zip(order, answers, strict=True)):
             if answer.kind not in ("result", "rejected"):
                 raise Unanswered(answer, asked[place])
             trial.cases += 1
@@ -64,16 +64,34 @@ def reuse(trial: Trial) -> None:
                            f"answered in another way", observed=_outputs(answer),
                            expected=_outputs(fresh[index]))  # fmt: skip
 
-    trial.forall(
-        st.lists(st.sampled_from(range(len(cases))), min_size=2, max_size=5), in_turn, part=4
-    )
+    orders = st.lists(st.sampled_from(range(len(cases))), min_size=2, max_size=5)
+    if trial.subject.send("sequence", cases[:1])[0].kind != "unsupported":
+        trial.forall(orders, in_turn, part=4)
+
+
+def _any_order(trial: Trial) -> None:
+    """Ask the same questions in one order here and in the other order elsewhere."""
+    cases = [*few(trial, 4), *(_rescaled(case) for case in few(trial, 2))]
+    here = trial.ask_all(cases)
+    there = trial.subject.twin().ask(cases[::-1])[::-1]
+    for case, a, b in zip(cases, here, there, strict=True):
+        if not _same(a, b):
+            trial.fail(case, "the answer depends on what was asked before",
+                       expected=_outputs(a), observed=_outputs(b))  # fmt: skip
+
+
+def _rescaled(case: Case) -> Case:
+    """Return the case with every scale doubled."""
+    doubled = {n: a * 2 if n.endswith("scale") else a for n, a in case.inputs.items()}
+    return replace(case, inputs={n: a.astype(case.inputs[n].dtype) for n, a in doubled.items()})
 
 
 @prop("X-11", "repeat_determinism", ops=_ALL, clause=_CLAUSE, catches="-")
 def repeat(trial: Trial) -> None:
     """The same question, again and in another process, has the same answer."""
     cases = few(trial, 2)
-    first, second = trial.ask_all(cases), trial.ask_all(cases)
+    twice = trial.ask_all([case for case in cases for _ in range(2)])
+    first, second = twice[::2], twice[1::2]
     third = trial.subject.twin().ask(cases)
     for case, a, b, c in zip(cases, first, second, third, strict=True):
         if not _same(a, b) or not _same(a, c):
@@ -99,6 +117,9 @@ def rounded(trial: Trial) -> None:
 def _whatever_the_mode(trial: Trial, modes: Sequence[str]) -> None:
     cases = few(trial, 3)
     wanted = trial.ask_all(cases)
+    for case, first in zip(cases, wanted, strict=True):
+        if MODE in first.mutated:
+            trial.fail(case, "the caller's mode was the default, and is another now")
     for mode in modes:
         asked = [replace(case, environment=mode) for case in cases]
         for case, answer, first in zip(asked, trial.ask_all(asked), wanted, strict=True):
