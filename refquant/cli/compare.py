@@ -104,20 +104,17 @@ def _run(arguments: argparse.Namespace) -> int:
         files = [find_source(path).file for path in paths]
         refuse_overwriting(arguments.html, [*files, arguments.data])
     a, b = read_pair(paths, arguments.part)
-    graphs, sums = (a, b), arguments.sums or "ordered"
+    sums = arguments.sums or "ordered"
+    _check_names(paths, (a, b))
+    data = (_first(a, arguments), _first(b, arguments))
+    graphs, inputs = side_by_side((a, b), data, sums=sums)
     _check_names(paths, graphs)
-    inputs = (_first(a, arguments), _first(b, arguments))
-    if a.states or b.states:
-        graphs, inputs = side_by_side(graphs, inputs, sums=sums)
-        _check_names(paths, graphs)
-        a, b = graphs
-    samples = sample_count(a, inputs[0])
-    codes = _common_codes(graphs)
+    samples, codes = sample_count(a, data[0]), _common_codes(graphs)
     keep = [frozenset([*graphs[i].outputs, *(pair[i] for pair in codes.values())]) for i in (0, 1)]
     with progress() as bar:
         found = trace(graphs, inputs, keep=(keep[0], keep[1]), sums=sums,
                       advance=bar("both models", samples))  # fmt: skip
-        rows = [_row(graphs, found, name, codes.get(name)) for name in a.outputs]
+        rows = [_row(graphs, found, name, codes.get(name)) for name in graphs[0].outputs]
         if arguments.html is not None:
             page = make_page(arguments, graphs, inputs, found, rows, samples, bar)
             with whole_file(arguments.html) as file:

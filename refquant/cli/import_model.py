@@ -107,20 +107,13 @@ def _run(arguments: argparse.Namespace) -> int:
     size = Path(arguments.output).stat().st_size
     weights = _weights(graph)
     if arguments.json:
-        ends = {
-            kind: {
-                name: {"dtype": graph.values[name].dtype, "shape": list(graph.values[name].shape)}
-                for name in names
-            }
-            for kind, names in (("inputs", graph.inputs), ("outputs", graph.outputs))
-        }
         print_json(
             {
                 "source": arguments.model,
                 "part": arguments.part,
                 "output": arguments.output,
                 "bytes": size,
-                **ends,
+                **_ends(graph),
                 "nodes": len(graph.nodes),
                 "weights": weights,
                 "states": {state.name: state.input for state in graph.states},
@@ -136,6 +129,16 @@ def _run(arguments: argparse.Namespace) -> int:
         f"weights of {plain(arguments.model)}{part}\n"
     )
     return 0
+
+
+def _ends(graph: Graph) -> dict[str, Any]:
+    return {
+        kind: {
+            name: {"dtype": graph.values[name].dtype, "shape": list(graph.values[name].shape)}
+            for name in names
+        }
+        for kind, names in (("inputs", graph.inputs), ("outputs", graph.outputs))
+    }
 
 
 def _weights(graph: Graph) -> int:

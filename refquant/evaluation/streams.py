@@ -28,6 +28,8 @@ def side_by_side(
 ) -> tuple[tuple[Graph, Graph], tuple[Arrays, Arrays]]:
     """Return both graphs without states, and ``inputs`` (one recording) with what these are.
 
+    What has no states is returned as it is.
+
     `ValueError` for more than one step of a graph that has no batch.
 
     >>> import numpy as np
@@ -40,8 +42,12 @@ def side_by_side(
     >>> side_by_side((g, g), (x, x), sums="ordered")[1][0]["before"].tolist()
     [[0.0], [1.0]]
     """
-    pure, found = [], []
+    pure, found = list[Graph](), list[Arrays]()
     for graph, recording in zip(graphs, inputs, strict=True):
+        if not graph.states:
+            pure.append(graph)
+            found.append(recording)
+            continue
         steps = list(in_order(graph, recording, sums=sums))
         if len(steps) != 1:
             raise ValueError(

@@ -89,32 +89,43 @@ def closed(pure: Graph, like: Graph, *, contract: Contract | None = None) -> Gra
 
     Where a state has become codes, what it begins as is quantized by ``contract``. `ValueError`
     where the two ends of a state have become different things.
+
+    >>> from refquant.model.graph import Value
+    >>> v = Value("float32", ("N", 2))
+    >>> s = (State("s", "h", "x"),)
+    >>> g = Graph("g", ("x", "h"), ("h",), {"x": v, "h": v}, (), {}, {}, {}, s)
+    >>> closed(opened(g), g) == g
+    True
     """
     if not like.states:
         return pure
-    values, constants = dict(pure.values), dict(pure.constants)
-    states = []
+    values, constants, states = dict(pure.values), dict(pure.constants), []
     for state in like.states:
-        initial = state.initial
-        if initial:
-            array, value = like.constants[initial], pure.values[state.input]
-            if value.quant is not None and like.values[initial].quant is None:
-                assert contract is not None, "whoever makes codes has a contract"
-                parameters = qparams_of(pure, state.input)
-                kind = DTYPES[value.dtype].container
-                array = quantize(array, parameters, contract=contract).astype(kind)
-            while initial in values and (
-                initial not in constants or constants[initial].tobytes() != array.tobytes()
+        name = state.initial
+        if name:
+            array = _beginning(pure, like, state, contract)
+            while name in values and (
+                name not in constants or constants[name].tobytes() != array.tobytes()
             ):
-                initial += "_"
-            values[initial] = replace(value, shape=tuple(array.shape))
-            constants[initial] = array
-        states.append(replace(state, initial=initial))
+                name += "_"
+            values[name] = replace(pure.values[state.input], shape=tuple(array.shape))
+            constants[name] = array
+        states.append(replace(state, initial=name))
     result = replace(
         pure, outputs=like.outputs, states=tuple(states), values=values, constants=constants
     )
     validate(result)
     return result
+
+
+def _beginning(pure: Graph, like: Graph, state: State, contract: Contract | None) -> NDArray[Any]:
+    """Return what a state of ``like`` begins as, in codes where it is of codes in ``pure`` only."""
+    array, value = like.constants[state.initial], pure.values[state.input]
+    if value.quant is None or like.values[state.initial].quant is not None:
+        return array
+    assert contract is not None, "whoever makes codes has a contract"
+    container = DTYPES[value.dtype].container
+    return quantize(array, qparams_of(pure, state.input), contract=contract).astype(container)
 
 
 def initial_state(graph: Graph) -> Arrays:

@@ -22,7 +22,7 @@ class StateReader(Fields):
     def states(self, listed: Any) -> tuple[State, ...]:
         """Return the states, of which there is at least one."""
         if not self.kind("states", listed, list):
-            self.fail("states", "are empty", "leave the key away, then write the file again")
+            self.fail("states", "are empty", "remove the key, then write the file again")
         result: list[State] = []
         for index, entry in enumerate(listed):
             state = self.state(f"state {index}", entry)

@@ -13,7 +13,6 @@ References: ONNX ``LSTM``, ``GRU``; onnxruntime ``docs/ContribOperators.md``.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 
 import numpy as np
 
@@ -29,7 +28,7 @@ from refquant.model.importers.onnx_scope import (
     Turned,
     Unsupported,
 )
-from refquant.model.importers.onnx_states import kept
+from refquant.model.importers.onnx_states import bind, kept
 
 __all__ = ["RECURRENT"]
 
@@ -96,17 +95,15 @@ def _recurrent(s: Scope, node: OnnxNode) -> None:
     if s.dtype(node.inputs[0]) != "float32":
         raise Unsupported(f"input 0 is {s.dtype(node.inputs[0])}")
     x = s.value(node, 0) if first else _turned(s, node.inputs[0], _STATE)
-    dynamic = node.op.startswith("Dynamic")
-    if dynamic:
+    if node.op.startswith("Dynamic"):
         w, r = _turned_codes(s, node, 1, 8), _turned_codes(s, node, 2, 10)
     else:
         w, r = weight(s, node, 1), weight(s, node, 2)
     bias = s.real(node, 3) if s.has(node, 3) else ""
     hidden = int(a.get("hidden_size", s.b.values[r].shape[-1]))
-    begin = len(s.states)
     kind = (s.b.values[x].shape[0], 1, hidden)
     new = [kept(s, node, i, kind) if s.streaming else None for i in range(5, 4 + count)]
-    states = [_state(s, node, i + 5, first) if name is None else name for i, name in enumerate(new)]
+    states = [_state(s, node, i, first) if k is None else k for i, k in enumerate(new, 5)]
     inputs = [x, w, r, bias, "", *states]
     while not inputs[-1]:
         inputs.pop()
@@ -121,15 +118,13 @@ def _recurrent(s: Scope, node: OnnxNode) -> None:
     names = [*node.outputs, *[""] * count][:count]
     label = next(name for name in names if name)
     ours = [f"{name or label + '/' + str(i)}/batch_first" for i, name in enumerate(names)]
-    ours = [f"{name}" if first and name else made for name, made in zip(names, ours, strict=True)]
+    ours = [name if first and name else made for name, made in zip(names, ours, strict=True)]
     made = s.nodes(node.op, inputs, ours, given, contract=s.contract if coded else None)
-    ends = [value for name, value in zip(new, made[1:], strict=True) if name is not None]
-    s.states[begin:] = [replace(k, output=v) for k, v in zip(s.states[begin:], ends, strict=True)]
-    for i, (name, value) in enumerate(zip(names, made, strict=True)):
+    bind(s, dict(zip(new, made[1:], strict=True)))
+    for perm, name, value in zip((_OUTPUT, _STATE, _STATE), names, made, strict=False):
         if name and first:
             s.items[name] = Seen(value, "float32")
         elif name:
-            perm = _OUTPUT if i == 0 else _STATE
             s.items[name] = Turned(value, "float32", perm)
 
 

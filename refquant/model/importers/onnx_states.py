@@ -12,6 +12,7 @@ the recording, which a stream has not got.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,7 @@ from refquant.model.importers.onnx_model import OnnxGraph, OnnxNode
 from refquant.model.importers.onnx_scope import Scope
 from refquant.model.states import closed
 
-__all__ = ["check_bound", "finished", "kept", "shown"]
+__all__ = ["bind", "check_bound", "finished", "kept", "shown"]
 
 
 def check_bound(graph: OnnxGraph, states: Mapping[str, str], fixed: Mapping[str, Any]) -> None:
@@ -51,8 +52,8 @@ def shown(outputs: Sequence[str], states: Mapping[str, str]) -> list[str]:
 def kept(s: Scope, node: OnnxNode, index: int, shape: tuple[int | str, ...]) -> str | None:
     """Return a new input for an initial state that is a constant; None where it is computed.
 
-    ``shape``: that of the state in our order, the batch first. What it becomes is bound later, when
-    the node is there: the last of ``s.states`` still has no output.
+    ``shape``: that of the state in our order, the batch first. When the node is there `bind` says
+    what it becomes.
     """
     initial = ""
     if s.has(node, index):
@@ -76,6 +77,11 @@ def kept(s: Scope, node: OnnxNode, index: int, shape: tuple[int | str, ...]) -> 
     s.b.input(name, shape)
     s.states.append(State(name, name, "", initial))
     return name
+
+
+def bind(s: Scope, ends: Mapping[str | None, str]) -> None:
+    """Say what the inputs that `kept` made become, now that it is there."""
+    s.states[:] = [replace(t, output=ends.get(t.input, t.output)) for t in s.states]
 
 
 def finished(
