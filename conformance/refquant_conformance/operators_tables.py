@@ -5,7 +5,7 @@ Shapes: ``x`` of quantizers is a vector, or a matrix (channels, elements) where 
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 
 from refquant_conformance.types import short
@@ -166,6 +166,12 @@ _QLINEAR_CONV = Table(
     },
 )
 
+_DEPTHWISE = replace(
+    _QLINEAR_CONV,
+    name="qlinear_depthwise_conv",
+    sentence="codes of a convolution in which each output channel sees one input channel",
+)
+
 _EIGHT = ("uint8", "int8")
 _BINARY = _named(("a",), [_qlinear(("a", "b"), (code, code), code) for code in _EIGHT])
 _UNARY = _named(("x",), [_qlinear(("x",), (code,), code) for code in _EIGHT])
@@ -190,6 +196,7 @@ TABLES = (
     _MATMUL_INTEGER,
     _QLINEAR_MATMUL,
     _QLINEAR_CONV,
+    _DEPTHWISE,
     _binary("qlinear_add", "codes of a sum"),
     _binary("qlinear_mul", "codes of a product, element by element"),
     _unary("qlinear_average_pool", "codes of the means of windows", _WINDOW),

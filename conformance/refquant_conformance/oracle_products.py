@@ -77,6 +77,8 @@ def multiplier_exact(scales: tuple[float, float, float], formed: str) -> float:
         return divide(multiply(sx, sw), sy)
     if formed == "product_f64":
         return divide(multiply(sx, sw, bits=64), sy, bits=64)
+    if formed == "product_f32_ratio_f64":
+        return divide(multiply(sx, sw), sy, bits=64)
     if formed == "input_ratio_f32":
         return multiply(divide(sx, sy), sw)
     if formed == "weight_ratio_f32":

@@ -124,6 +124,7 @@ DIRECT: Mapping[str, Callable[[Case], Parts]] = MappingProxyType(
         "matmul_integer": _matmul_integer,
         "qlinear_matmul": _qlinear_matmul,
         "qlinear_conv": _qlinear_conv,
+        "qlinear_depthwise_conv": _qlinear_conv,
         "qlinear_add": _microsoft("QLinearAdd", _BINARY, lambda case: {}),
         "qlinear_mul": _microsoft("QLinearMul", _BINARY, lambda case: {}),
         "qlinear_average_pool": _microsoft("QLinearAveragePool", _UNARY, _window),
@@ -205,6 +206,7 @@ PAIRS: Mapping[str, Callable[[Case], Parts]] = MappingProxyType(
     {
         "qlinear_matmul": _between("MatMul", ("a", "b"), lambda case: {}),
         "qlinear_conv": _between("Conv", ("x", "w"), _convolution),
+        "qlinear_depthwise_conv": _between("Conv", ("x", "w"), _convolution),
         "qlinear_add": _between("Add", ("a", "b"), lambda case: {}),
         "qlinear_mul": _between("Mul", ("a", "b"), lambda case: {}),
         "qlinear_average_pool": _between("AveragePool", ("x",), _window),

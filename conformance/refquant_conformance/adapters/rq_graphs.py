@@ -27,9 +27,10 @@ _COMPUTED = frozenset(
     (
         *("quantize_linear", "dequantize_linear", "dynamic_quantize_linear", "matmul_integer"),
         *("qlinear_matmul", "qlinear_conv", "qlinear_add", "qlinear_mul", "qlinear_average_pool"),
-        *("qlinear_mean", "qlinear_softmax", *_FUNCTIONS),
+        *("qlinear_mean", "qlinear_softmax", "qlinear_depthwise_conv", *_FUNCTIONS),
     )
 )
+_CONVOLUTIONS = ("qlinear_conv", "qlinear_depthwise_conv")
 _FED = frozenset(("x", "a"))
 _FED_TWICE = frozenset(("qlinear_add", "qlinear_mul"))
 
@@ -64,7 +65,7 @@ def graph_of(case: Case, contract: Contract) -> Graph:
         return b.graph(list(names))
     elif case.op == "matmul_integer":
         node = _matmul_integer(b, case, contract)
-    elif case.op in ("qlinear_matmul", "qlinear_conv"):
+    elif case.op in ("qlinear_matmul", *_CONVOLUTIONS):
         node = _product(b, case, contract)
     else:
         node = _elementwise(b, case, contract)
@@ -111,7 +112,7 @@ def _matmul_integer(b: Builder, case: Case, contract: Contract) -> str:
 
 
 def _product(b: Builder, case: Case, contract: Contract) -> str:
-    conv = case.op == "qlinear_conv"
+    conv = case.op in _CONVOLUTIONS
     left, right = ("x", "w") if conv else ("a", "b")
     x = b.input(left, case.inputs[left].shape, dtype=case.types[left], quant=_named(case, left))
     weights = b.constant(

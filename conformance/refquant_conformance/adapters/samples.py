@@ -17,6 +17,7 @@ _FINE = {
     "dequantize_linear": "x",
     "qlinear_matmul": "b",
     "qlinear_conv": "w",
+    "qlinear_depthwise_conv": "w",
 }
 _SHAPES: dict[str, dict[str, tuple[int, ...]]] = {
     "quantize_linear": {"x": (2, 8)},
@@ -26,11 +27,15 @@ _SHAPES: dict[str, dict[str, tuple[int, ...]]] = {
     "matmul_integer": {"a": (2, 4), "b": (4, 3)},
     "qlinear_matmul": {"a": (2, 4), "b": (4, 3)},
     "qlinear_conv": {"x": (1, 2, 4, 4), "w": (3, 2, 3, 3)},
+    "qlinear_depthwise_conv": {"x": (1, 2, 4, 4), "w": (2, 1, 3, 3)},
     "qlinear_average_pool": {"x": (1, 2, 4, 4)},
     "qlinear_mean": {"x": (1, 2, 4, 4)},
 }
 _PARAMS: dict[str, dict[str, Param]] = {
     "qlinear_conv": {"strides": (1, 1), "pads": (0, 0, 0, 0), "dilations": (1, 1), "group": 1},
+    "qlinear_depthwise_conv": {
+        **{"strides": (1, 1), "pads": (0, 0, 0, 0), "dilations": (1, 1), "group": 2}
+    },
     "qlinear_average_pool": {"kernel": (2, 2), "strides": (2, 2), "pads": (0, 0, 0, 0)},
     "qlinear_leaky_relu": {"alpha": 0.25},
 }

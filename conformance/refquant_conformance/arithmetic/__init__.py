@@ -1,6 +1,7 @@
 """The arithmetics by operator and scheme; one file a family."""
 
 from refquant_conformance.arithmetic.base import Arithmetic, Axes, Outputs
+from refquant_conformance.arithmetic.conv import QLINEAR_CONV, QLINEAR_DEPTHWISE_CONV
 from refquant_conformance.arithmetic.dequantize import DEQUANTIZE
 from refquant_conformance.arithmetic.dynamic_quantize import DYNAMIC
 from refquant_conformance.arithmetic.matmul import MATMUL_INTEGER, QLINEAR_MATMUL
@@ -13,6 +14,7 @@ __all__ = ["ARITHMETICS", "Arithmetic", "Axes", "Outputs", "arithmetic_of"]
 ARITHMETICS: tuple[Arithmetic, ...] = (
     *(QUANTIZE, QUANTIZE_F16, DEQUANTIZE, DYNAMIC),
     *(SYMMETRIC, ASYMMETRIC, MATMUL_INTEGER, QLINEAR_MATMUL),
+    *(QLINEAR_CONV, QLINEAR_DEPTHWISE_CONV),
 )
 """Every family that backends are held against."""
 

@@ -11,7 +11,8 @@ products saturated to int16 (``vpmaddubsw``). ``multiplier``: how m is formed of
 .. math::
 
     (s_a s_b) / s_y \text{ in float32 or float64}, \qquad (s_a / s_y)\,s_b, \qquad
-    (s_b / s_y)\,s_a \text{ in float32}                                  \tag{2}
+    (s_b / s_y)\,s_a \text{ in float32}, \qquad
+    \mathrm{f64}(\mathrm{f32}(s_a s_b)) / \mathrm{f64}(s_y)                \tag{2}
 
 and ``requantize``: how the product is rounded. A contract has the first and the last; it implies
 the second. ``int32_exact`` of a contract says that no sum leaves int32: who computes one that does,
@@ -47,7 +48,10 @@ __all__ = [
 ACCUMULATORS: tuple[AxisValue, ...] = ("int32_wrap", "int32_exact", "i16_pair_saturate")
 RESCALE_AXES: dict[str, tuple[AxisValue, ...]] = {
     "requantize": tuple(mode for mode in AXES["requantize"] if mode in REQUANTIZE_MODES),
-    "multiplier": ("product_f32", "product_f64", "input_ratio_f32", "weight_ratio_f32"),
+    "multiplier": (
+        *("product_f32", "product_f64", "product_f32_ratio_f64"),
+        *("input_ratio_f32", "weight_ratio_f32"),
+    ),
     "accumulator": ACCUMULATORS,
 }
 """The axes of a dot product of codes."""
@@ -136,6 +140,8 @@ def formed(scales: tuple[Array, Array, Array], how: AxisValue) -> Array:
             return np.asarray((sa * sb) / sy)
         if how == "product_f64":
             return np.asarray(sa.astype(np.float64) * sb.astype(np.float64) / sy.astype(np.float64))
+        if how == "product_f32_ratio_f64":
+            return np.asarray((sa * sb).astype(np.float64) / sy.astype(np.float64))
         return np.asarray((sa / sy) * sb if how == "input_ratio_f32" else (sb / sy) * sa)
 
 
