@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from onnxruntime.quantization import QuantType, quantize_dynamic
 
 from refquant.model.execute import run
 from refquant.model.graph import State
@@ -89,6 +90,23 @@ def test_a_layer_goes_on_where_it_would_begin_anew(op: str, layout: int) -> None
     assert np.abs(got - want).max() < CLOSE, "what onnxruntime makes of it, state by hand"
     anew = run(import_onnx(recurrent(op, layout=layout).SerializeToString()), {"x": x})["y"]
     assert np.abs(anew - want)[1:].max() > 0.1, "and it would not, if it began anew"
+
+
+def test_a_layer_of_codes_goes_on_too(tmp_path: Path) -> None:
+    """DynamicQuantizeLSTM, as onnxruntime's quantizer makes it of the same model."""
+    (tmp_path / "float.onnx").write_bytes(recurrent().SerializeToString())
+    quantize_dynamic(
+        tmp_path / "float.onnx", tmp_path / "int8.onnx", weight_type=QuantType.QInt8,
+        extra_options={"MatMulConstBOnly": True}, op_types_to_quantize=["LSTM"],
+    )  # fmt: skip
+    graph = import_onnx(tmp_path / "int8.onnx", streaming=True)
+    assert "DynamicQuantizeLSTM" in {node.op for node in graph.nodes}, "on codes"
+    write_rq(tmp_path / "m.rq", graph)
+    x, session = reals(7, 6, 2, WIDTH), Session(tmp_path / "m.rq", threads=1)
+    got = run(graph, {"x": x})["y"]
+    assert session.run({"x": x})["y"].tobytes() == got.tobytes(), "the runtime's bits"
+    want = by_hand("LSTM", x, {n: np.zeros((1, 1, HIDDEN), np.float32) for n in "hc"})
+    assert np.abs(got - want).max() < 0.05, "near the float layer, which goes on, too"
 
 
 def test_a_constant_beginning_is_what_the_state_begins_as() -> None:
