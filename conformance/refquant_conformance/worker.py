@@ -6,11 +6,14 @@ with two inherited pipes; what the backend prints goes to a file, never into the
 """
 
 import os
+import pickle
 import sys
 from collections.abc import Sequence
 from multiprocessing.connection import Connection
+from typing import Any
 
 from refquant_conformance.adapters import BackendError, load_backend
+from refquant_conformance.answers import Answer
 from refquant_conformance.conversation import converse
 
 __all__: list[str] = []
@@ -37,7 +40,15 @@ def _main(arguments: Sequence[str]) -> int:
         except EOFError:
             return 0
         for reply in converse(backend, verb, argument):
-            outgoing.send(reply)
+            _send(outgoing, reply)
+
+
+def _send(outgoing: Connection, reply: Any) -> None:
+    """Send a reply, or in its place that it is one that no pipe carries."""
+    try:
+        outgoing.send(reply)
+    except (pickle.PicklingError, AttributeError, TypeError) as error:
+        outgoing.send(Answer("broken", reason=f"the answer cannot be sent: {error}"))
 
 
 if __name__ == "__main__":

@@ -31,6 +31,7 @@ BUILT_IN: Mapping[str, str] = MappingProxyType(
         "onnxruntime": "refquant_conformance.adapters.onnxruntime:OnnxRuntime",
         "onnx": "refquant_conformance.adapters.onnx:OnnxReference",
         "litert": "refquant_conformance.adapters.litert:LiteRt",
+        "openvino": "refquant_conformance.adapters.openvino:OpenVino",
     }
 )
 """The adapters of this package: name, and the class that makes one, called with the setting."""

@@ -22,8 +22,10 @@ WEIGHTS = {
 """The inputs that models hold as constants, by operator."""
 
 
-def model_of(case: Case, *, style: str) -> Model:
+def model_of(case: Case, *, style: str, hold_parameters: bool = False) -> Model:
     """Return the model of a case; ``Unsupported`` where ONNX has no such operator or type.
+
+    ``hold_parameters`` makes constants of scales and zero points in the style ``direct``, too.
 
     >>> from refquant_conformance.adapters.samples import sample
     >>> [n.op for n in model_of(sample("qlinear_matmul", "u8_i8"), style="pairs").nodes]
@@ -40,7 +42,7 @@ def model_of(case: Case, *, style: str) -> Model:
     constants = dict(parts.constants)
     used = {name for node in parts.nodes for name in node.inputs} - set(constants)
     held = set(WEIGHTS.get(case.op, ()) if case.params.get("constant_weights", True) else ())
-    if style == "pairs":
+    if style == "pairs" or hold_parameters:
         held |= {name for name in case.inputs if name.endswith(("scale", "zero_point"))}
     for name in used & held & set(case.inputs):
         constants[name] = types[name], case.inputs[name]
