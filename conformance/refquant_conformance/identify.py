@@ -16,8 +16,6 @@ element are reported.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-import numpy as np
-
 from refquant.contracts import PRESETS
 from refquant.contracts.axes import AxisValue, contradiction
 from refquant_conformance.answers import Answer
@@ -27,8 +25,8 @@ from refquant_conformance.arithmetic.base import (
     axes_of,
     candidates,
     name_axes,
-    same_bits,
 )
+from refquant_conformance.difference import count_differing, first_difference
 from refquant_conformance.protocol import Case
 from refquant_conformance.subject import Subject
 
@@ -124,30 +122,15 @@ def identify(
 _ANSWERS = ("result", "rejected")
 
 
-def first_difference(expected: Outputs | None, answer: Answer) -> tuple[str, int] | None:
-    """Return output and flat index of the first element that differs; None if all are equal.
-
-    A refusal where numbers are expected, or numbers where a refusal is, differ at index -1; so does
-    an output of another shape.
-    """
-    if expected is None or answer.result is None:
-        agree = expected is None and answer.kind == "rejected"
-        return None if agree else ("", -1)
-    for name, wanted in expected.items():
-        got = answer.result.outputs[name]
-        if got.shape != wanted.shape:
-            return name, -1
-        same = same_bits(got.reshape(-1), wanted.astype(got.dtype).reshape(-1))
-        if not same.all():
-            return name, int(np.argmin(same))
-    return None
+def _matter(arithmetic: Arithmetic, case: Case) -> tuple[str, ...]:
+    return arithmetic.relevant(case) if arithmetic.relevant else tuple(arithmetic.axes)
 
 
 def _explaining(
     arithmetic: Arithmetic, left: Sequence[Axes], case: Case, answer: Answer
 ) -> list[Axes]:
     """Return the choices that explain an answer; those that cannot differ are computed once."""
-    matter = arithmetic.relevant(case) if arithmetic.relevant else tuple(arithmetic.axes)
+    matter = _matter(arithmetic, case)
     known: dict[tuple[AxisValue, ...], bool] = {}
     found = []
     for axes in left:
@@ -163,30 +146,24 @@ def _size(answer: Answer) -> int:
     return sum(a.size for a in answer.result.outputs.values()) if answer.result else 1
 
 
-def _differing(arithmetic: Arithmetic, axes: Axes, asked: Sequence[tuple[Case, Answer]]) -> int:
-    """Count the elements that ``axes`` predicts wrongly; a wrong refusal counts as one."""
-    count = 0
-    for case, answer in asked:
-        expected = arithmetic.compute(case, axes)
-        if expected is None or answer.result is None:
-            count += first_difference(expected, answer) is not None
-            continue
-        for name, wanted in expected.items():
-            got = answer.result.outputs[name]
-            if got.shape == wanted.shape:
-                count += int((~same_bits(got.reshape(-1), wanted.reshape(-1))).sum())
-            else:
-                count += wanted.size
-    return count
-
-
 def _nearest(arithmetic: Arithmetic, asked: Sequence[tuple[Case, Answer]]) -> tuple[Axes, int]:
     """Walk from the specification's choice to a better one, an axis at a time, until none is."""
     best: dict[str, AxisValue] = {}
     for axis, values in arithmetic.axes.items():
         wanted = arithmetic.spec.get(axis)
         best[axis] = values[0] if wanted is None else wanted
-    fewest = _differing(arithmetic, best, asked)
+    known: dict[tuple[object, ...], int] = {}
+
+    def differing(axes: Axes) -> int:
+        total = 0
+        for number, (case, answer) in enumerate(asked):
+            key = (number, *(axes[axis] for axis in _matter(arithmetic, case)))
+            if key not in known:
+                known[key] = count_differing(arithmetic.compute(case, axes), answer)
+            total += known[key]
+        return total
+
+    fewest = differing(best)
     improved = True
     while improved:
         improved = False
@@ -195,7 +172,7 @@ def _nearest(arithmetic: Arithmetic, asked: Sequence[tuple[Case, Answer]]) -> tu
                 other = {**best, axis: value}
                 if value == best[axis] or contradiction(other):
                     continue
-                count = _differing(arithmetic, other, asked)
+                count = differing(other)
                 if count < fewest:
                     best, fewest, improved = other, count, True
     return best, fewest

@@ -10,13 +10,15 @@ from dataclasses import dataclass, field, replace
 
 from refquant_conformance.adapters.reference import Reference
 from refquant_conformance.arithmetic import Axes
-from refquant_conformance.mutants import hosts, quantizers
+from refquant_conformance.mutants import hosts, parameters, quantizers, requantizers
 from refquant_conformance.mutants.mutant import Host, Mutant
 from refquant_conformance.protocol import Capability, Case, Info, Result
 
 __all__ = ["MUTANTS", "Mutant", "load"]
 
-MUTANTS: dict[str, Mutant] = {one.name: one for one in (*quantizers.MUTANTS, *hosts.MUTANTS)}
+_FAMILIES = (quantizers, parameters, requantizers, hosts)
+
+MUTANTS: dict[str, Mutant] = {one.name: one for family in _FAMILIES for one in family.MUTANTS}
 """Every planted bug by name."""
 
 

@@ -74,9 +74,9 @@ def error(trial: Trial) -> None:
     qmin, qmax = of_tensors(trial)
     worst = 0.0
     for scale in (1.0, _THIRD):
-        for z in even_points(qmin, qmax):
-            thirds = np.arange((qmin - z) * 20 + 1, (qmax - z) * 20) / 20
-            steps = thirds[:: 1 + thirds.size // 2**13]
+        for z in (z for z in even_points(qmin, qmax) if z):  # 0 is QDQ-18's
+            fine = np.arange((qmin - z) * 20 + 1, (qmax - z) * 20) / 20
+            steps = fine[:: 1 + fine.size // 2**13]
             case = walk(trial.scheme, steps, scale, z)
             x = case.inputs["x"].astype(np.float64)
             off = np.abs((_codes(trial, case) - z) * scale - x)

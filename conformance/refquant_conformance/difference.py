@@ -1,0 +1,41 @@
+"""Where an answer differs from what was expected: the first element, or how many."""
+
+import numpy as np
+
+from refquant_conformance.answers import Answer
+from refquant_conformance.arithmetic.base import Outputs, same_bits
+
+__all__ = ["count_differing", "first_difference"]
+
+
+def first_difference(expected: Outputs | None, answer: Answer) -> tuple[str, int] | None:
+    """Return output and flat index of the first element that differs; None if all are equal.
+
+    A refusal where numbers are expected, or numbers where a refusal is, differ at index -1; so does
+    an output of another shape.
+    """
+    if expected is None or answer.result is None:
+        agree = expected is None and answer.kind == "rejected"
+        return None if agree else ("", -1)
+    for name, wanted in expected.items():
+        got = answer.result.outputs[name]
+        if got.shape != wanted.shape:
+            return name, -1
+        same = same_bits(got.reshape(-1), wanted.astype(got.dtype).reshape(-1))
+        if not same.all():
+            return name, int(np.argmin(same))
+    return None
+
+
+def count_differing(expected: Outputs | None, answer: Answer) -> int:
+    """Count the elements that are predicted wrongly; a wrong refusal counts as one."""
+    if expected is None or answer.result is None:
+        return int(first_difference(expected, answer) is not None)
+    count = 0
+    for name, wanted in expected.items():
+        got = answer.result.outputs[name]
+        if got.shape == wanted.shape:
+            count += int((~same_bits(got.reshape(-1), wanted.reshape(-1))).sum())
+        else:
+            count += wanted.size
+    return count
