@@ -25,12 +25,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from refquant.formats.qparams import QParams
+from refquant.model.graph import Quant
 from refquant.model.importers.tflite_model import UnsupportedError
 from refquant.numerics.fixedpoint import quantize_multiplier, rounding_divide_by_pot
 from refquant.numerics.requantize import requantize
 from refquant.numerics.rounding import round_half_away
 
-__all__ = ["BOUNDS", "absolute", "bounded", "hard_swish", "leaky_relu", "leaky_relu_delegated"]
+__all__ = ["BOUNDS", "absolute", "bounded", "hard_swish", "leaky_relu", "leaky_relu_delegated",
+           "need_odd_products", "takes_leaky_relu"]  # fmt: skip
 
 Int64 = NDArray[np.int64]
 
@@ -70,17 +72,23 @@ def leaky_relu(offset: Int64, alpha: np.float32, x: QParams, y: QParams) -> Int6
     return np.where(offset >= 0, above, below) + int(y.zero_point)
 
 
-def leaky_relu_delegated(offset: Int64, alpha: np.float32, x: QParams, y: QParams) -> Int64:
-    """Return eq. (4), to be clamped to int8; what XNNPACK gives back is refused."""
+def takes_leaky_relu(alpha: np.float32, x: QParams, y: QParams) -> bool:
+    """Say whether XNNPACK takes a LEAKY_RELU of these scales: LiteRT computes the others.
+
+    >>> one = QParams(np.float32(1), np.int32(0), None, "int8")
+    >>> takes_leaky_relu(np.float32(0.1), one, one), takes_leaky_relu(np.float32(1e-3), one, one)
+    (True, False)
+    """
     ratio = _ratio(x, y)
     slope = np.float32(ratio * alpha)
-    if not (2.0**-8 <= ratio <= 2.0**7 and -127.99609375 <= slope <= 2.0**7) or (
-        abs(slope) < 2.0**-8
-    ):
-        raise UnsupportedError(
-            f"has the ratio {float(ratio)} of its scales and the slope {float(alpha)}, beyond "
-            "XNNPACK; import it for tflite_reference"
-        )
+    steep = -127.99609375 <= slope <= 2.0**7 and abs(slope) >= 2.0**-8
+    return bool(2.0**-8 <= ratio <= 2.0**7 and steep)
+
+
+def leaky_relu_delegated(offset: Int64, alpha: np.float32, x: QParams, y: QParams) -> Int64:
+    """Return eq. (4), to be clamped to int8, of what XNNPACK takes."""
+    ratio = _ratio(x, y)
+    slope = np.float32(ratio * alpha)
     above, below = (int(np.rint(np.float32(256) * m)) for m in (ratio, slope))
     moved: Int64 = np.where(offset >= 0, above, below) * offset + 256 * int(y.zero_point) + 128
     return moved >> 8
@@ -106,6 +114,25 @@ def hard_swish(offset: Int64, x: QParams, y: QParams) -> Int64:
     product = share * _doubled(high, out)
     shifted = np.where(product < 0, -(-product >> 15), product >> 15)  # toward zero
     return rounding_divide_by_pot(shifted, -out_exponent).astype(np.int64) + int(y.zero_point)
+
+
+def need_odd_products(a: Quant, b: Quant) -> None:
+    """Refuse a SUB whose products of b are not odd: it is then not the ADD of -b.
+
+    The reference kernel subtracts M(d 2^20); its first rounding sends ties up, so M(-v) is -M(v)
+    unless there is one. Of random scales one pair in fifty has a code that is.
+
+    >>> need_odd_products(Quant(0.3, 0), Quant(0.2, 0))
+    """
+    sa, sb = (float(np.float32(q.scale)) for q in (a, b))
+    steps = np.arange(256, dtype=np.int64) << 20
+    multiplier = sb / (2 * max(sa, sb))
+    up, down = (requantize(v, multiplier, mode="gemmlowp_double") for v in (steps, -steps))
+    if (up != -down).any():
+        raise UnsupportedError(
+            f"subtracts in steps of {sb} from steps of {sa}, whose products have ties; import it "
+            "for xnnpack"
+        )
 
 
 def _ratio(x: QParams, y: QParams) -> np.float32:

@@ -7,11 +7,11 @@ Measured with LiteRT 2.3.0 on x86, each operator by itself (``tests/outsiders/te
                           tool "xnnpack"       tool "tflite_reference"
     CONV_2D, DEPTHWISE    xnnpack              tflite_reference
     FULLY_CONNECTED       xnnpack              tflite_reference_fc
-    ADD                   xnnpack *            tflite_reference
+    ADD, SUB              xnnpack *            tflite_reference
     MUL                   xnnpack *            tflite_mul
     MEAN, QUANTIZE        xnnpack              tflite_reference
     LOGISTIC, TANH, ELU   xnnpack              tflite_reference
-    LEAKY_RELU            xnnpack *            tflite_reference
+    LEAKY_RELU            xnnpack              tflite_reference
     AVERAGE_POOL_2D       tflite_builtin       tflite_reference
     SOFTMAX, RELU...      tflite_builtin       tflite_reference
     HARD_SWISH, GELU      tflite_builtin       tflite_reference
@@ -20,7 +20,8 @@ Measured with LiteRT 2.3.0 on x86, each operator by itself (``tests/outsiders/te
     * refused where the ratio of the scales is outside of what XNNPACK takes: LiteRT's optimized
       ADD, MUL and QUANTIZE of codes are in places something else than `tflite_builtin` says
 
-A layer whose weights have a zero point that is not 0 goes back to LiteRT, too: tflite_builtin.
+A layer whose weights have a zero point that is not 0 goes back to LiteRT, too, and a LEAKY_RELU of
+steep or flat slopes: tflite_builtin.
 MAX_POOL_2D, PAD, RESHAPE, CONCATENATION and DEQUANTIZE give the same codes everywhere.
 
 References: LiteRT ``delegates/xnnpack/xnnpack_delegate.cc`` (what it takes); the contracts:
@@ -55,12 +56,13 @@ def contract_of(
     op: str,
     *,
     ratios: tuple[np.float32, ...] = (),
-    w_zero_point: bool = False,
+    given_back: bool = False,
 ) -> Contract:
     """Return the contract in which ``tool`` computes ``op`` on int8.
 
     ``ratios``: input scales over the output's (``MUL``: the one of their product);
-    ``w_zero_point``: whether weights have a zero point that is not 0.
+    ``given_back``: whether XNNPACK gives this operator back, whose weights have a zero point that
+    is not 0, say.
 
     >>> contract_of("xnnpack", "SOFTMAX").name, contract_of("xnnpack", "CONV_2D").name
     ('tflite_builtin', 'xnnpack')
@@ -74,4 +76,4 @@ def contract_of(
             f"has input scales {[float(r) for r in ratios]} times the output's, beyond XNNPACK; "
             "import it for tflite_reference"
         )
-    return preset("tflite_builtin" if op in _NOT_DELEGATED or w_zero_point else "xnnpack")
+    return preset("tflite_builtin" if op in _NOT_DELEGATED or given_back else "xnnpack")

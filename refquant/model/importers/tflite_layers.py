@@ -169,7 +169,7 @@ def _operands(
             step = scale * np.float32(x.scale)  # for people, but a scale as any other
         inputs.append(_bias(s, bias, step, f"{name}/bias"))
     zero = bool(tensor.zero_point.any())
-    return inputs, contract_of(s.tool, o.op, w_zero_point=zero)
+    return inputs, contract_of(s.tool, o.op, given_back=zero)
 
 
 def integer_operands(

@@ -11,6 +11,7 @@ from refquant.contracts import Contract
 from refquant.formats.qparams import QParams
 from refquant.model.graph import Attribute, Quant
 from refquant.model.importers.tflite_activations import clamps, finish
+from refquant.model.importers.tflite_fixed import need_odd_products, takes_leaky_relu
 from refquant.model.importers.tflite_kernels import contract_of
 from refquant.model.importers.tflite_model import TfliteOperator, UnsupportedError
 from refquant.model.importers.tflite_scope import AS_IS, FIRST, Scope
@@ -23,7 +24,7 @@ _BINARY = {"ADD": "Add", "SUB": "Sub", "MUL": "Mul", "DIV": "Div"}
 
 
 def binary(s: Scope, o: TfliteOperator) -> None:
-    """ADD and MUL of float32 or int8, SUB and DIV of float32."""
+    """ADD, SUB and MUL of float32 or int8, DIV of float32."""
     a, b = o.inputs[:2]
     ranks = {len(s.tensor(i).shape) for i in (a, b)}
     computed = [i for i in (a, b) if s.constant(i) is None]
@@ -33,6 +34,10 @@ def binary(s: Scope, o: TfliteOperator) -> None:
     order = FIRST if ours and max(ranks) == 4 else AS_IS
     op, inputs = _BINARY[o.op], [s.read(i, order) for i in (a, b)]
     quants = [s.quant(i) for i in (a, b, o.outputs[0])]
+    if op == "Sub" and None not in quants:
+        if s.tool == "tflite_reference":
+            need_odd_products(*(q for q in quants[:2] if q is not None))
+        op, inputs[1] = "Add", _negated(s, o, inputs[1], quants[1])
     if None in quants:
         if any(quant is not None for quant in quants):
             raise UnsupportedError("mixes codes and reals")
@@ -43,8 +48,25 @@ def binary(s: Scope, o: TfliteOperator) -> None:
     sa, sb, sy = (np.float32(q.scale) for q in quants if q is not None)
     with np.errstate(over="ignore", under="ignore"):
         ratios = (sa / sy, sb / sy) if op == "Add" else (np.float32(sa * sb) / sy,)
-    contract = contract_of(s.tool, o.op, ratios=ratios)
+    contract = contract_of(s.tool, "ADD" if op == "Add" else o.op, ratios=ratios)
     s.write(o, op, inputs, order=order, attributes=clamps(s, o), contract=contract)
+
+
+def _negated(s: Scope, o: TfliteOperator, name: str, quant: Quant | None) -> str:
+    """Return the codes of -b: ~q, whose zero point is ~z, mean s (~q - ~z) = -s (q - z), exactly.
+
+    XNNPACK's subtraction is its addition with the second multiplier negated; of TFLite's reference
+    kernel `refquant.model.importers.tflite_fixed.need_odd_products` asks when it is.
+    """
+    assert quant is not None, "the caller has seen it"
+    after = Quant(quant.scale, ~int(quant.zero_point))
+    label = f"{s.tensor(o.outputs[0]).name}/negated"
+    table = np.arange(127, -129, -1).astype(np.int8)  # of -128 ... 127
+    held = s.hold(s.free(f"{label}/table"), table, quant=after)
+    return s.builder.node(
+        "Neg", [name, held], name=s.free(label), contract=contract_of(s.tool, "QUANTIZE"),
+        dtype="int8", quant=after,
+    )  # fmt: skip
 
 
 def unary(s: Scope, o: TfliteOperator) -> None:
@@ -63,8 +85,10 @@ def unary(s: Scope, o: TfliteOperator) -> None:
     if before is None or after is None:
         raise UnsupportedError("has codes on one side and reals on the other")
     alpha, tanh = float(own.get("alpha", 0.0)), own.get("approximate") == "tanh"  # type: ignore[arg-type]  # a number
-    contract = contract_of(s.tool, o.op)
-    table = table_of(contract, o.op, _ruler(before), _ruler(after), alpha=alpha, tanh=tanh)
+    rulers = _ruler(before), _ruler(after)
+    given_back = o.op == "LEAKY_RELU" and not takes_leaky_relu(np.float32(alpha), *rulers)
+    contract = contract_of(s.tool, o.op, given_back=given_back)
+    table = table_of(contract, o.op, *rulers, alpha=alpha, tanh=tanh)
     _by_table(s, o, op, table, after, contract)
 
 

@@ -7,8 +7,12 @@ import pytest
 
 from refquant.contracts import preset
 from refquant.formats.qparams import QParams
+from refquant.model.graph import Quant
+from refquant.model.importers.tflite import tflite_graph
+from refquant.model.importers.tflite_fixed import need_odd_products, takes_leaky_relu
 from refquant.model.importers.tflite_model import UnsupportedError
 from refquant.model.importers.tflite_tables import table_of
+from tests.refquant.model.importers.tflite_bytes import Model
 
 FINE, COARSE = (0.05, -12, 0.03, -100), (0.11, 40, 0.07, 3)  # scale, zero point of x, y
 Ruler = tuple[float, int, float, int]
@@ -66,11 +70,27 @@ def test_absolute_of_equal_scales_is_no_product() -> None:
 @pytest.mark.parametrize(
     ("x", "y", "alpha"), [(1.0, 300.0, 0.5), (130.0, 1.0, 0.1), (1.0, 1.0, 1e-3), (1.0, 1.0, -129)]
 )
-def test_what_xnnpack_gives_back_is_refused(x: float, y: float, alpha: float) -> None:
-    with pytest.raises(UnsupportedError, match="beyond XNNPACK; import it for tflite_reference"):
-        table_of(preset("xnnpack"), "LEAKY_RELU", ruler(x, 0), ruler(y, 0), alpha=alpha)
+def test_what_xnnpack_gives_back(x: float, y: float, alpha: float) -> None:
+    assert not takes_leaky_relu(np.float32(alpha), ruler(x, 0), ruler(y, 0)), "beyond 8 bits"
+
+
+def test_a_leaky_relu_that_xnnpack_gives_back_is_the_builtin_kernel_s() -> None:
+    m = Model()
+    a = m.tensor((1, 256), scale=0.05, zero_point=0, name="x")
+    b = m.tensor((1, 256), scale=0.05, zero_point=0, name="y")
+    m.op("LEAKY_RELU", [a], [b], Alpha=0.001)
+    graph = tflite_graph(m.data([a], [b]), path="net")
+    assert graph.nodes[0].contract == "tflite_builtin", "LiteRT's own"
 
 
 def test_hard_swish_shifts_right_only() -> None:
     with pytest.raises(UnsupportedError, match="below 1/128 of its input's"):
         table_of(preset("tflite_builtin"), "HARD_SWISH", ruler(1, 0), ruler(1 / 300, 0))
+
+
+def test_a_subtraction_with_ties_is_not_an_addition() -> None:
+    """M(-v) is -M(v) + 1 for a product halfway: found among random scales."""
+    tied = Quant(0.029839858412742615, 0), Quant(0.00504892086610198, 0)
+    with pytest.raises(UnsupportedError, match="whose products have ties; import it for xnnpack"):
+        need_odd_products(*tied)
+    need_odd_products(*tied[::-1])  # the larger scale has the multiplier 1/2: exact

@@ -30,4 +30,4 @@ def test_beyond_xnnpacks_scales_it_is_another_kernel() -> None:
     with pytest.raises(UnsupportedError, match="import it for tflite_reference"):
         contract_of("xnnpack", "ADD", ratios=(np.float32(1), far))
     assert contract_of("tflite_reference", "ADD", ratios=(far,)).name == "tflite_reference", "any"
-    assert contract_of("xnnpack", "CONV_2D", w_zero_point=True).name == "tflite_builtin", "back"
+    assert contract_of("xnnpack", "CONV_2D", given_back=True).name == "tflite_builtin", "back"

@@ -123,6 +123,19 @@ def test_operands_of_fewer_axes_line_up_at_the_channels() -> None:
     assert np.array_equal(run(graph(m, [x], [y]), {"x": real})["y"], expected), "and clipped"
 
 
+@pytest.mark.parametrize("tool", ["xnnpack", "tflite_reference"])
+def test_a_difference_is_the_sum_of_the_complement(tool: str) -> None:
+    m = Model()
+    a = m.tensor((1, 256), scale=0.5, zero_point=3, name="a")
+    b = m.tensor((1, 256), scale=0.5, zero_point=-20, name="b")
+    y = m.tensor((1, 256), scale=0.5, zero_point=7, name="y")
+    m.op("SUB", [a, b], [y], FusedActivationFunction=0)
+    feeds = {"a": codes(4, 256), "b": np.tile(np.arange(-128, 128), (4, 1)).astype(np.int8)}
+    made = run(graph(m, [a, b], [y], tool), feeds)["y"]
+    exact = feeds["a"].astype(int) - 3 - (feeds["b"].astype(int) + 20) + 7
+    assert np.array_equal(made, exact.clip(-128, 127)), "equal scales: nothing is rounded"
+
+
 def test_a_pool_clamps_behind_itself() -> None:
     m = Model()
     x = m.tensor((1, 4, 4, 2), name="x", **Q)

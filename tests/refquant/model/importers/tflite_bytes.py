@@ -17,6 +17,7 @@ OPTIONS = {
     "MAX_POOL_2D": "Pool2DOptions",
     "ADD": "AddOptions",
     "MUL": "MulOptions",
+    "SUB": "SubOptions",
     "SOFTMAX": "SoftmaxOptions",
     "CONCATENATION": "ConcatenationOptions",
     "MEAN": "ReducerOptions",
