@@ -30,7 +30,7 @@ from tests.runtime.test_bad_files import (
     time_limit,
 )
 from tests.runtime.test_equivalence import same_bits
-from tests.runtime.zoo import graph_of, with_graph
+from tests.runtime.zoo import graph_of, parts, whole, with_graph
 
 FILES = {name: rq_bytes(make()) for name, make in STREAMS.items()}
 ODD = (KeyError, TypeError, AttributeError, IndexError, ValueError)
@@ -143,6 +143,14 @@ def test_the_error_says_which_state_and_which_rule(case: str, tmp_path: Path) ->
     with pytest.raises(FormatError) as caught:
         Session(tmp_path / "m.rq", threads=1)
     assert rule in str(caught.value), "the state and the rule"
+
+
+def test_a_file_of_version_1_has_no_states(tmp_path: Path) -> None:
+    header, body = parts(FILES["sums"])
+    metadata = header["__metadata__"] | {"format": "refquant/1"}
+    (tmp_path / "m.rq").write_bytes(whole(header | {"__metadata__": metadata}, body))
+    with pytest.raises(FormatError, match="states: are what only refquant/2 has"):
+        Session(tmp_path / "m.rq", threads=1)
 
 
 def test_kinds_that_differ_are_refused(tmp_path: Path) -> None:
