@@ -13,7 +13,8 @@ softmax and gates stay float32, where one scale a tensor is not enough for them.
 
 A `Relu` or `Clip` that alone reads a `Conv`, `Gemm`, `MatMul`, `Add` or `Mul` disappears into it:
 the layer gives the `Relu`'s output, by the `Relu`'s range. An `Add` of a constant vector that alone
-reads a `MatMul` becomes its bias. Nodes that the recipe excludes fuse with nothing, stay float32.
+reads a `MatMul` becomes its bias. A `Mul` or `Add` of one constant number that alone reads a unary
+function is in the function's table. Nodes that the recipe excludes fuse with nothing, stay float32.
 
 Two values share parameters where an operator copies codes (section 6, and averages that round half
 away): the value that comes first has its way, for its range holds the other's. `source` finds it.
@@ -21,6 +22,8 @@ away): the value that comes first has its way, for its range holds the other's. 
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
+
+import numpy as np
 
 from refquant.contracts import Contract
 from refquant.model.graph import Graph, Node
@@ -42,12 +45,14 @@ _AXES = {  # by which a contract may say that it has no such operator on codes
 class Layer:
     """One node to be, float32 or on ``codes``, with the node of the ``bound`` it absorbed.
 
-    ``node`` has the fused bias as third input, and the output of what it absorbed.
+    ``node`` has the fused bias as third input, and the output of what it absorbed; ``behind`` has
+    the numbers that its table applies, as `refquant.ops.unary.unary_table` takes them.
     """
 
     node: Node
     codes: bool
     bound: Node | None = None
+    behind: tuple[tuple[str, float], ...] = ()
 
     @property
     def output(self) -> str:
@@ -122,6 +127,8 @@ def _integer_form(graph: Graph, node: Node, contract: Contract, codes: Collectio
 
 def _fused(graph: Graph, node: Node, excluded: Collection[str], absorbed: set[str]) -> Layer:
     """Return the layer on codes of ``node`` with what it absorbs, added to ``absorbed``."""
+    if node.op in UNARY and node.op not in _BOUNDS:
+        return _tabled(graph, node, excluded, absorbed)
     if node.op not in _FUSING:
         return Layer(node, codes=True)
     add = _only_reader(graph, node, ("Add",), excluded) if node.op == "MatMul" else None
@@ -134,6 +141,21 @@ def _fused(graph: Graph, node: Node, excluded: Collection[str], absorbed: set[st
         absorbed.add(bound.name)
         node = replace(node, outputs=bound.outputs)
     return Layer(node, codes=True, bound=bound)
+
+
+def _tabled(graph: Graph, node: Node, excluded: Collection[str], absorbed: set[str]) -> Layer:
+    """Return the layer of a unary function, with the numbers behind it."""
+    behind: list[tuple[str, float]] = []
+    while (after := _only_reader(graph, node, ("Mul", "Add"), excluded)) is not None:
+        others = [name for name in after.inputs if name != node.outputs[0]]
+        array = graph.constants.get(others[0]) if len(others) == 1 else None
+        rank = len(graph.values[node.outputs[0]].shape)
+        if array is None or array.dtype != np.float32 or array.size != 1 or array.ndim > rank:
+            break
+        behind.append((after.op, float(array.ravel()[0])))
+        absorbed.add(after.name)
+        node = replace(node, outputs=after.outputs)
+    return Layer(node, codes=True, behind=tuple(behind))
 
 
 def _only_reader(

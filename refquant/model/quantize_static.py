@@ -7,7 +7,7 @@ and the smallest code behind `Softmax`, whose range is known; else what its obse
 contract say. Then, layer by layer:
 
 * products get weights of codes and int32 biases (`refquant.model.quantize_product`);
-* unary functions become tables;
+* unary functions become tables, with the numbers that are multiplied and added behind them;
 * `Concat` gets its inputs in its own parameters, through `Requantize` tables where they differ;
 * constants beside computed values (`Add`, `Mul`, `Concat`) become codes;
 * a fused `Relu` or `Clip` is the range of the layer's output, and a clamp where the range alone
@@ -96,7 +96,7 @@ def quantize_static(
     for layer in plan.layers:
         node = layer.node
         if layer.codes:
-            _add_integer(v, layer, _operands(v, node, weights))
+            _add_integer(v, layer, _operands(v, layer, weights))
         else:
             operands = [v.reals(name) if name else "" for name in node.inputs]
             names = node.outputs if len(node.outputs) > 1 else (layer.output,)
@@ -110,8 +110,9 @@ def quantize_static(
     return b
 
 
-def _operands(v: Values, node: Node, weights: Mapping[str, Weights]) -> list[str]:
+def _operands(v: Values, layer: Layer, weights: Mapping[str, Weights]) -> list[str]:
     """Return the names of the operands of a node on codes, adding what is not there yet."""
+    node = layer.node
     if node.name in weights:
         return add_product(
             v.b,
@@ -124,7 +125,7 @@ def _operands(v: Values, node: Node, weights: Mapping[str, Weights]) -> list[str
         )
     if node.op in UNARY:
         x, y = v.qparams(node.inputs[0]), v.qparams(node.outputs[0])
-        table = unary_table(node.op, node.attributes, x, y, v.contract)
+        table = unary_table(node.op, node.attributes, x, y, v.contract, behind=layer.behind)
         return [v.codes(node.inputs[0]), v.b.constant(v.b.free(f"{node.name}/table"), table)]
     if node.op == "Concat":
         return [_brought(v, name, node) for name in node.inputs]

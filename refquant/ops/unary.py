@@ -16,7 +16,7 @@ Left out: 16-bit tables.
 Source: ``docs/spec/operators.md`` §1 and §4; the functions: :mod:`refquant.numerics.elementary`.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -144,9 +144,17 @@ def apply_unary(op: str, x: Float, attributes: Attributes = _NONE) -> Float:
 
 
 def unary_table(
-    op: str, attributes: Attributes, x_qparams: QParams, y_qparams: QParams, contract: Contract
+    op: str,
+    attributes: Attributes,
+    x_qparams: QParams,
+    y_qparams: QParams,
+    contract: Contract,
+    *,
+    behind: Sequence[tuple[str, float]] = (),
 ) -> Codes:
     """Return the 256 codes of y, one for each code of x in ascending order: eq. (1).
+
+    ``behind``: what `Mul` and `Add` of numbers do to f(x) before it is quantized, in float32.
 
     >>> from refquant.contracts import preset
     >>> one = QParams(scale=np.float32(1), zero_point=np.int32(0), block_shape=None, dtype="int8")
@@ -161,6 +169,8 @@ def unary_table(
     qmin, qmax = dtype_range(x_qparams.dtype)
     every_code = np.arange(qmin, qmax + 1).astype(x_qparams.dtype)
     real = apply_unary(op, affine.dequantize(every_code, x_qparams), attributes)
+    for step, number in behind:
+        real = real * np.float32(number) if step == "Mul" else real + np.float32(number)
     return affine.quantize(real, y_qparams, contract=contract)
 
 

@@ -37,7 +37,12 @@ def kill(mutant: Mutant, profile: Profile, seeds: Iterable[int], *, matrix: bool
     wanted = () if matrix else (mutant.killed_by,)
     always: set[str] | None = None
     for seed in seeds:
-        found = judge(Local(load(mutant.name), f"mutant:{mutant.name}"), profile=profile, seed=seed, properties=wanted)
+        found = judge(
+            Local(load(mutant.name), f"mutant:{mutant.name}"),
+            profile=profile,
+            seed=seed,
+            properties=wanted,
+        )
         red = {cell.property for cell in found.cells if cell.verdict in ("FAILS", "CRASHED")}
         always = red if always is None else always & red
     return Kill(mutant, tuple(sorted(always or ())))

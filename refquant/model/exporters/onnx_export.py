@@ -23,8 +23,9 @@ from typing import Any
 from refquant.model.exporters.onnx_draft import Draft, NoForm
 from refquant.model.exporters.onnx_dynamic import add_dynamic, add_n_bits, is_n_bits
 from refquant.model.exporters.onnx_float import add_float
-from refquant.model.exporters.onnx_qdq import add_ends, add_qdq
+from refquant.model.exporters.onnx_qdq import add_ends, add_qdq, is_tabled
 from refquant.model.exporters.onnx_qoperator import add_qoperator
+from refquant.model.exporters.onnx_spelled import add_table, is_function
 from refquant.model.exporters.onnx_write import LARGEST, onnx_model, save
 from refquant.model.graph import DTYPES, Graph, Node, State
 from refquant.model.operators import DYNAMIC
@@ -159,6 +160,8 @@ def _add(d: Draft, node: Node) -> None:
         add_ends(d, node)
     elif coded and any(values[name].quant is None for name in node.outputs):
         raise NoForm("codes go in and reals come out")
+    elif coded and d.form == "qdq" and is_tabled(d, node) and not is_function(d, node):
+        add_table(d, node)
     elif coded and d.form == "qdq":
         add_qdq(d, node)
     elif coded:

@@ -10,10 +10,12 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from refquant.formats.affine import QParams
 from refquant.model.exporters.onnx_codes import meaning
 from refquant.model.exporters.onnx_draft import Draft, NoForm
 from refquant.model.exporters.onnx_qdq import bias_scale, codes_of
 from refquant.model.graph import DTYPES, Node, Quant
+from refquant.ops.unary import unary_table
 
 __all__ = [
     "add_average",
@@ -22,6 +24,7 @@ __all__ = [
     "add_sum_of_products",
     "add_table",
     "is_clear",
+    "is_function",
 ]
 
 Floats = NDArray[np.float32]
@@ -61,6 +64,18 @@ def is_clear(d: Draft, node: Node) -> bool:
         values, near = np.where(reals >= 0, reals, reals * slope) / np.float32(sy), False
     made = np.clip(np.rint(values) + zy, DTYPES[y.dtype].qmin, DTYPES[y.dtype].qmax)
     return not near and bool((made == d.graph.constants[node.inputs[1]]).all())
+
+
+def is_function(d: Draft, node: Node) -> bool:
+    """Say whether the table is that of the operator alone, as its node's attributes say it."""
+    x, y = (d.graph.values[name] for name in (node.inputs[0], node.outputs[0]))
+    parameters = []
+    for value in (x, y):
+        scale, zero = _numbers(value.quant)
+        parameters.append(QParams(np.float32(scale), np.int32(zero), None, value.dtype))
+    contract = d.graph.contracts[str(node.contract)]
+    made = unary_table(node.op, node.attributes, parameters[0], parameters[1], contract)
+    return bool(np.array_equal(made, d.graph.constants[node.inputs[1]]))
 
 
 def _numbers(quant: Quant | None) -> tuple[float, int]:

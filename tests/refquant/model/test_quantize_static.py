@@ -199,3 +199,42 @@ def test_every_observer_serves() -> None:
     for name in ("moving_average", "percentile", "mse_histogram", "entropy", "mse_grid"):
         q = quantize(small_cnn(), _recipe(observer=name), samples(40))
         assert np.isfinite(run(q, samples(2, seed=3))["y"]).all(), name
+
+
+@pytest.mark.parametrize("contract", ["ort", "tflite_reference"])
+def test_numbers_behind_a_function_are_in_its_table(contract: str) -> None:
+    b = Builder("g")
+    h = b.node("HardSwish", [b.input("x", ("N", 64))], name="act")
+    h = b.node("Mul", [b.constant("a", np.array([-0.25], np.float32)), h], name="scaled")
+    y = b.node("Add", [h, b.constant("b", np.asarray(0.75, np.float32))], name="y")
+    x = f32(np.linspace(-8, 8, 512)).reshape(8, 64)
+    made = quantize(b.graph([y]), _recipe(contract), {"x": x})
+    assert [n.op for n in made.nodes] == ["QuantizeLinear", "HardSwish", "DequantizeLinear"]
+    table = made.constants[made.nodes[1].inputs[1]]
+    before = qparams_of(made, made.nodes[0].outputs[0])
+    low, high = before.full_range
+    reals = dequantize(np.arange(low, high + 1).astype(before.dtype), before)
+    exact = -0.25 * reals * np.clip(reals / 6 + 0.5, 0, 1) + 0.75
+    step = qparams_of(made, made.nodes[1].outputs[0])
+    far = np.abs(dequantize(table, step) - exact)[np.abs(reals) <= 8]  # what calibration has seen
+    # Half a step; where the zero point was rounded, an end is another half a step off.
+    assert far.max() <= 1.01 * float(step.scale), f"{far.max() / step.scale} steps"
+    assert np.median(far) <= 0.5 * float(step.scale), "rounded once"
+
+
+@pytest.mark.parametrize("excluded", ["act", "y"])
+def test_numbers_that_are_excluded_are_nodes(excluded: str) -> None:
+    b = Builder("g")
+    h = b.node("Sigmoid", [b.input("x", ("N", 4))], name="act")
+    y = b.node("Add", [h, b.constant("b", np.asarray(1, np.float32))], name="y")
+    layers = plan(b.graph([y]), contract=preset("ort"), excluded=[excluded]).layers
+    assert [layer.codes for layer in layers] == [excluded == "y", excluded == "act"], f"{layers}"
+    assert not any(layer.behind for layer in layers), "nothing to absorb, or nobody to"
+
+
+def test_a_vector_behind_a_function_is_a_node() -> None:
+    b = Builder("g")
+    h = b.node("Sigmoid", [b.input("x", ("N", 4))], name="act")
+    y = b.node("Add", [h, b.constant("b", np.arange(4, dtype=np.float32))], name="y")
+    layers = plan(b.graph([y]), contract=preset("ort"), excluded=()).layers
+    assert [layer.node.op for layer in layers] == ["Sigmoid", "Add"], "one table has one number"

@@ -201,3 +201,15 @@ def test_states_are_inputs_and_outputs_in_onnx() -> None:
     for i, want in enumerate(run(graph, x)["y"]):
         y, h = session.run(["y", "state"], {"x": x["x"][i : i + 1], "h": h})
         assert np.abs(y[0] - want).max() < 2.0**-18, f"step {i}: onnxruntime, states by hand"
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("form", ["qdq", "qoperator"])
+def test_a_table_of_more_than_its_function_is_a_gather(form: str, level: str) -> None:
+    """Numbers behind the function are in the table, and so is the slope of a LeakyRelu."""
+    b = Builder("g")
+    h = b.node("LeakyRelu", [b.input("x", ("N", 64))], name="act", attributes={"alpha": 0.3})
+    y = b.node("Add", [h, b.constant("b", np.asarray(-1.5, np.float32))], name="y")
+    x = np.linspace(-8, 8, 512, dtype=np.float32).reshape(8, 64)
+    graph = quantize(b.graph([y]), recipe("w8a8_static_per_tensor"), {"x": x})
+    assert not differing(graph, {"x": x}, form=form, level=level), "its codes are ours"
