@@ -63,7 +63,10 @@ AXES: Mapping[str, tuple[str | bool, ...]] = MappingProxyType(
         "add": ("dequantize", "scale_ratios", "tflite_shift20", "xnnpack_shift20", "unspecified"),
         "average_pool": ("float_multiplier", "half_away", "tosa_reciprocal", "unspecified"),
         "mean": ("folded_multiplier", "float_zero_point", "unspecified"),
-        "softmax": ("dequantize", "float_table", "fixed_point_table", "unspecified"),
+        "softmax": (
+            *("dequantize", "float_table", "float_table_quotient", "fixed_point_table"),
+            "unspecified",
+        ),
     }
 )
 """The allowed values of every closed axis. The one open axis is ``zero_range_scale``: a number."""

@@ -52,7 +52,9 @@ def check_softmax(graph: Graph, node: Node) -> None:
 
 def _check_table(graph: Graph, name: str, kind: str) -> None:
     value, table = graph.values[name], graph.constants.get(name)
-    dtype, one = ("float32", 1.0) if kind == "float_table" else ("int32", _INT32_MAX)
+    dtype, one = ("int32", _INT32_MAX) if kind == "fixed_point_table" else ("float32", 1.0)
+    if kind == "float_table_quotient" and table is not None and table.size and table[0] < np.inf:
+        one = max(float(table[0]), 1.0)  # any, as long as no sum is 0
     described = (value.dtype, value.shape, value.quant) == (dtype, (256,), None)
     if table is None or not described or table[0] != one or not _in_order(table):
         raise ValueError(

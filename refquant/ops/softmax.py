@@ -10,11 +10,16 @@ everywhere.
     float_table        t[d] = f32(exp(-d sx)),  e_i = t[M - q_i],  r = f32(1 / f32(sum e * sy))
                        q    = clamp(round_half_away(f32(e_i * r)) + zy)                        (3)
 
+    float_table_quotient   c = floor(f32(1 / sy))
+                       q    = clamp(round_half_even(f64(e_i * c) / sum e) + zy)                (5)
+
     fixed_point_table  t[d] int32, 31 bits of exp(-d sx);   S = sum RDBPOT(t[M - q_i], 12)
                        c = leading zeros of S,  R = 1/(1+x) of (S 2**c - 2**31), fixed point
                        q    = clamp(RDBPOT(SRDHM(R, t[M - q_i]), 35 - c) + qmin)               (4)
 
-The sum of (3) ascends from +0.0, one rounding each; sy of (4) is 1/256 and zy is qmin.
+The sums of (3) and (5) ascend from +0.0, one rounding to float32 each; the product and the quotient
+of (5), onnxruntime's, are in float64, and its table is as large as n elements leave room for. sy of
+(4) is 1/256 and zy is qmin.
 
 Source: ``docs/spec/operators.md`` §1 and §4; ``Exp`` is :func:`refquant.numerics.elementary.exp`;
 TFLite ``optimized/optimized_ops.h`` for (3), ``reference/softmax.h`` for (4).
@@ -36,9 +41,9 @@ from refquant.numerics.ranges import dtype_range
 from refquant.numerics.rounding import round_half_away
 from refquant.ops.rescale import clamp_codes, need_float32, scalar_parameters
 
-__all__ = ["TABLES", "softmax_f32", "softmax_quantized", "softmax_table"]
+__all__ = ["TABLES", "quotient_table", "softmax_f32", "softmax_quantized", "softmax_table"]
 
-TABLES = ("float_table", "fixed_point_table")
+TABLES = ("float_table", "float_table_quotient", "fixed_point_table")
 """The values of the axis ``softmax`` that take a table."""
 
 Float = NDArray[np.float32]
@@ -96,6 +101,8 @@ def softmax_quantized(
     e: Codes = table[wide.max(axis=axis, keepdims=True, initial=-(1 << 15)) - wide]
     if contract.softmax == "float_table":
         codes = _from_floats(e, sy, axis) + zy
+    elif contract.softmax == "float_table_quotient":
+        codes = _from_quotients(e, sy, axis) + zy
     else:
         codes = _from_fixed_point(e, axis) + dtype_range(y_qparams.dtype)[0]
     return clamp_codes("Softmax", codes, y_qparams.dtype, None, None)
@@ -137,6 +144,31 @@ def _from_floats(e: Float, sy: np.float32, axis: int) -> NDArray[np.int64]:
         r = np.float32(1) / (sum_f32(e, axis) * sy)
         real = round_half_away(e * r)
     return np.asarray(np.minimum(real, np.float32(1 << 16)), np.int64)
+
+
+def quotient_table(x_qparams: QParams, *, length: int) -> Float:
+    """Return t of eq. (5) for sums of ``length`` elements: f32(exp(L - 5 - d sx)).
+
+    L is the float32 logarithm of the largest float32 over ``length``; below 5 it counts as 5.
+
+    >>> one = QParams(scale=np.float32(1), zero_point=np.int32(0), block_shape=None, dtype="int8")
+    >>> table = quotient_table(one, length=2)
+    >>> table.shape, bool((table[1:] <= table[:-1]).all()), float(np.log(table[0])) > 83
+    ((256,), True, True)
+    """
+    scale, _ = scalar_parameters("Softmax", "x", x_qparams)
+    room = np.log(np.float32(np.finfo(np.float32).max) / np.float32(length))
+    shift = max(0.0, float(np.float32(room)) - 5.0) / float(scale)
+    with np.errstate(under="ignore", over="ignore"):
+        return np.asarray(np.exp((shift - np.arange(256)) * float(scale)), np.float32)
+
+
+def _from_quotients(e: Float, sy: np.float32, axis: int) -> NDArray[np.int64]:
+    """Eq. (5) without zy, cut off far beyond the clamp."""
+    with np.errstate(over="ignore", under="ignore"):
+        steps = np.float64(np.floor(np.float32(1) / sy))
+        real = np.rint(e.astype(np.float64) * steps / sum_f32(e, axis).astype(np.float64))
+    return np.asarray(np.minimum(real, 65536.0), np.int64)
 
 
 def _from_fixed_point(e: NDArray[np.int32], axis: int) -> NDArray[np.int64]:

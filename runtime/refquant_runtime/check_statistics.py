@@ -16,7 +16,11 @@ from refquant_runtime.rules import need
 __all__ = ["check_mean", "check_softmax"]
 
 _MOST = 4095  # sums of exponentials have 12 integer bits
-_TABLES = {"float_table": ("float32", 1.0), "fixed_point_table": ("int32", 2**31 - 1)}
+_TABLES = {
+    "float_table": ("float32", 1.0),
+    "float_table_quotient": ("float32", 1.0),  # or more
+    "fixed_point_table": ("int32", 2**31 - 1),
+}
 
 
 def check_softmax(node: Node, present: list[Value], y: Value, arithmetic: Arithmetic) -> None:
@@ -32,6 +36,8 @@ def check_softmax(node: Node, present: list[Value], y: Value, arithmetic: Arithm
     need(table.dtype == dtype, f"its table is {dtype}, got {table.dtype}")
     data = np.asarray(table.data)
     ordered = bool((data[1:] <= data[:-1]).all() and data[-1] >= 0)  # false for NaN
+    if kind == "float_table_quotient":
+        one = max(float(data[0]), 1.0) if data[0] < np.inf else 1.0
     need(data[0] == one and ordered, f"its table falls from {one} and stays at least 0")
     if kind == "fixed_point_table":
         assert y.quant is not None, "codes_of: checked"

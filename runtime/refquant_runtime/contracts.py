@@ -71,7 +71,10 @@ AXES: Mapping[str, Choices] = {  # and the number zero_range_scale
     "add": ("dequantize", "scale_ratios", "tflite_shift20", "xnnpack_shift20", "unspecified"),
     "average_pool": ("float_multiplier", "half_away", "tosa_reciprocal", "unspecified"),
     "mean": ("folded_multiplier", "float_zero_point", "unspecified"),
-    "softmax": ("dequantize", "float_table", "fixed_point_table", "unspecified"),
+    "softmax": (
+        *("dequantize", "float_table", "float_table_quotient", "fixed_point_table"),
+        "unspecified",
+    ),
 }
 _NEEDS: tuple[tuple[str, str, str, str | bool], ...] = (  # this value needs that one
     ("nan", "int32_min", "overflow", "int32_cast"),
@@ -150,6 +153,7 @@ EXECUTED |= {  # LiteRT mixes kernels: one contract each
         "zero_point_at": "before_rounding",
         "requantize": "float_zp_before_round_f32",
         "add": "scale_ratios",
+        "softmax": "float_table_quotient",
     },
 }
 _HYBRID: Mapping[str, Any] = {

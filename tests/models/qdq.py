@@ -43,7 +43,6 @@ FORMS: dict[str, dict[str, Any]] = {  # dtypes of activations and of weights, pe
     "s8s8_channel": {"activation_type": S8, "weight_type": S8, "per_channel": True},
     "u8u8": {"activation_type": U8, "weight_type": U8, "per_channel": False},
 }
-QLINEAR_SOFTMAX = "fused to com.microsoft.QLinearSoftmax: quotients of integers, test_onnx_qdq.py"
 
 # operator -> (codes that differ, codes compared, tensors compared)
 Found = dict[str, tuple[int, int, int]]

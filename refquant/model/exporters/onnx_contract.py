@@ -11,7 +11,7 @@
     requantize       float_rne                      float_zp_before_round_f32
     add              dequantize                     scale_ratios
     average_pool     float_multiplier
-    softmax          dequantize
+    softmax          dequantize, float_table_quotient
 
 The axes that say how parameters are chosen do not matter any more: these are in the file. A NaN
 becomes qmin here; what onnxruntime makes of it depends on the CPU, so nothing is promised.
@@ -43,7 +43,7 @@ _OF_OPERATORS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "Add": ("add", ("dequantize", "scale_ratios")),
     "AveragePool": ("average_pool", ("float_multiplier",)),
     "GlobalAveragePool": ("average_pool", ("float_multiplier",)),
-    "Softmax": ("softmax", ("dequantize",)),
+    "Softmax": ("softmax", ("dequantize", "float_table_quotient")),
     "ReduceMean": ("mean", ()),
 }
 _BEFORE = frozenset({"Add", "Mul", "QuantizeLinear", "DequantizeLinear"})
@@ -66,7 +66,7 @@ def arithmetic(graph: Graph, node: Node) -> Contract:
     if node.op in _OF_OPERATORS:
         axis, allowed = _OF_OPERATORS[node.op]
         rules[axis] = allowed
-    if node.op not in _BEFORE:
+    if node.op not in _BEFORE and not (node.op == "Softmax" and len(node.inputs) == 2):
         rules["zero_point_at"] = ("after_rounding",)
     for axis, allowed in rules.items():
         value = getattr(contract, axis)

@@ -69,7 +69,7 @@ def add_qdq(d: Draft, node: Node) -> None:
     (output,) = node.outputs
     reals = d.free(f"{output}/reals")
     tabled = is_tabled(d, node)
-    inputs = node.inputs[:1] if tabled else node.inputs
+    inputs = node.inputs[:1] if tabled or node.op == "Softmax" else node.inputs
     bounds = {k: v for k, v in node.attributes.items() if k in _CLAMPS}
     own = {k: v for k, v in node.attributes.items() if k not in _CLAMPS}
     if node.op in ("Conv", "Gemm", "MatMul") and len(inputs) == 3:

@@ -49,6 +49,8 @@ from refquant.model.exporters.onnx_spelled import (
 )
 from refquant.model.graph import Node
 from refquant.model.operators import MOVEMENT
+from refquant.model.params import qparams_of
+from refquant.ops.softmax import quotient_table
 
 __all__ = ["add_qoperator"]
 
@@ -135,9 +137,31 @@ def _unary(d: Draft, node: Node, target: str) -> None:
 
 def _softmax(d: Draft, node: Node, target: str) -> None:
     y = node.outputs[0]
+    if len(node.inputs) == 2:
+        _quotients(d, node, target)
+        return
     parts = d.step("Softmax", [real(d, node.inputs[0])], f"{y}/parts", node.attributes)
     apart = d.step("Sum", [parts], f"{y}/reals")  # of one: what is fused would be QLinearSoftmax
     d.add("QuantizeLinear", [apart, *meaning(d, y)], target)
+
+
+def _quotients(d: Draft, node: Node, target: str) -> None:
+    """QLinearSoftmax makes the table itself, for the length that it sees."""
+    x, table = node.inputs
+    axis = int(str(node.attributes.get("axis", -1)))
+    length, value = d.graph.values[x].shape[axis], d.graph.values[node.outputs[0]]
+    q = qparams_of(d.graph, x)
+    own = None if isinstance(length, str) else quotient_table(q, length=length)
+    if own is None or not np.array_equal(own, d.graph.constants[table]):
+        raise NoForm("its table is not onnxruntime's for this length")
+    first = first_type(d, node)
+    assert value.quant is not None, "the caller has codes"
+    if value.dtype != d.graph.values[x].dtype or value.dtype != first:
+        raise NoForm(
+            f"codes of {d.graph.values[x].dtype} and {value.dtype}; the kernel has one type"
+        )
+    given = {"axis": axis, "opset": 13}
+    add_kernel(d, node, target, "QLinearSoftmax", operand(d, x, first), (), given)
 
 
 def _relu(d: Draft, node: Node, target: str) -> None:

@@ -42,9 +42,10 @@ ORT_ELEMENTWISE: Contract = replace(
     zero_point_at="before_rounding",
     requantize="float_zp_before_round_f32",
     add="scale_ratios",
+    softmax="float_table_quotient",
 )
-"""What onnxruntime 1.32 computes by in Add, Mul and AveragePool of codes: as ``ort``, but the zero
-point is added before rounding, so ties go another way where it is odd; and sums are of ratios.
+"""What onnxruntime 1.32 computes by in Add, Mul, AveragePool, Softmax of codes: as ``ort``, but the
+zero point is added before rounding, so ties go another way where it is odd; and sums are of ratios.
 Measured on x86-64 with AVX2, all pairs of codes: the sums of others may differ in the last bit
 before rounding, and what they make of a result beyond int32 is their own."""
 

@@ -10,12 +10,19 @@ from dataclasses import dataclass
 import numpy as np
 
 from refquant.contracts import Contract
-from refquant.model.graph import Attribute, Quant
-from refquant.model.importers.onnx_codes import ORT_ELEMENTWISE, TINY, requantized, tabled
+from refquant.model.graph import DTYPES, Attribute, Quant
+from refquant.model.importers.onnx_codes import (
+    ORT_ELEMENTWISE,
+    TINY,
+    qparams,
+    requantized,
+    tabled,
+)
 from refquant.model.importers.onnx_lower_windows import WINDOWS, pool_window, window_of
 from refquant.model.importers.onnx_model import OnnxNode
 from refquant.model.importers.onnx_scope import Reals, Scope, Unsupported
 from refquant.model.validate_nodes import check_node
+from refquant.ops.softmax import quotient_table
 
 __all__ = ["CLAMPED", "FUSED", "Target"]
 
@@ -154,7 +161,12 @@ def _softmax(s: Scope, node: OnnxNode, t: Target) -> None:
     axis = int(node.attributes.get("axis", -1 if s.opset >= 13 else 1)) % rank
     if s.opset < 13 and axis != rank - 1:
         raise Unsupported("a Softmax over several axes")
-    emit_codes(s, "Softmax", [x], {"axis": axis}, t)
+    length, value = s.shape(node.inputs[0])[axis], s.b.values[x]
+    if isinstance(length, str) or value.quant is None or DTYPES[value.dtype].bits != 8:
+        raise Unsupported("a Softmax of a length that only a run knows; give it a number")
+    table = quotient_table(qparams(value.dtype, value.quant), length=length)
+    name = s.constant(f"{t.output}/table", table)
+    emit_codes(s, "Softmax", [x, name], {"axis": axis}, t, ORT_ELEMENTWISE)
 
 
 def _unary(s: Scope, node: OnnxNode, t: Target) -> None:

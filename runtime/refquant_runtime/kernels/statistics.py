@@ -15,7 +15,7 @@ from refquant_runtime.kernels.requantize import multiply_double
 __all__ = ["MEAN", "SOFTMAX_CODES", "mean_f32", "mean_i8", "softmax_codes"]
 
 SOFTMAX_CODES = [
-    "x", "y", "outer", "n", "inner", "table", "fixed", "flip", "y_scale", "y_zero", "low", "high",
+    "x", "y", "outer", "n", "inner", "table", "rule", "flip", "y_scale", "y_zero", "low", "high",
 ]  # fmt: skip
 MEAN = [
     "x", "y", "outer", "n", "inner", "signed", "real", "multiplier", "shift", "x_zero", "y_zero",
@@ -86,6 +86,21 @@ def float_row(p: Any, x: Any, y: Any, table: Any, at: int, largest: int, flip: A
         y[at + i * inner] = np.uint8(min(max(code, low), high))
 
 
+@njit(nogil=True, error_model="numpy")
+def quotient_row(p: Any, x: Any, y: Any, table: Any, at: int, largest: int, flip: Any) -> None:
+    """One row of Softmax, its sum in float32, its quotients in float64."""
+    n, inner, zero, low, high = p[3], p[4], p[9], p[10], p[11]
+    steps = np.float64(np.floor(np.float32(np.float32(1) / bits_f32(p[8]))))
+    total = np.float32(0)
+    for i in range(n):
+        total = total + table[largest - np.int64(np.uint8(x[at + i * inner] ^ flip))]
+    for i in range(n):
+        e = np.float64(table[largest - np.int64(np.uint8(x[at + i * inner] ^ flip))])
+        whole = np.rint(e * steps / np.float64(total))
+        code = np.int64(min(whole, 65536.0)) + zero  # far beyond the clamp
+        y[at + i * inner] = np.uint8(min(max(code, low), high))
+
+
 def softmax_codes(arena: Any, consts: Any, p: Any, tid: int, nthreads: int) -> None:
     """Softmax of 8-bit codes along n, by a table of 256 exponentials."""
     x, y = u8_at(arena, p[0]), u8_at(arena, p[1])
@@ -97,8 +112,10 @@ def softmax_codes(arena: Any, consts: Any, p: Any, tid: int, nthreads: int) -> N
         largest = np.int64(0)
         for i in range(n):
             largest = max(largest, np.int64(np.uint8(x[at + i * inner] ^ flip)))
-        if p[6]:
+        if p[6] == 1:
             fixed_row(p, x, y, i32_at(consts, p[5]), at, largest, flip)
+        elif p[6] == 2:
+            quotient_row(p, x, y, f32_at(consts, p[5]), at, largest, flip)
         else:
             float_row(p, x, y, f32_at(consts, p[5]), at, largest, flip)
 

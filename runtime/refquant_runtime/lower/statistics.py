@@ -21,6 +21,8 @@ from refquant_runtime.plan import Buffer
 
 __all__ = ["lined_up", "lower_mean", "lower_softmax_codes"]
 
+_RULES = {"float_table": 0, "fixed_point_table": 1, "float_table_quotient": 2}
+
 
 def lower_softmax_codes(ctx: Lowering, node: Node) -> None:
     """Lower a Softmax of codes that has a table."""
@@ -32,8 +34,8 @@ def lower_softmax_codes(ctx: Lowering, node: Node) -> None:
     params: Params = {
         "x": source, "y": target, "outer": math.prod(x.shape[:axis]), "n": x.shape[axis],
         "inner": math.prod(x.shape[axis + 1 :]), "table": ctx.constants.add(table.data),
-        "fixed": int(table.dtype == "int32"), "flip": 128 if x.dtype == "int8" else 0,
-        "y_scale": f32_bits(float(quant_of(y).scale)), "y_zero": int(quant_of(y).zero_point),
+        "rule": _RULES[ctx.arithmetic(node).softmax], "flip": 128 if x.dtype == "int8" else 0,
+        "y_scale": f32_bits(np.float32(quant_of(y).scale)), "y_zero": int(quant_of(y).zero_point),
         "low": low, "high": high,
     }  # fmt: skip
     ctx.emit(statistics.softmax_codes, statistics.SOFTMAX_CODES, params=params, reads=[source],

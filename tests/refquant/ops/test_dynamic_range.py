@@ -84,7 +84,7 @@ def expected(
 
 def inputs() -> F32:
     rng = np.random.default_rng(7)
-    x = rng.normal(size=(12, 9)).astype(np.float32)
+    x = rng.normal(size=(14, 9)).astype(np.float32)
     x[1] = 0
     x[2] = [127, 0.5, -0.5, 1.5, -1.5, 2.5, -63.5, 63.5, -126.5]  # ties of amax / 127
     x[3] = [255, 0.5, 1.5, 2.5, 100.5, 127.5, 128.5, 0, 3]  # of width / 255
@@ -93,6 +93,8 @@ def inputs() -> F32:
     x[6] *= np.float32(1e-30)
     x[7] = [-1, 1, 0, 0, 0, 0, 0, 0, 0]  # both ends as near
     x[8] = [3, *[0] * 8]
+    x[9] = [1.6066358089447021, 1.5497077703475952, *[0] * 7]  # 127 / a is not 1 / (a / 127)
+    x[10] = [1.1756556034088135, 0.10645699501037598, *[0] * 7]
     return x
 
 

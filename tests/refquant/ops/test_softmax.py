@@ -1,6 +1,7 @@
 """Softmax: an ordered sum of exponentials."""
 
 import math
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 from refquant.contracts import preset
 from refquant.formats.affine import QParams, dequantize, quantize
 from refquant.numerics.elementary import exp
-from refquant.ops.softmax import softmax_f32, softmax_quantized, softmax_table
+from refquant.ops.softmax import quotient_table, softmax_f32, softmax_quantized, softmax_table
 
 RNG = np.random.default_rng(19)
 F = np.float32
@@ -168,3 +169,33 @@ def test_tables_that_cannot_be() -> None:
         softmax_table(ruler(1), beta=1.0, contract=preset("onnx"))
     with pytest.raises(ValueError, match="must be above"):
         softmax_table(ruler(1e-9), beta=1.0, contract=preset("tflite_reference"))
+
+
+@pytest.mark.parametrize("n", [1, 2, 5, 40])
+def test_quotients_are_the_text_by_rationals(n: int) -> None:
+    """A sum in float32, an exact product, one division in float64: nothing else is rounded."""
+    contract = replace(preset("ort"), name="q", softmax="float_table_quotient")
+    table = quotient_table(ruler(0.05), length=n)
+    rng = np.random.default_rng(n)
+    q = np.maximum(rng.integers(-128, 128, (60, n)), 60).astype(np.int8)
+    for step in (1 / 256, 0.0047, 0.0011):
+        y = QParams(np.float32(step), np.int32(-100), None, "int8")
+        got = softmax_quantized(q, table, x_qparams=ruler(0.05), y_qparams=y, contract=contract)
+        steps = math.floor(np.float32(1) / np.float32(step))
+        for row, codes in zip(q.tolist(), got.tolist(), strict=True):
+            e = [table[max(row) - code] for code in row]
+            total = F(0)
+            for each in e:
+                total = total + each
+            for each, code in zip(e, codes, strict=True):
+                share = float(Fraction(float(each)) * steps / Fraction(float(total)))
+                assert code == min(round(share) - 100, 127), f"{row}, {step}: {share}"
+
+
+def test_the_table_of_quotients_leaves_room_for_the_sum() -> None:
+    for n in (1, 2, 1000, 1 << 20):
+        for step in (1e-3, 0.5, 40.0):
+            table = quotient_table(ruler(step), length=n)
+            assert np.isfinite(table[0] * F(n)), f"{n} of the largest, {step}"
+            assert table[0] >= 1, "no sum is 0"
+            assert (table[1:] <= table[:-1]).all(), "it falls"

@@ -76,7 +76,9 @@ DISAGREEMENTS = {
         lambda: _two("Mul", ELEMENTWISE), UNFUSED,
         "QuantizeLinear adds the zero point after rounding",
     ),
-    "Softmax, fused": (_softmax, FUSED, "QLinearSoftmax has an arithmetic of its own"),
+    "Softmax by `ort`, fused": (
+        _softmax, FUSED, "QLinearSoftmax counts in whole steps, `float_table_quotient`"
+    ),
 }  # fmt: skip
 
 

@@ -1,14 +1,19 @@
 """The QOperator form: onnxruntime's codes are ours, for every operator, type and optimization.
 
-Two exceptions are named: the ``exp`` inside of a ``Softmax``, and ``QLinearMul``'s float32 sum.
+One exception is named: the ``exp`` inside of a ``Softmax``.
 """
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from refquant.formats.qparams import QParams
 from refquant.model.execute import run
 from refquant.model.exporters.onnx_export import draft_onnx, onnx_bytes
 from refquant.model.graph import Quant
+from refquant.model.importers.onnx_import import import_onnx
+from refquant.ops.softmax import quotient_table
 from tests.refquant.model.exporters.onnx_runs import (
     ELEMENTWISE,
     LEVELS,
@@ -118,3 +123,31 @@ def test_sixteen_bits_are_refused_by_operators_of_eight() -> None:
     with pytest.raises(ValueError, match=r"y \(GlobalAveragePool\): operators on codes have 8"):
         onnx_bytes(graph, form="qoperator")
     assert onnx_bytes(graph, form="qdq"), "pairs have 16 bits"
+
+
+@pytest.mark.parametrize("form", ["qdq", "qoperator"])
+@pytest.mark.parametrize("dtype", ["uint8", "int8"])
+def test_softmax_by_whole_steps_is_its_kernel(dtype: str, form: str) -> None:
+    s, q = Small(0, dtype, dtype), Quant(0.0625, 3)
+    contract = replace(ELEMENTWISE, softmax="float_table_quotient")
+    x = s.b.input("x", ("N", 9), dtype=dtype, quant=q)
+    own = quotient_table(QParams(np.float32(0.0625), np.int32(3), None, dtype), length=9)
+    table = s.b.constant("t", own)
+    low = -128 if dtype == "int8" else 0
+    graph = s.finish("Softmax", [x, table], contract=contract, quant=Quant(0.00390625, low))
+    codes = np.random.default_rng(0).integers(low, low + 256, (500, 9)).astype(dtype)
+    data, ours = onnx_bytes(graph, form=form), run(graph, {"x": codes})["y"]
+    if form == "qoperator":
+        got = run_onnx(data, {"x": codes}, ["y"], level=LEVELS[0])["y"]
+        assert np.array_equal(got, ours), f"{(got != ours).sum()} codes"
+    assert np.array_equal(run(import_onnx(data), {"x": codes})["y"], ours), "and comes back"
+
+
+def test_softmax_by_a_table_of_ones_own_is_refused() -> None:
+    s = Small(0)
+    x = s.b.input("x", ("N", 9), dtype="uint8", quant=Quant(0.0625, 3))
+    table = s.b.constant("t", np.ones(256, np.float32))
+    contract = replace(ELEMENTWISE, softmax="float_table_quotient")
+    graph = s.finish("Softmax", [x, table], contract=contract, quant=Quant(0.00390625, 0))
+    with pytest.raises(ValueError, match="its table is not onnxruntime's for this length"):
+        onnx_bytes(graph, form="qoperator")

@@ -123,6 +123,22 @@ def test_means_of_all_pairs(op: str, given: dict[str, Any], dtype: str, tmp_path
         agree(three(made, x, tmp_path), f"{op} {given} {dtype} {kind} {scales} {zeros.tolist()}")
 
 
+@pytest.mark.parametrize("dtype", ["uint8", "int8"])
+@pytest.mark.parametrize("length", [1, 2, 3, 10, 200])
+def test_softmax_of_codes(length: int, dtype: str, tmp_path: Path) -> None:
+    """Scales of all sizes: near-ties are of quotients, so they are drawn, not listed."""
+    rng = np.random.default_rng([length, dtype == "int8"])
+    limits = np.iinfo(dtype)
+    for step in (2.0**-5, 0.02, 0.3, 3.0):
+        out = rng.choice([1 / 256, rng.uniform(1 / 2000, 1 / 120)])
+        x = rng.integers(limits.min, limits.max + 1, (400, length)).astype(dtype)
+        x[::2] = np.maximum(x[::2], limits.max - 12)
+        zero = int(rng.choice([limits.min, limits.min + 9]))
+        scales, zeros = [F(step * rng.uniform(0.7, 1.4)), F(out)], [5, zero]
+        made = one("QLinearSoftmax", dtype, scales, zeros, {"x": x}, axis=-1, opset=13)
+        agree(three(made, {"x": x}, tmp_path), f"QLinearSoftmax {length} {dtype} {scales}")
+
+
 # operator -> (why some codes differ, scales and zero points, codes that differ of 256 or so)
 DISAGREEMENTS: dict[str, tuple[str, Callable[[], tuple[Any, dict[str, Any]]]]] = {
     "QLinearAveragePool, a mean beyond int32": (

@@ -15,6 +15,7 @@ from refquant.model.importers.tflite_tables import table_of
 from tests.refquant.model.importers.tflite_bytes import Model
 
 FINE, COARSE = (0.05, -12, 0.03, -100), (0.11, 40, 0.07, 3)  # scale, zero point of x, y
+TIED = (0.3018798828125, 20, 0.0672607421875, 5)  # a negative product halfway, which goes up
 Ruler = tuple[float, int, float, int]
 BOTH = ("tflite_builtin", "tflite_reference")
 GOLDEN: list[tuple[str, float, Ruler, tuple[str, ...], list[int], int]] = [
@@ -22,6 +23,8 @@ GOLDEN: list[tuple[str, float, Ruler, tuple[str, ...], list[int], int]] = [
      [-100, -100, -100, -100, -108, -112, -109, -97, -78, -50, -15, 18, 47, 75, 103, 127], -1830),
     ("HARD_SWISH", 0, COARSE, BOTH,
      [3, 3, 3, 3, 3, 3, 3, 3, 3, -2, 5, 28, 60, 86, 113, 127], 1418954),
+    ("HARD_SWISH", 0, TIED, BOTH,
+     [5, 5, 5, 5, 5, 5, 5, 5, 5, 22, 104, 127, 127, 127, 127, 127], 2550292),
     ("ABS", 0, FINE, BOTH,
      [93, 65, 37, 8, -20, -48, -77, -95, -67, -38, -10, 18, 47, 75, 103, 127], 558544),
     ("ABS", 0, COARSE, BOTH,
