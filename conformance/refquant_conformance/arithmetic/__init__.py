@@ -4,6 +4,7 @@ from refquant_conformance.arithmetic.base import Arithmetic, Axes, Outputs
 from refquant_conformance.arithmetic.conv import QLINEAR_CONV, QLINEAR_DEPTHWISE_CONV
 from refquant_conformance.arithmetic.dequantize import DEQUANTIZE
 from refquant_conformance.arithmetic.dynamic_quantize import DYNAMIC
+from refquant_conformance.arithmetic.elementwise import QLINEAR_ADD, QLINEAR_MUL
 from refquant_conformance.arithmetic.matmul import MATMUL_INTEGER, QLINEAR_MATMUL
 from refquant_conformance.arithmetic.parameters import ASYMMETRIC, SYMMETRIC
 from refquant_conformance.arithmetic.quantize import QUANTIZE
@@ -14,7 +15,7 @@ __all__ = ["ARITHMETICS", "Arithmetic", "Axes", "Outputs", "arithmetic_of"]
 ARITHMETICS: tuple[Arithmetic, ...] = (
     *(QUANTIZE, QUANTIZE_F16, DEQUANTIZE, DYNAMIC),
     *(SYMMETRIC, ASYMMETRIC, MATMUL_INTEGER, QLINEAR_MATMUL),
-    *(QLINEAR_CONV, QLINEAR_DEPTHWISE_CONV),
+    *(QLINEAR_CONV, QLINEAR_DEPTHWISE_CONV, QLINEAR_ADD, QLINEAR_MUL),
 )
 """Every family that backends are held against."""
 

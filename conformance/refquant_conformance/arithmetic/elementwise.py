@@ -1,0 +1,242 @@
+r"""Sums and products of codes, element by element: QLinearAdd and QLinearMul.
+
+A sum has the contract's axis ``add``; a product is an accumulator of one term,
+
+.. math::
+
+    y = \operatorname{clamp}(\operatorname{requantize}((q_a - z_a)(q_b - z_b), m) + z_y),
+    \qquad m = s_a s_b / s_y                                                     \tag{1}
+
+with the axes ``requantize`` and ``multiplier`` of every dot product; ``dequantize`` is one more
+value of the first: the float32 product of the two reals, quantized.
+
+Two tensors of 8-bit codes have 2^16 pairs of codes. The probes are all of them, for scales that
+make ties of each kind.
+
+References
+----------
+onnxruntime, ``docs/ContribOperators.md`` (QLinearAdd, QLinearMul); ``docs/spec/operators.md``
+section 4.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from types import MappingProxyType
+
+import numpy as np
+
+from refquant.contracts import Contract
+from refquant.contracts.axes import AXES
+from refquant.formats.affine import QParams
+from refquant.ops.elementwise import add_quantized
+from refquant_conformance import oracle_elementwise
+from refquant_conformance.arithmetic.base import Arithmetic, Axes, Outputs, contract_of
+from refquant_conformance.arithmetic.product_probes import FORMED
+from refquant_conformance.arithmetic.rescale import (
+    RESCALE_AXES,
+    equal_modes,
+    formed,
+    implied,
+    rescaled,
+    rescaled_exactly,
+)
+from refquant_conformance.operators import types_of
+from refquant_conformance.protocol import Array, Case
+from refquant_conformance.types import code_range, storage
+
+__all__ = ["QLINEAR_ADD", "QLINEAR_MUL", "all_pairs", "binary_case", "real_quantized", "rule"]
+
+Rule = tuple[float, int]
+
+
+def binary_case(op: str, scheme: str, a: Array, b: Array, rules: tuple[Rule, Rule, Rule]) -> Case:
+    """Return the case of two tensors of codes; ``rules`` are scale and zero point of a, b, y.
+
+    >>> case = binary_case("qlinear_add", "u8", [1], [2], ((1, 0), (1, 0), (2, 0)))
+    >>> case.inputs["a"].dtype.name, float(case.inputs["y_scale"])
+    ('uint8', 2.0)
+    """
+    types = types_of(op, scheme)
+    given: dict[str, Array] = {"a": np.asarray(a), "b": np.asarray(b)}
+    for name, (scale, zero_point) in zip(("a", "b", "y"), rules, strict=True):
+        given[f"{name}_scale"] = np.asarray(scale)
+        given[f"{name}_zero_point"] = np.asarray(zero_point)
+    inputs = {name: array.astype(storage(types[name])) for name, array in given.items()}
+    return Case(op, scheme, inputs, {}, types=types)
+
+
+def all_pairs(op: str, scheme: str, rules: tuple[Rule, Rule, Rule]) -> Case:
+    """Return the case of every pair of codes, (256, 256)."""
+    qmin, qmax = code_range(types_of(op, scheme)["a"])
+    codes = np.arange(qmin, qmax + 1)
+    a, b = np.meshgrid(codes, codes, indexing="ij")
+    return binary_case(op, scheme, a, b, rules)
+
+
+def rule(case: Case, name: str) -> Rule:
+    """Return scale (a float32) and zero point of an operand."""
+    return float(case.inputs[f"{name}_scale"]), int(case.inputs[f"{name}_zero_point"])
+
+
+def qparams(case: Case, name: str) -> QParams:
+    """Return the parameters of an operand as the reference has them."""
+    scale, zero_point = rule(case, name)
+    return QParams(np.float32(scale), np.int32(zero_point), None, case.types[name])
+
+
+def real_quantized(v: Array, y: Rule, limits: tuple[int, int], *, early: bool = False) -> Array:
+    """Return the codes of float32 reals; ``early``: the zero point is added before rounding.
+
+    >>> real_quantized(np.float32([1.5]), (1.0, 1), (0, 255), early=True).tolist()
+    [2]
+    """
+    with np.errstate(all="ignore"):
+        quotient = v / np.float32(y[0])
+        if early:
+            quotient = quotient + np.float32(y[1])
+        whole = np.nan_to_num(np.rint(quotient), nan=limits[0] - y[1])
+        shifted = np.clip(whole, -(2.0**40), 2.0**40).astype(np.int64) + (0 if early else y[1])
+    return np.clip(shifted, *limits)
+
+
+def _element(case: Case, index: int) -> Case:
+    alone = {name: array.reshape(-1)[index : index + 1] for name, array in _data(case).items()}
+    return replace(case, inputs={**case.inputs, **alone})
+
+
+def _data(case: Case) -> dict[str, Array]:
+    """Return a and b, broadcast against each other."""
+    a, b = np.broadcast_arrays(case.inputs["a"], case.inputs["b"])
+    return {"a": a, "b": b}
+
+
+def _operands(case: Case, index: int) -> tuple[tuple[int, float, int], tuple[int, float, int]]:
+    codes = {name: int(array.reshape(-1)[index]) for name, array in _data(case).items()}
+    (sa, za), (sb, zb) = rule(case, "a"), rule(case, "b")
+    return (codes["a"], sa, za), (codes["b"], sb, zb)
+
+
+def _add(case: Case, axes: Axes) -> Outputs | None:
+    try:
+        y = add_quantized(
+            case.inputs["a"],
+            case.inputs["b"],
+            a_qparams=qparams(case, "a"),
+            b_qparams=qparams(case, "b"),
+            y_qparams=qparams(case, "y"),
+            contract=contract_of(axes),
+        )
+    except ValueError:  # a ratio of scales that the sum does not have
+        return None
+    return {"y": y}
+
+
+def _add_exactly(case: Case, axes: Axes, output: str, index: int) -> int | None:
+    a, b = _operands(case, index)
+    limits = code_range(case.types["y"])
+    try:
+        return oracle_elementwise.add_exact(
+            a, b, rule(case, "y"), how=str(axes["add"]), limits=limits
+        )
+    except (ValueError, ArithmeticError):
+        return None
+
+
+def _mul(case: Case, axes: Axes) -> Outputs | None:
+    (sa, za), (sb, zb), (sy, zy) = (rule(case, name) for name in ("a", "b", "y"))
+    a = case.inputs["a"].astype(np.int64) - za
+    b = case.inputs["b"].astype(np.int64) - zb
+    limits = code_range(case.types["y"])
+    y: Array | None
+    if axes["requantize"] == "dequantize":
+        real = (a.astype(np.float32) * np.float32(sa)) * (b.astype(np.float32) * np.float32(sb))
+        y = real_quantized(real, (sy, zy), limits)
+    else:
+        scales = np.float32(sa), np.float32(sb), np.float32(sy)
+        m = formed((scales[0], scales[1], scales[2]), axes["multiplier"])
+        y = rescaled(a * b, m, zero_point=zy, limits=limits, axes=axes)
+    return None if y is None else {"y": y.astype(storage(case.types["y"]))}
+
+
+def _mul_exactly(case: Case, axes: Axes, output: str, index: int) -> int | None:
+    a, b = _operands(case, index)
+    y, limits = rule(case, "y"), code_range(case.types["y"])
+    if axes["requantize"] == "dequantize":
+        return oracle_elementwise.mul_of_reals_exact(a, b, y, limits)
+    acc = (a[0] - a[2]) * (b[0] - b[2])
+    return rescaled_exactly(acc, (a[1], b[1], y[0]), zero_point=y[1], limits=limits, axes=axes)
+
+
+def _middles(scheme: str) -> tuple[int, int]:
+    qmin, qmax = code_range(types_of("qlinear_add", scheme)["a"])
+    return (qmin + qmax + 1) // 2, qmin
+
+
+def _add_probes(scheme: str) -> Sequence[Case]:
+    """Return all pairs for: ties, ratios far apart, awkward scales, odd zero points."""
+    middle, qmin = _middles(scheme)
+    scales = (
+        *((1.0, 1.0, 2.0), (0.5, 0.25, 0.5), (0.1, 0.1, 0.1), (0.1, 0.0375, 0.05)),
+        *((1 / 3, 0.02, 0.3), (0.003, 0.9, 0.7), (0.07, 0.05, 0.0125), (2.0**-12, 1.0, 1.0)),
+    )
+    found = []
+    for k, (sa, sb, sy) in enumerate(scales):
+        za, zb, zy = middle + 3 * (k % 3), qmin + 7 * k, middle - 5 * (k % 2)
+        found.append(all_pairs("qlinear_add", scheme, ((sa, za), (sb, zb), (sy, zy))))
+    return found
+
+
+def _mul_probes(scheme: str) -> Sequence[Case]:
+    """Return all pairs for multipliers of every kind; the largest accumulator is 2^16 here."""
+    middle, qmin = _middles(scheme)
+    scales = (
+        *((0.5, 0.25, 0.5), (0.25, 2.0**-5, 1.0), (0.1, 0.0375, 0.1), (0.02, 0.003, 0.002)),
+        *((1 - 2.0**-16, 1 + 2.0**-16, 2.0), (1 - 2.0**-17, 0.5, 16.0), (1 / 3, 1 / 127, 0.03)),
+        *FORMED,
+    )
+    found = []
+    for k, (sa, sb, sy) in enumerate(scales):
+        zero_points = (middle + k % 3, qmin if k % 4 == 3 else middle, middle + 3 * (k % 2))
+        rules = [(s, z) for s, z in zip((sa, sb, sy), zero_points, strict=True)]
+        found.append(all_pairs("qlinear_mul", scheme, (rules[0], rules[1], rules[2])))
+    return found
+
+
+def _of_mul(contract: Contract) -> Axes:
+    return {"multiplier": implied(contract)["multiplier"]}
+
+
+_SCHEMES = ("u8", "i8")
+
+QLINEAR_ADD = Arithmetic(
+    op="qlinear_add",
+    schemes=_SCHEMES,
+    axes=MappingProxyType({"add": tuple(v for v in AXES["add"] if v != "unspecified")}),
+    spec=MappingProxyType({"add": None}),
+    clause="onnxruntime QLinearAdd: C = (A_scale * (A - A_zp) + B_scale * (B - B_zp)) / C_scale "
+    "+ C_zp; how it is rounded is not said",
+    compute=_add,
+    exact=_add_exactly,
+    probes=_add_probes,
+    element=_element,
+)
+
+QLINEAR_MUL = Arithmetic(
+    op="qlinear_mul",
+    schemes=_SCHEMES,
+    axes=MappingProxyType(
+        {
+            "requantize": (*RESCALE_AXES["requantize"], "dequantize"),
+            "multiplier": RESCALE_AXES["multiplier"],
+        }
+    ),
+    spec=MappingProxyType({"requantize": None, "multiplier": None}),
+    clause="onnxruntime QLinearMul: C = ((A - A_zp) * (B - B_zp)) * (A_scale * B_scale / C_scale) "
+    "+ C_zp; how it is rounded is not said",
+    compute=_mul,
+    exact=_mul_exactly,
+    probes=_mul_probes,
+    element=_element,
+    implied=_of_mul,
+    equal=equal_modes(_SCHEMES),
+)
