@@ -70,6 +70,17 @@ def test_the_fused_product_is_rounded_once(a: float, b: float, c: float) -> None
     assert np.array_equal(got, expected, equal_nan=True), f"{values}"
 
 
+def test_the_fused_product_beside_a_tie() -> None:
+    """The sum is a hair off halfway, less than float64 shows, and the even neighbour is wrong."""
+    e = 2.0**-12
+    above = [np.float32(v) for v in (e * (1 + e), e * (1 - e + e * e), 1)]  # 1 + 2^-24 + 2^-60
+    below = [np.float32(v) for v in (e * (1 + 2**-23), e * (1 - 2**-23), 1 + 2**-23)]
+    for (a, b, c), expected in ((above, 1 + 2.0**-23), (below, 1 + 2.0**-23)):
+        for sign in (np.float32(1), np.float32(-1)):
+            assert fma(sign * a, b, sign * c) == sign * np.float32(expected), f"{sign * a} {b} {c}"
+            assert reference_fma(sign * a, b, sign * c) == sign * np.float32(expected), "both"
+
+
 def test_the_fused_product_at_its_ties() -> None:
     """Sums halfway between two float32, a trifle more and less, of both signs."""
     one, eps = np.float32(1), np.float32(2.0**-12)
