@@ -12,11 +12,12 @@ what it becomes is an output like others. ::
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from refquant.model.graph import Graph
 from refquant.model.states import opened
-from refquant.model.stream import in_order
+from refquant.model.stream import has_steps, in_order
 
 __all__ = ["side_by_side"]
 
@@ -28,11 +29,8 @@ def side_by_side(
 ) -> tuple[tuple[Graph, Graph], tuple[Arrays, Arrays]]:
     """Return both graphs without states, and ``inputs`` (one recording) with what these are.
 
-    What has no states is returned as it is.
+    What has no states is returned as it is. Steps of a graph without a batch keep their axis.
 
-    `ValueError` for more than one step of a graph that has no batch.
-
-    >>> import numpy as np
     >>> from refquant.model.build import Builder
     >>> from refquant.model.graph import State
     >>> b = Builder("sums")
@@ -49,11 +47,9 @@ def side_by_side(
             found.append(recording)
             continue
         steps = list(in_order(graph, recording, sums=sums))
-        if len(steps) != 1:
-            raise ValueError(
-                f"{graph.name!r} has states and no batch, so its {len(steps)} steps are no "
-                "samples; give one step, or import the model with a batch N"
-            )
         pure.append(opened(graph))
-        found.append(steps[0])
+        if has_steps(graph, recording):
+            found.append({name: np.stack([step[name] for step in steps]) for name in steps[0]})
+        else:
+            found.append(steps[0])
     return (pure[0], pure[1]), (found[0], found[1])

@@ -26,7 +26,7 @@ from refquant.evaluation.difference import Difference, difference, pooled_differ
 from refquant.evaluation.layers import with_steps
 from refquant.evaluation.lockstep import Pair, comparable, lockstep, paired_pieces
 from refquant.evaluation.walk import Arrays, Step
-from refquant.model.graph import Graph
+from refquant.model.graph import Graph, has_batch
 
 __all__ = ["Trace", "Traced", "below", "first_divergence", "slowest", "trace", "worst"]
 
@@ -170,7 +170,8 @@ class _Watch:
             for node in self.graph.nodes
             if node.op == "DynamicQuantizeLinear"
         )
-        return np.stack(parts) if of_its_own else parts[0]
+        steps = len(parts) > 1 and not has_batch(self.graph)  # of a stream: one axis more
+        return np.stack(parts) if of_its_own or steps else parts[0]
 
 
 def _traced(graph: Graph, found: Mapping[str, Difference]) -> tuple[Traced, ...]:

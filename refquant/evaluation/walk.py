@@ -89,7 +89,7 @@ def pieces(graphs: Sequence[Graph], inputs: Arrays) -> Iterator[dict[str, NDArra
     [250, 50]
     """
     if not has_batch(graphs[0]):
-        yield dict(inputs)
+        yield from _steps(graphs[0], inputs)
         return
     alone = any(
         has_length(graph)
@@ -99,6 +99,16 @@ def pieces(graphs: Sequence[Graph], inputs: Arrays) -> Iterator[dict[str, NDArra
     step = 1 if alone else CHUNK
     for i in range(0, len(inputs[graphs[0].inputs[0]]), step):
         yield {name: array[i : i + step] for name, array in inputs.items()}
+
+
+def _steps(graph: Graph, inputs: Arrays) -> Iterator[dict[str, NDArray[Any]]]:
+    """Yield what a graph without a batch takes: all, or what lies along one axis more, in front."""
+    longer = [name for name, a in inputs.items() if a.ndim == len(graph.values[name].shape) + 1]
+    if not longer or len(longer) < len(inputs):
+        yield dict(inputs)
+        return
+    for i in range(len(inputs[longer[0]])):
+        yield {name: array[i] for name, array in inputs.items()}
 
 
 def pairs(
