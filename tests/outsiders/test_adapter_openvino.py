@@ -52,8 +52,8 @@ def fake_quantized(case: Case) -> np.ndarray:
     factor = F(qmax - qmin) / (high - low)
     inside = np.clip(x, low, high) * factor
     if case.types["y"] == "int8" and zero == 0:
-        return np.rint(inside)
-    return np.rint(inside - low * factor) + F(qmin)
+        return np.asarray(np.rint(inside))
+    return np.asarray(np.rint(inside - low * factor) + F(qmin))
 
 
 def dropped(case: Case) -> bool:
