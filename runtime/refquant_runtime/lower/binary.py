@@ -109,6 +109,19 @@ def lower_binary(ctx: Lowering, node: Node) -> None:
     )  # fmt: skip
 
 
+def _shifts(ctx: Lowering, node: Node, ra: Any, rb: Any) -> Params:
+    """Return XNNPACK's multipliers of the ratios of scales, and the shift that they share."""
+    ra, rb = np.float32(ra), np.float32(rb)
+    shift = 0 if np.isinf(max(ra, rb)) else 20 - (int(np.frexp(max(ra, rb))[1]) - 1)
+    if not 1 <= shift <= 30:
+        raise UnsupportedError(f"{ctx.graph.path}: node {node.name!r}: scales are too far apart"
+                               f" for {node.contract!r}; use another contract")  # fmt: skip
+    return {
+        "m1": int(np.rint(np.float64(ra) * 2.0**shift)),
+        "m2": int(np.rint(np.float64(rb) * 2.0**shift)), "s1": shift,
+    }  # fmt: skip
+
+
 def _ratios(ctx: Lowering, node: Node, a: Value, b: Value, y: Value) -> Params:
     """Return the ratios of scales, and what the zero points add up to."""
     aq, bq, yq = quant_of(a), quant_of(b), quant_of(y)
@@ -161,15 +174,7 @@ def _integer_binary(ctx: Lowering, node: Node, a: Value, b: Value, y: Value) -> 
         params |= {"m1": int(m.view(np.int64)[0] if m.dtype.kind == "f" else m[0]), "s1": int(s[0])}
     elif mode == "xnnpack_shift20":
         with np.errstate(over="ignore", under="ignore"):
-            ra, rb = np.float32(aq.scale / yq.scale), np.float32(bq.scale / yq.scale)
-        shift = 0 if np.isinf(max(ra, rb)) else 20 - (int(np.frexp(max(ra, rb))[1]) - 1)
-        if not 1 <= shift <= 30:
-            raise UnsupportedError(f"{ctx.graph.path}: node {node.name!r}: scales are too far apart"
-                                   f" for {arithmetic.name!r}; use another contract")  # fmt: skip
-        params |= {
-            "m1": int(np.rint(np.float64(ra) * 2.0**shift)),
-            "m2": int(np.rint(np.float64(rb) * 2.0**shift)), "s1": shift,
-        }  # fmt: skip
+            params |= _shifts(ctx, node, aq.scale / yq.scale, bq.scale / yq.scale)
     return params
 
 

@@ -20,7 +20,7 @@ def test_products_are_exact_at_the_ends_of_the_codes() -> None:
     codes, w = np.array([0, 255, 255], np.uint8), np.array([[127, 127, -127], [1, 127, 127]], "i1")
     w = np.concatenate([w, w])  # four gates of one element
     consts = Memory()
-    sums, scales = w.astype(np.int32).sum(1, dtype=np.int32), np.float32([0.1, 0.3, 3, 7])
+    sums, scales = w.astype(np.int32).sum(1, dtype=np.int32), np.array([0.1, 0.3, 3, 7], np.float32)
     p = np.zeros(len(DYNAMIC_LSTM), np.int64)
     p[DYNAMIC_LSTM.index("hidden")] = 1
     places = {"w": w, "w_scale": scales, "w_sum": sums}

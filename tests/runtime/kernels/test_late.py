@@ -17,13 +17,14 @@ codes = st.integers(0, 255)
 def f32(x: Fraction) -> np.float32:
     """Round a rational to float32, half to even, by its neighbours."""
     guess = np.float32(float(x))
-    near = [np.nextafter(guess, np.float32(s)) for s in (-np.inf, np.inf)] + [guess]
+    near: list[np.float32] = [np.nextafter(guess, np.float32(s)) for s in (-np.inf, np.inf)]
+    near.append(guess)
     apart = [abs(Fraction(float(v)) - x) for v in near]
     even = [int(v.view(np.int32)) & 1 for v in near]
     return near[min(range(3), key=lambda i: (apart[i], even[i]))]
 
 
-def cast(x: float) -> int:
+def cast(x: Any) -> int:
     whole = round(Fraction(float(x)))
     return whole if -(2**31) <= whole < 2**31 else -(2**31)
 
@@ -37,13 +38,13 @@ def row(function: Any, *arguments: Any) -> int:
 @given(qa=codes, qb=codes, ra=scales, rb=scales, fixed=st.sampled_from([0.5, -77.25, 131.0]))
 def test_add_rounds_each_sum_once(qa: int, qb: int, ra: float, rb: float, fixed: float) -> None:
     a, b = (np.array([q], np.uint8) for q in (qa, qb))
-    ra, rb, first = np.float32(ra), np.float32(rb), np.float32(fixed)
+    of_a, of_b, first = np.float32(ra), np.float32(rb), np.float32(fixed)
     got = row(
-        add_ratios, a, 1, np.uint8(0), np.int32(0), ra, b, 1, np.uint8(0), np.int32(0), rb, first,
-        ..., 0, 1, np.int32(0), np.int32(255),
+        add_ratios, a, 1, np.uint8(0), np.int32(0), of_a, b, 1, np.uint8(0), np.int32(0), of_b,
+        first, ..., 0, 1, np.int32(0), np.int32(255),
     )  # fmt: skip
-    part = f32(Fraction(float(rb)) * qb + Fraction(float(first)))
-    total = f32(Fraction(float(ra)) * qa + Fraction(float(part)))
+    part = f32(Fraction(float(of_b)) * qb + Fraction(float(first)))
+    total = f32(Fraction(float(of_a)) * qa + Fraction(float(part)))
     assert got == min(max(cast(total), 0), 255), f"{ra} {qa} + ({rb} {qb} + {fixed}) = {total}"
 
 

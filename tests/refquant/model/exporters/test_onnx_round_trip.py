@@ -27,7 +27,7 @@ def feeds_of(graph: Graph, samples: int = 2, steps: int = 5) -> dict[str, Any]:
     result = {}
     for name in graph.inputs:
         value = graph.values[name]
-        shape = [{"N": samples, "T": steps}.get(str(d), d) for d in value.shape]
+        shape = [int({"N": samples, "T": steps}.get(str(d), d)) for d in value.shape]
         if "mask" in name:
             array: Any = np.ones(shape)
             array[:, steps - 2 :] = 0

@@ -27,7 +27,7 @@ def function(
     )
 
 
-def refer(made: Any, name: str, source: str, kind: int) -> Any:
+def refer(made: Any, name: str, source: str, kind: Any) -> Any:
     """Let an attribute of a function's node be the call's."""
     made.attribute.append(onnx.AttributeProto(name=name, ref_attr_name=source, type=kind))
     return made

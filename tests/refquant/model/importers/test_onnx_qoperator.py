@@ -221,8 +221,8 @@ def test_lstm_of_dynamic_codes(d: int, steps: int, given: dict[str, Any]) -> Non
     for t in range(steps):
         for i in range(d):
             states = ours["y"][t, i], theirs[0][t, i]
-            codes = [dynamic_quantize_linear(h, preset("ort"))[0] for h in states]
-            assert np.array_equal(*codes), f"step {t}, direction {i}: the next product's codes"
+            mine, other = (dynamic_quantize_linear(h, preset("ort"))[0] for h in states)
+            assert np.array_equal(mine, other), f"step {t}, direction {i}: the next product's codes"
     # A step adds to c at most 3 such errors and those of its scale, of the size of c.
     bound = steps * 8 * 2.0**-21 * (1 + np.abs(theirs[2]).max())
     for name, array in zip(("y", "yh", "yc"), theirs, strict=True):
