@@ -79,7 +79,7 @@ def all_codes(scheme: str) -> Array:
     powers = 2 ** np.arange(0, 31, dtype=np.int64)
     near = np.concatenate([k * powers + d for k in (1, -1) for d in range(-70, 71)])
     thirds = np.arange(-(2**31), 2**31, 2**31 // 999)
-    return np.unique(np.clip(np.concatenate([near, thirds]), qmin, qmax))
+    return np.unique(np.clip(np.concatenate([near, thirds, [qmin, qmax]]), qmin, qmax))
 
 
 def _compute(case: Case, axes: Axes) -> Outputs | None:

@@ -33,7 +33,7 @@ Scales = tuple[float, float, float]
 FORMED: tuple[Scales, ...] = tuple(
     (float.fromhex(a), float.fromhex(b), float.fromhex(y))
     for a, b, y in (
-        ("0x1.46e37ap-4", "0x1.f44342p-7", "0x1.3f657ap-4"),
+        ("0x1.46e37ap-4", "0x1.f44342p-7", "0x1.3f6516p-4"),
         ("0x1.7a27c6p-4", "0x1.bc3e3cp-7", "0x1.b57b46p-6"),
         ("0x1.6300c6p-4", "0x1.7608d0p-7", "0x1.59ca3cp-6"),
         ("0x1.a42e14p-4", "0x1.c52366p-7", "0x1.297fdap-6"),

@@ -1,0 +1,32 @@
+"""Where an answer differs: the first element, and how many."""
+
+import numpy as np
+
+from refquant_conformance.answers import Answer
+from refquant_conformance.difference import count_differing, first_difference
+from refquant_conformance.protocol import Result
+
+
+def answer(*codes: float) -> Answer:
+    return Answer("result", Result({"y": np.array(codes, np.float32)}))
+
+
+def expected(*codes: float) -> dict[str, np.ndarray[tuple[int], np.dtype[np.float32]]]:
+    return {"y": np.array(codes, np.float32)}
+
+
+def test_bits_are_compared_and_any_nan_is_as_good() -> None:
+    nan = float("nan")
+    assert first_difference(expected(1, nan), answer(1, nan)) is None, "the same"
+    assert first_difference(expected(1, 0.0), answer(1, -0.0)) == ("y", 1), "the sign of zero"
+    assert count_differing(expected(1, 2, 3), answer(0, 2, 0)) == 2, "two of three"
+
+
+def test_shapes_and_refusals_differ_at_no_element() -> None:
+    refused = Answer("rejected", reason="bad")
+    assert first_difference(None, refused) is None, "both refuse"
+    assert first_difference(None, answer(1)) == ("", -1), "computed where a refusal is expected"
+    assert first_difference(expected(1), refused) == ("", -1), "refused"
+    assert first_difference(expected(1, 2), answer(1)) == ("y", -1), "another shape"
+    assert count_differing(expected(1, 2), answer(1)) == 2, "every element of another shape"
+    assert count_differing(expected(1), refused) == 1, "a refusal counts as one"

@@ -1,0 +1,31 @@
+"""Every bound has a line that says what it is, holds, and is nearly attained."""
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from refquant_conformance.error_models import MODELS, em_qdq, em_qps
+
+
+def test_every_model_has_a_function_and_a_line() -> None:
+    assert {"EM-QDQ", "EM-QPS"} <= set(MODELS), f"{sorted(MODELS)}"
+    assert all(MODELS.values()), "a model says nothing"
+
+
+@pytest.mark.parametrize("scale", [1.0, float(np.float32(1 / 3)), float(np.float32(0.003))])
+def test_qdq_is_nearly_attained_at_a_tie_and_holds_for_a_reciprocal(scale: float) -> None:
+    steps = np.arange(0.5, 250)
+    x = (steps * scale).astype(np.float32)
+    codes = np.rint(x * np.float32(np.float32(1) / np.float32(scale)))
+    off = np.abs(codes.astype(np.float64) * scale - x.astype(np.float64))
+    ratio = off / em_qdq(x.astype(np.float64), scale, 0)
+    assert ratio.max() <= 1, f"the bound is exceeded: {ratio.max()}"
+    assert ratio.max() >= 0.25, f"nothing comes near the bound: {ratio.max()}"
+
+
+def test_qps_is_nearly_attained_by_a_range_whose_zero_is_a_tie() -> None:
+    """[-2.5, 252.5] in 255 steps: the zero point 2 or 3 moves an end by half a scale."""
+    loss = Fraction(1, 2)
+    ratio = float(loss) / em_qps(252.5, 1.0)
+    assert 0.25 <= ratio <= 1, f"{ratio}"
