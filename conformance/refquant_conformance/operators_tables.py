@@ -175,7 +175,12 @@ _DEPTHWISE = replace(
 _EIGHT = ("uint8", "int8")
 _BINARY = _named(("a",), [_qlinear(("a", "b"), (code, code), code) for code in _EIGHT])
 _UNARY = _named(("x",), [_qlinear(("x",), (code,), code) for code in _EIGHT])
-_WINDOW = {"kernel": "(rows, columns)", "strides": "(rows, columns)", "pads": "as in convolution"}
+_WINDOW = {
+    "kernel": "(rows, columns)",
+    "strides": "(rows, columns)",
+    "pads": "as in convolution",
+    "count_include_pad": "0, or 1: padding counts as elements of the window",
+}
 
 
 def _binary(name: str, sentence: str) -> Table:

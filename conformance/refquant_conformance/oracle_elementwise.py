@@ -11,7 +11,7 @@ References
 import math
 from fractions import Fraction
 
-from refquant_conformance.oracle_requantize import requantize_exact
+from refquant_conformance.oracle_requantize import quantize_multiplier_exact, requantize_exact
 from refquant_conformance.rational import add, divide, float32, multiply, round_exact
 
 __all__ = ["ADDS", "add_exact", "mul_of_reals_exact", "quantized_exact"]
@@ -19,7 +19,10 @@ __all__ = ["ADDS", "add_exact", "mul_of_reals_exact", "quantized_exact"]
 Operand = tuple[int, float, int]
 Output = tuple[float, int]
 
-ADDS = ("dequantize", "scale_ratios", "tflite_shift20", "xnnpack_shift20")
+ADDS = (
+    *("dequantize", "scale_ratios", "tflite_shift20", "xnnpack_shift20"),
+    *("tflite_shift20_shifted_first", "tflite_shift20_floored"),
+)
 """The sums that ``add_exact`` knows."""
 
 _FAR = 2**40  # beyond every clamp, before and after a zero point
@@ -30,14 +33,14 @@ def add_exact(a: Operand, b: Operand, y: Output, *, how: str, limits: tuple[int,
 
     >>> one, two = (5, 1.0, 0), (2.0, 0)
     >>> [add_exact(one, (0, 1.0, 0), two, how=how, limits=(-128, 127)) for how in ADDS]
-    [2, 2, 3, 3]
+    [2, 2, 3, 3, 3, 3]
     """
     if how == "dequantize":
         return quantized_exact(add(_real(a), _real(b)), y, limits)
     if how == "scale_ratios":
         return _clamp(_by_ratios(a, b, y), limits)
-    if how == "tflite_shift20":
-        return _clamp(_by_shift(a, b, y), limits)
+    if how.startswith("tflite_shift20"):
+        return _clamp(_by_shift(a, b, y, how), limits)
     if how == "xnnpack_shift20":
         return _clamp(_by_common_shift(a, b, y), limits)
     raise ValueError(f"add must be one of {', '.join(ADDS)}; got {how!r}")
@@ -59,8 +62,10 @@ def quantized_exact(
 
     ``zero_point_first`` adds zy before it rounds, in float32.
 
-    >>> [quantized_exact(1.5, (1.0, 1), (0, 255), zero_point_first=early) for early in (False, True)]
-    [3, 2]
+    >>> quantized_exact(1.5, (1.0, 1), (0, 255))
+    3
+    >>> quantized_exact(1.5, (1.0, 1), (0, 255), zero_point_first=True)
+    2
     """
     quotient = divide(v, y[0])
     if zero_point_first:
@@ -94,22 +99,30 @@ def _fused(ratio: float, code: int, more: float) -> float:
     return total if not math.isfinite(total) else float32(Fraction(total))
 
 
-def _by_shift(a: Operand, b: Operand, y: Output) -> int:
+def _by_shift(a: Operand, b: Operand, y: Output, how: str) -> int:
     twice = 2 * max(a[1], b[1])
-    sides = [
-        requantize_exact(
-            (code - zero_point) * 2**20, divide(scale, twice, bits=64), mode="gemmlowp_double"
-        )
-        for code, scale, zero_point in (a, b)
-    ]
+    sides = []
+    for code, scale, zero_point in (a, b):
+        moved, ratio = (code - zero_point) * 2**20, divide(scale, twice, bits=64)
+        m, shift = quantize_multiplier_exact(ratio)
+        if how == "tflite_shift20":
+            sides.append(requantize_exact(moved, ratio, mode="gemmlowp_double"))
+        elif how == "tflite_shift20_shifted_first":
+            sides.append(_srdhm(math.floor(moved * Fraction(2) ** shift), m))
+        else:
+            sides.append(math.floor(_srdhm(moved, m) * Fraction(2) ** shift))
     last = divide(twice, multiply(2.0**20, y[0], bits=64), bits=64)
     return requantize_exact(sum(sides), last, mode="gemmlowp_double") + y[1]
+
+
+def _srdhm(a: int, m: int) -> int:
+    return round_exact(Fraction(a * m, 2**31), "half_up")
 
 
 def _by_common_shift(a: Operand, b: Operand, y: Output) -> int:
     ratios = [divide(side[1], y[0]) for side in (a, b)]
     largest = max(ratios)
-    if not (0 < largest and math.isfinite(largest)):
+    if not (largest > 0 and math.isfinite(largest)):
         raise ValueError(f"xnnpack_shift20 needs positive, finite ratios; got {ratios}")
     exponent = 0
     while Fraction(2) ** (exponent + 1) <= Fraction(largest):

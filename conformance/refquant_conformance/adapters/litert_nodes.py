@@ -106,6 +106,8 @@ def _binary(code: str) -> Callable[[Case], Model]:
 
 def _average_pool(case: Case) -> Model:
     _equal_ends(case)
+    if case.params.get("count_include_pad"):
+        raise Unsupported("LiteRT counts no padding in an average")
     sheet = Sheet(case)
     x = sheet.flowing("x", order=IMAGES)
     kernel, strides = pair_of(case, "kernel", (1, 1)), pair_of(case, "strides", (1, 1))

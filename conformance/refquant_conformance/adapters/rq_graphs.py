@@ -160,6 +160,8 @@ def _elementwise(b: Builder, case: Case, contract: Contract) -> str:
     if case.op == "qlinear_average_pool":
         attributes = {"kernel_shape": case.params["kernel"], "strides": case.params["strides"],
                       "pads": case.params["pads"]}  # fmt: skip
+        if case.params.get("count_include_pad"):
+            attributes["count_include_pad"] = 1
     elif case.op == "qlinear_mean":
         attributes = {"axes": (2, 3), "keepdims": 1}
     elif case.op == "qlinear_softmax":

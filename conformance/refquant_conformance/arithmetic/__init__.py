@@ -7,6 +7,7 @@ from refquant_conformance.arithmetic.dynamic_quantize import DYNAMIC
 from refquant_conformance.arithmetic.elementwise import QLINEAR_ADD, QLINEAR_MUL
 from refquant_conformance.arithmetic.matmul import MATMUL_INTEGER, QLINEAR_MATMUL
 from refquant_conformance.arithmetic.parameters import ASYMMETRIC, SYMMETRIC
+from refquant_conformance.arithmetic.pools import QLINEAR_AVERAGE_POOL, QLINEAR_MEAN
 from refquant_conformance.arithmetic.quantize import QUANTIZE
 from refquant_conformance.arithmetic.quantize_f16 import QUANTIZE_F16
 
@@ -16,6 +17,7 @@ ARITHMETICS: tuple[Arithmetic, ...] = (
     *(QUANTIZE, QUANTIZE_F16, DEQUANTIZE, DYNAMIC),
     *(SYMMETRIC, ASYMMETRIC, MATMUL_INTEGER, QLINEAR_MATMUL),
     *(QLINEAR_CONV, QLINEAR_DEPTHWISE_CONV, QLINEAR_ADD, QLINEAR_MUL),
+    *(QLINEAR_AVERAGE_POOL, QLINEAR_MEAN),
 )
 """Every family that backends are held against."""
 

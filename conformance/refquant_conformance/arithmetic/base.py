@@ -69,7 +69,9 @@ class Arithmetic:
     ``element(case, index)`` the smallest case that holds output element ``index``.
     ``implied(contract)`` gives those axes that no contract has, where a contract implies them;
     ``relevant(case)`` names the axes that can matter for a case (None: all), so that identifying
-    need not compute the same twice; ``equal`` lists the values that no input tells apart.
+    need not compute the same twice; ``again(axes)`` is true of a choice that computes what another
+    one does, for every input, and is left out of the candidates; ``equal`` lists the values
+    that no input tells apart.
     """
 
     op: str
@@ -83,6 +85,7 @@ class Arithmetic:
     element: Callable[[Case, int], Case]
     implied: Callable[[Contract], Axes] = _nothing
     relevant: Callable[[Case], tuple[str, ...]] | None = None
+    again: Callable[[Axes], bool] | None = None
     equal: tuple[Equal, ...] = ()
 
 
@@ -91,7 +94,7 @@ def candidates(arithmetic: Arithmetic) -> Iterator[Axes]:
     names = tuple(arithmetic.axes)
     for values in product(*arithmetic.axes.values()):
         chosen = MappingProxyType(dict(zip(names, values, strict=True)))
-        if contradiction(chosen) is None:
+        if contradiction(chosen) is None and not (arithmetic.again and arithmetic.again(chosen)):
             yield chosen
 
 

@@ -35,6 +35,7 @@ from refquant_conformance.arithmetic.matmul import limits_of
 from refquant_conformance.arithmetic.rescale import (
     RESCALE_AXES,
     accumulated,
+    again,
     equal_modes,
     formed,
     implied,
@@ -196,6 +197,7 @@ QLINEAR_CONV = Arithmetic(
     probes=probes,
     element=_element,
     implied=implied,
+    again=again,
     equal=equal_modes(_SCHEMES),
 )
 

@@ -23,7 +23,15 @@ from refquant_conformance.operators import types_of
 from refquant_conformance.protocol import Array, Case, Param
 from refquant_conformance.types import code_range, storage
 
-__all__ = ["as_depthwise", "as_pixels", "conv_case", "depthwise_probes", "probes", "shapes"]
+__all__ = [
+    "as_depthwise",
+    "as_pixels",
+    "conv_case",
+    "depthwise_probes",
+    "probes",
+    "scrambled",
+    "shapes",
+]
 
 _PLAIN: dict[str, Param] = {
     **{"strides": (1, 1), "pads": (0, 0, 0, 0), "dilations": (1, 1), "group": 1},
@@ -142,8 +150,8 @@ def shapes(scheme: str, *, depthwise: bool = False) -> list[Case]:
     for k, (group, params) in enumerate(windows):
         channels = 4
         group = channels if depthwise else group
-        x = _mixed(types["x"], (2, channels, 7, 6), k)
-        w = _mixed(types["w"], (2 * channels, channels // group, 3, 2), k + 10)
+        x = scrambled(types["x"], (2, channels, 7, 6), k)
+        w = scrambled(types["w"], (2 * channels, channels // group, 3, 2), k + 10)
         bias = np.linspace(-4000, 4000, 2 * channels).round() if k % 2 else None
         scales = (0.02, 0.003, 0.02)
         found.append(
@@ -152,8 +160,12 @@ def shapes(scheme: str, *, depthwise: bool = False) -> list[Case]:
     return found
 
 
-def _mixed(code: str, shape: tuple[int, ...], salt: int) -> Array:
-    """Return codes without a pattern that a window could hide; the same ones every time."""
+def scrambled(code: str, shape: tuple[int, ...], salt: int) -> Array:
+    """Return codes without a pattern that a window could hide; the same ones every time.
+
+    >>> scrambled("uint8", (4,), 0).tolist()
+    [0, 232, 208, 7]
+    """
     qmin, qmax = code_range(code)
     steps = np.arange(int(np.prod(shape)), dtype=np.int64) + 1009 * salt
     mixed = (steps * 2_654_435_761 >> 7) * 40_503 >> 9

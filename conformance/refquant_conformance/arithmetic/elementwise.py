@@ -1,6 +1,15 @@
 r"""Sums and products of codes, element by element: QLinearAdd and QLinearMul.
 
-A sum has the contract's axis ``add``; a product is an accumulator of one term,
+A sum has the contract's axis ``add``, and two more values of it, of vector code for
+``tflite_shift20``. With (M, s) the multiplier of an operand, it computes of d = 2^20 (q - z)
+
+.. math::
+
+    \text{shifted first: } \operatorname{SRDHM}(d\,2^{s}, M), \qquad
+    \text{floored: } \lfloor \operatorname{SRDHM}(d, M)\,2^{s} \rfloor    \tag{2}
+
+for sixteen, or eight, elements at a time; the rest of the tensor, one by one, rounds twice. So the
+code of a pair depends on where it stands. A product is an accumulator of one term,
 
 .. math::
 
@@ -28,12 +37,14 @@ import numpy as np
 from refquant.contracts import Contract
 from refquant.contracts.axes import AXES
 from refquant.formats.affine import QParams
+from refquant.numerics.fixedpoint import quantize_multiplier, rounding_divide_by_pot, srdhm
 from refquant.ops.elementwise import add_quantized
 from refquant_conformance import oracle_elementwise
 from refquant_conformance.arithmetic.base import Arithmetic, Axes, Outputs, contract_of
 from refquant_conformance.arithmetic.product_probes import FORMED
 from refquant_conformance.arithmetic.rescale import (
     RESCALE_AXES,
+    again,
     equal_modes,
     formed,
     implied,
@@ -44,7 +55,15 @@ from refquant_conformance.operators import types_of
 from refquant_conformance.protocol import Array, Case
 from refquant_conformance.types import code_range, storage
 
-__all__ = ["QLINEAR_ADD", "QLINEAR_MUL", "all_pairs", "binary_case", "real_quantized", "rule"]
+__all__ = [
+    "QLINEAR_ADD",
+    "QLINEAR_MUL",
+    "all_pairs",
+    "binary_case",
+    "qparams",
+    "real_quantized",
+    "rule",
+]
 
 Rule = tuple[float, int]
 
@@ -116,7 +135,19 @@ def _operands(case: Case, index: int) -> tuple[tuple[int, float, int], tuple[int
     return (codes["a"], sa, za), (codes["b"], sb, zb)
 
 
+_LANES = {"tflite_shift20_shifted_first_by_sixteen": 16, "tflite_shift20_floored_by_eight": 8}
+"""The values of eq. (2), and how many elements at a time they take."""
+
+
 def _add(case: Case, axes: Axes) -> Outputs | None:
+    how = str(axes["add"])
+    if how in _LANES:
+        rest = _add(case, {"add": "tflite_shift20"})
+        assert rest is not None, "it refuses nothing"
+        y = rest["y"].copy()
+        whole = y.size // _LANES[how] * _LANES[how]
+        y.reshape(-1)[:whole] = _in_lanes(case, how).reshape(-1)[:whole]
+        return {"y": y}
     try:
         y = add_quantized(
             case.inputs["a"],
@@ -131,13 +162,32 @@ def _add(case: Case, axes: Axes) -> Outputs | None:
     return {"y": y}
 
 
+def _in_lanes(case: Case, how: str) -> Array:
+    """Return eq. (2) for every element."""
+    rules = {name: rule(case, name) for name in ("a", "b", "y")}
+    twice = 2 * max(rules["a"][0], rules["b"][0])
+    total = np.zeros((), np.int64)
+    for name, codes in _data(case).items():
+        m, shift = (int(v) for v in quantize_multiplier(np.float64(rules[name][0] / twice)))
+        d = (codes.astype(np.int64) - rules[name][1]) << 20
+        if _LANES[how] == 16:
+            total = total + srdhm(d >> -shift, m)
+        else:
+            total = total + (srdhm(d, m).astype(np.int64) >> -shift)
+    m, shift = (int(v) for v in quantize_multiplier(np.float64(twice / (2.0**20 * rules["y"][0]))))
+    moved = rounding_divide_by_pot(srdhm(total << max(shift, 0), m), max(-shift, 0))
+    return np.clip(moved + rules["y"][1], *code_range(case.types["y"]))
+
+
 def _add_exactly(case: Case, axes: Axes, output: str, index: int) -> int | None:
     a, b = _operands(case, index)
-    limits = code_range(case.types["y"])
+    limits, how = code_range(case.types["y"]), str(axes["add"])
+    size = np.broadcast_shapes(case.inputs["a"].shape, case.inputs["b"].shape)
+    if how in _LANES and index >= int(np.prod(size)) // _LANES[how] * _LANES[how]:
+        how = "tflite_shift20"
+    how = how.partition("_by_")[0]
     try:
-        return oracle_elementwise.add_exact(
-            a, b, rule(case, "y"), how=str(axes["add"]), limits=limits
-        )
+        return oracle_elementwise.add_exact(a, b, rule(case, "y"), how=how, limits=limits)
     except (ValueError, ArithmeticError):
         return None
 
@@ -202,6 +252,13 @@ def _mul_probes(scheme: str) -> Sequence[Case]:
     return found
 
 
+def _again(axes: Axes) -> bool:
+    """A product of reals has no multiplier."""
+    if axes["requantize"] == "dequantize":
+        return axes["multiplier"] != "product_f32"
+    return again(axes)
+
+
 def _of_mul(contract: Contract) -> Axes:
     return {"multiplier": implied(contract)["multiplier"]}
 
@@ -211,7 +268,7 @@ _SCHEMES = ("u8", "i8")
 QLINEAR_ADD = Arithmetic(
     op="qlinear_add",
     schemes=_SCHEMES,
-    axes=MappingProxyType({"add": tuple(v for v in AXES["add"] if v != "unspecified")}),
+    axes=MappingProxyType({"add": (*(v for v in AXES["add"] if v != "unspecified"), *_LANES)}),
     spec=MappingProxyType({"add": None}),
     clause="onnxruntime QLinearAdd: C = (A_scale * (A - A_zp) + B_scale * (B - B_zp)) / C_scale "
     "+ C_zp; how it is rounded is not said",
@@ -238,5 +295,6 @@ QLINEAR_MUL = Arithmetic(
     probes=_mul_probes,
     element=_element,
     implied=_of_mul,
+    again=_again,
     equal=equal_modes(_SCHEMES),
 )

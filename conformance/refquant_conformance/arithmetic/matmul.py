@@ -23,6 +23,7 @@ from refquant_conformance.arithmetic.rescale import (
     ACCUMULATORS,
     RESCALE_AXES,
     accumulated,
+    again,
     equal_modes,
     formed,
     implied,
@@ -137,6 +138,7 @@ QLINEAR_MATMUL = Arithmetic(
     probes=probes,
     element=_element,
     implied=implied,
+    again=again,
     equal=equal_modes(_SCHEMES),
 )
 

@@ -41,7 +41,7 @@ from refquant_conformance.protocol import Array
 from refquant_conformance.types import code_range
 
 __all__ = [
-    *("ACCUMULATORS", "RESCALE_AXES", "accumulated", "equal_modes", "formed", "implied"),
+    *("ACCUMULATORS", "RESCALE_AXES", "accumulated", "again", "equal_modes", "formed", "implied"),
     *("rescaled", "rescaled_exactly", "summed_exactly"),
 ]
 
@@ -71,6 +71,23 @@ def implied(contract: Contract) -> Axes:
         "multiplier": "product_f32" if single else "product_f64",
         "accumulator": "int32_wrap",
     }
+
+
+def again(axes: Axes) -> bool:
+    """Return whether another choice computes the same for every input.
+
+    Modes that round m to float32 do not see whether a float32 product was divided in float32 or in
+    float64: a quotient of two float32, rounded to float64 and then to float32, is rounded once.
+    And ``gemmlowp_double`` of an m that is a float32 is ``gemmlowp_double_f32``.
+
+    >>> again({"requantize": "float_rne", "multiplier": "product_f32_ratio_f64"})
+    True
+    """
+    mode, how = axes["requantize"], axes["multiplier"]
+    narrow = mode in (*FLOAT_MODES, "gemmlowp_double_f32", "rndnu", "rndnu16")
+    if mode == "gemmlowp_double":
+        return how in ("product_f32", "input_ratio_f32", "weight_ratio_f32")
+    return narrow and how == "product_f32_ratio_f64"
 
 
 def equal_modes(schemes: tuple[str, ...]) -> tuple[Equal, ...]:
