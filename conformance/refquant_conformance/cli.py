@@ -19,6 +19,7 @@ COMMANDS: Mapping[str, str] = {
     "identify": "find the contracts that are consistent with a backend's answers",
     "run": "identify a backend, then verify it against its contract",
     "mutants": "show that each planted bug is found",
+    "vectors": "generate, check, or ask test vectors, which need no Python",
     "report": "write one page, or JUnit, from the reports of several runs",
 }
 """Name to what the help says of it; each has a file in ``commands/``."""

@@ -1,0 +1,86 @@
+"""Count every published answer again: by the reference as a whole, by the oracle one by one.
+
+A vector that is wrong makes a right backend wrong. So nothing is believed that stands in a file:
+not the answers, not who gives them, not the flags, not the number of tests, not the digest.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from refquant.contracts import preset
+from refquant_conformance.arithmetic import Arithmetic, arithmetic_of
+from refquant_conformance.arithmetic.base import Axes, Outputs, axes_of, same_bits
+from refquant_conformance.vectors.generate import fits, flags, specified
+from refquant_conformance.vectors.read import Vector, VectorError, manifest, published, read
+
+__all__ = ["lint", "lint_file"]
+
+
+def lint() -> Iterator[str]:
+    """Yield a sentence for each thing that is wrong with the published files."""
+    digests = manifest()
+    names = {file.name for file in published()}
+    yield from (f"{name} is listed and not there" for name in sorted(set(digests) - names))
+    for file in published():
+        if file.name not in digests:
+            yield f"{file.name} is there and not listed"
+            continue
+        yield from lint_file(file.name, file.read_bytes(), digests[file.name])
+
+
+def lint_file(name: str, data: bytes, digest: str | None) -> Iterator[str]:
+    """Yield a sentence for each thing that is wrong with one file."""
+    if not fits(len(data)):
+        yield f"{name} has {len(data)} bytes, more than a file of vectors may have"
+    seen: set[int] = set()
+    try:
+        for vector in read(name, data, digest=digest):
+            where = f"{name}, test {vector.number}"
+            if vector.number in seen:
+                yield f"{where}: the number stands there twice"
+            seen.add(vector.number)
+            yield from (f"{where}: {problem}" for problem in _problems(vector))
+    except VectorError as error:
+        yield str(error)
+
+
+def _problems(vector: Vector) -> Iterator[str]:
+    case = vector.case
+    arithmetic = arithmetic_of(case.op, case.scheme)
+    if arithmetic is None:
+        yield f"there is no arithmetic for {case.op} {case.scheme}"
+        return
+    if list(vector.flags) != flags(arithmetic, case):
+        yield f"the flags are {list(vector.flags)}, and should be {flags(arithmetic, case)}"
+    named = [name for expected in vector.expected for name in expected.contracts]
+    if vector.undefined == ("spec" in named):
+        yield "spec has an answer exactly where the specification is not silent"
+    for expected in vector.expected:
+        for name in expected.contracts:
+            axes = specified(arithmetic) if name == "spec" else axes_of(preset(name), arithmetic)
+            computed = arithmetic.compute(case, axes)
+            if (computed is None) != (expected.outputs is None):
+                yield f"{name} refuses, or does not, otherwise than the file says"
+            elif computed is not None and expected.outputs is not None:
+                yield from _differences(arithmetic, vector, name, axes, computed, expected.outputs)
+
+
+def _differences(
+    arithmetic: Arithmetic,
+    vector: Vector,
+    name: str,
+    axes: Axes,
+    computed: Outputs,
+    written: Outputs,
+) -> Iterator[str]:
+    for output, array in written.items():
+        wanted = computed[output]
+        if array.shape != wanted.shape or not same_bits(array, wanted).all():
+            yield f"{name}: {output} is not what the reference computes"
+            continue
+        for index, value in enumerate(array.reshape(-1).tolist()):
+            counted = arithmetic.exact(vector.case, axes, output, index)
+            both_nan = counted is not None and np.isnan(counted) and np.isnan(value)
+            if counted != value and not both_nan:
+                yield f"{name}: {output}[{index}] is {value}, the oracle counts {counted}"

@@ -1,0 +1,69 @@
+"""Ask a backend the vectors, and say which contracts its answers agree with, test by test.
+
+A backend that is all of one contract answers every test as that contract does. So the result of a
+cell is the set of contracts that no answer contradicts; an empty set has the first test at which
+the last contract was lost.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from refquant_conformance.answers import Answer
+from refquant_conformance.identify import first_difference
+from refquant_conformance.subject import Subject
+from refquant_conformance.vectors.read import Vector
+
+__all__ = ["Agreement", "run_vectors"]
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """What the vectors say of one cell: the contracts that are left after ``tests`` tests."""
+
+    op: str
+    scheme: str
+    contracts: tuple[str, ...]
+    tests: int
+    unanswered: int
+    lost_at: int | None = None
+    trouble: str = ""
+
+
+def run_vectors(subject: Subject, vectors: Iterable[Vector]) -> list[Agreement]:
+    """Return the agreement of each cell that ``subject`` says it computes."""
+    listed = {(cell.op, cell.scheme) for cell in subject.capabilities}
+    cells: dict[tuple[str, str], list[Vector]] = {}
+    for vector in vectors:
+        key = (vector.case.op, vector.case.scheme)
+        if key in listed:
+            cells.setdefault(key, []).append(vector)
+    return [_agreement(subject, key, tests) for key, tests in cells.items()]
+
+
+def _agreement(subject: Subject, key: tuple[str, str], tests: Sequence[Vector]) -> Agreement:
+    left: set[str] | None = None
+    order: list[str] = []
+    lost_at, trouble, unanswered = None, "", 0
+    for vector, answer in zip(tests, subject.ask([v.case for v in tests]), strict=True):
+        if answer.kind not in ("result", "rejected"):
+            unanswered, trouble = unanswered + 1, f"{answer.kind}: {answer.reason}"
+            continue
+        agreeing = _agreeing(vector, answer)
+        if vector.undefined:  # the specification says nothing here, so it agrees with everything
+            agreeing = [*agreeing, "spec"]
+        order += [name for name in agreeing if name not in order]
+        before = left
+        left = set(agreeing) if left is None else left & set(agreeing)
+        if before != set() and not left and lost_at is None:
+            lost_at = vector.number
+    names = tuple(name for name in order if left and name in left)
+    return Agreement(*key, names, len(tests), unanswered, lost_at, trouble)
+
+
+def _agreeing(vector: Vector, answer: Answer) -> list[str]:
+    return [
+        name
+        for expected in vector.expected
+        if first_difference(expected.outputs, answer) is None
+        for name in expected.contracts
+    ]
