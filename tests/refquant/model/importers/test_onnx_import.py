@@ -213,3 +213,29 @@ def test_mutated_bytes_are_one_of_two_errors(seed: int) -> None:
     tracemalloc.stop()
     assert outcomes == {"imported", "OnnxFormatError", "OnnxUnsupportedError"}, f"{outcomes}"
     assert peak < 4 * max(map(len, models)) + (256 << 20), f"{peak} bytes"
+
+
+@pytest.mark.parametrize("heads", [0, 2])
+def test_attention_by_truths_is_one_by_numbers(heads: int) -> None:
+    """What a query may not see is -inf; where it may see nothing, also by causality, it gives 0."""
+    rng = np.random.default_rng(heads)
+    shape = [1, 4, 6] if heads else [1, 2, 4, 3]
+    truths = rng.random((4, 4)) < 0.7
+    truths[2, :3] = False
+    given = {"q_num_heads": heads, "kv_num_heads": heads} if heads else {}
+    x = {"x": rng.normal(size=shape).astype(np.float32)}
+
+    def made(mask: Any, **more: Any) -> Any:
+        nodes = [node("Attention", ["x", "x", "x", "m"], ["y"], **given, **more)]
+        graph = import_onnx(model(nodes, {"x": shape}, ["y"], {"m": mask}, opset=23)
+                            .SerializeToString())  # fmt: skip
+        return run(graph, x)["y"]
+
+    seen = truths & np.tri(4, dtype=bool)
+    wanted = made(np.where(seen, 0, -np.inf).astype(np.float32))
+    got = made(truths, is_causal=1)
+    rows = got if heads else got.swapaxes(1, 2)
+    expected = wanted if heads else wanted.swapaxes(1, 2)
+    for i in range(4):
+        same = expected[:, i] if seen[i].any() else np.zeros_like(expected[:, i])
+        assert np.array_equal(rows[:, i], same), f"query {i}"

@@ -139,6 +139,22 @@ def test_softmax_of_codes(length: int, dtype: str, tmp_path: Path) -> None:
         agree(three(made, {"x": x}, tmp_path), f"QLinearSoftmax {length} {dtype} {scales}")
 
 
+@pytest.mark.parametrize(
+    ("step", "steps", "below"),
+    [
+        (0.125, 247, [24, 0, 0, 97]),
+        (0.25, 111, [0, 66, 80, 0, 107]),
+        (0.5, 223, [208, 192, 40, 33, 194, 0, 216, 0, 142]),
+    ],
+)
+def test_near_ties_of_softmax(step: float, steps: int, below: list[int], tmp_path: Path) -> None:
+    """Codes that say whether the table was made with a logarithm in float32, as onnxruntime's."""
+    x = {"x": np.array([[255 - d for d in below]], np.uint8)}
+    scales, zeros = [F(step), F(1 / (steps + 0.5))], [0, 0]
+    made = one("QLinearSoftmax", "uint8", scales, zeros, x, axis=-1, opset=13)
+    agree(three(made, x, tmp_path), f"{below}")
+
+
 # operator -> (why some codes differ, scales and zero points, codes that differ of 256 or so)
 DISAGREEMENTS: dict[str, tuple[str, Callable[[], tuple[Any, dict[str, Any]]]]] = {
     "QLinearAveragePool, a mean beyond int32": (
