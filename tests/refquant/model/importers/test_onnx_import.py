@@ -239,3 +239,22 @@ def test_attention_by_truths_is_one_by_numbers(heads: int) -> None:
     for i in range(4):
         same = expected[:, i] if seen[i].any() else np.zeros_like(expected[:, i])
         assert np.array_equal(rows[:, i], same), f"query {i}"
+
+
+def test_only_zeros_are_added_without_a_size() -> None:
+    """A mask plus zeros of a run's size is the mask, wider; plus ones it is another."""
+    held = {"zero": np.array(0, np.float32), "one": np.array(1, np.float32)}
+    for number in held:
+        nodes = [
+            node("Shape", ["x"], ["s"], start=1, end=2),
+            node("Expand", [number, "s"], ["e"]),
+            node("Add", ["b", "e"], ["m"]),
+            node("Attention", ["x", "x", "x", "m"], ["y"], q_num_heads=1, kv_num_heads=1),
+        ]
+        constants = {**held, "b": np.array([0.5], np.float32)}
+        made = model(nodes, {"x": ["N", "T", 2]}, ["y"], constants, opset=23).SerializeToString()
+        if number == "zero":
+            assert [n.op for n in import_onnx(made).nodes] == ["Attention"], "as wide as it needs"
+            continue
+        with pytest.raises(OnnxUnsupportedError, match="a size that only a run knows"):
+            import_onnx(made)
