@@ -97,8 +97,9 @@ def leaky_relu_delegated(offset: Int64, alpha: np.float32, x: QParams, y: QParam
 def hard_swish(offset: Int64, x: QParams, y: QParams) -> Int64:
     """Return eq. (5), to be clamped to int8."""
     wide = np.float32(1 / 128) * np.float32(x.scale)
-    out, out_exponent = _narrow(wide / np.float32(y.scale))
-    factor, exponent = _narrow(wide / np.float32(3.0 / 32768.0))
+    with np.errstate(over="ignore", under="ignore"):
+        out, out_exponent = _narrow(wide / np.float32(y.scale))
+        factor, exponent = _narrow(wide / np.float32(3.0 / 32768.0))
     if out_exponent > 0:
         raise UnsupportedError("has an output scale below 1/128 of its input's, which LiteRT lacks")
     high = offset * 128

@@ -57,6 +57,8 @@ def hybrid_conv(
 ) -> None:
     """CONV_2D and DEPTHWISE_CONV_2D: ``w`` (M, C/group, H, W); ``attributes`` of the window."""
     tensor = s.tensor(o.inputs[1])
+    if not tensor.scale.size:
+        raise UnsupportedError("has int8 weights without scales")
     grouped = o.op == "CONV_2D" and attributes["group"] != 1
     if tensor.scale.size != w.shape[0] and (grouped or o.op != "CONV_2D"):
         raise UnsupportedError("has one scale for all of its groups, which LiteRT does not prepare")

@@ -17,7 +17,7 @@ import numpy as np
 from refquant.model.graph import Attribute
 from refquant.model.importers.tflite_model import TfliteOperator
 from refquant.model.importers.tflite_scope import Scope
-from refquant.model.importers.tflite_slices import meaning, need_equal, shaped
+from refquant.model.importers.tflite_slices import meaning, need_equal, need_few, shaped
 
 __all__ = ["depth_to_space", "mirror_pad", "resize_nearest", "space_to_depth"]
 
@@ -27,6 +27,7 @@ def resize_nearest(s: Scope, o: TfliteOperator) -> None:
     shape, size = s.tensor(o.inputs[0]).shape, s.numbers(o.inputs[1])
     if len(shape) != 4 or len(size) != 2 or min(size) < 1:
         raise ValueError(f"resizes {list(shape)} to {list(size)}")
+    need_few(max(size))
     align = bool(o.options.get("AlignCorners", False))
     half = bool(o.options.get("HalfPixelCenters", False))
     places = [_nearest(d, n, align=align, half=half) for d, n in zip(shape[1:3], size, strict=True)]
@@ -61,6 +62,7 @@ def mirror_pad(s: Scope, o: TfliteOperator) -> None:
         if not 0 <= max(before, after) <= size - skip or min(before, after) < 0:
             raise ValueError(f"paddings {before}, {after} of {size}")
         if before or after:
+            need_few(before + size + after)
             head = [before - 1 - i + skip for i in range(before)]
             tail = [size - 1 - i - skip for i in range(after)]
             places[axis] = [*head, *range(size), *tail]

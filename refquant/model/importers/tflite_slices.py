@@ -20,11 +20,12 @@ from refquant.model.importers.tflite_model import TfliteOperator, UnsupportedErr
 from refquant.model.importers.tflite_scope import Scope
 
 __all__ = [
-    "gather", "meaning", "need_equal", "pack", "shaped", "slice_part", "split", "split_v",
-    "strided_slice", "unpack",
+    "gather", "meaning", "need_equal", "need_few", "pack", "shaped", "slice_part", "split",
+    "split_v", "strided_slice", "unpack",
 ]  # fmt: skip
 
 Range = tuple[int, int, int]
+_MOST = 1 << 18
 
 
 def slice_part(s: Scope, o: TfliteOperator) -> None:
@@ -148,6 +149,7 @@ def _take(
         raise ValueError("takes samples apart")
     own = meaning(s, o, output)
     for axis in [axis for axis in cut if ranges[axis][2] != 1]:
+        need_few(len(range(*ranges[axis])))
         where = np.arange(*ranges[axis], dtype=np.int32)
         held = s.hold(s.free("places"), where, dtype="int32")
         name = s.builder.node(
@@ -187,6 +189,15 @@ def _axis(given: Sequence[int], rank: int) -> int:
     if len(given) != 1 or not -rank <= given[0] < rank:
         raise ValueError(f"one axis of {rank} is meant, got {list(given)}")
     return given[0] % rank
+
+
+def need_few(count: int) -> None:
+    """Refuse more places than a real tensor has: a damaged file can ask for any number.
+
+    >>> need_few(1 << 17)
+    """
+    if count > _MOST:
+        raise UnsupportedError(f"takes {count} places along an axis, more than {_MOST}")
 
 
 def need_equal(s: Scope, o: TfliteOperator, indices: Sequence[int], output: int = 0) -> None:

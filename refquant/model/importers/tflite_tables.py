@@ -85,8 +85,8 @@ def table_of(
     codes: NDArray[Any]
     if op in _BY_TABLE:
         function = _BY_TABLE[f"{op} tanh" if tanh else op]
-        real = offset.astype(np.float32) * np.float32(x.scale)
-        with np.errstate(over="ignore", under="ignore"):
+        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+            real = offset.astype(np.float32) * np.float32(x.scale)
             made = np.array([function(v) for v in real.astype(np.float64)]).astype(np.float32)
         codes = _tabled(made, y, early=delegated)
     elif op == "QUANTIZE":
@@ -105,7 +105,7 @@ def table_of(
 
 def _tabled(made: F32, y: QParams, *, early: bool) -> F32:
     """Eq. (3) if the zero point comes ``early``, else eq. (1); not clamped."""
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         steps = made * (np.float32(1) / np.float32(y.scale))
         zero_point = np.float32(y.zero_point)
         return np.rint(steps + zero_point) if early else round_half_away(steps) + zero_point

@@ -59,6 +59,12 @@ def test_odd_parameters_are_named(given: dict[str, Any], message: str) -> None:
         tflite_graph(net("FULLY_CONNECTED", False, 0, **given), path="odd")
 
 
+@pytest.mark.parametrize("op", ["CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"])
+def test_codes_without_scales_mean_nothing(op: str) -> None:
+    with pytest.raises(ModelFileError, match="int8 weights without scales"):
+        tflite_graph(net(op, False, 2, scale=[]), path="none", contract="tflite_reference")
+
+
 def test_a_depthwise_layer_with_one_scale_is_what_litert_refuses_too() -> None:
     with pytest.raises(ModelFileError, match="one scale for all of its groups"):
         tflite_graph(net("DEPTHWISE_CONV_2D", False, 2), path="one")

@@ -56,6 +56,14 @@ def test_pixels_are_numpys(case: str) -> None:
     [
         (moved("RESIZE_NEAREST_NEIGHBOR", (4, 4), [(1, 8, 4)], [8, 4]), "resizes"),
         (moved("RESIZE_NEAREST_NEIGHBOR", (4, 4, 1), [(1, 8, 4, 1)], [0, 4]), "resizes"),
+        (
+            moved("RESIZE_NEAREST_NEIGHBOR", (4, 4, 1), [(1, 9, 4, 1)], [2**31 - 1, 4]),
+            "takes 2147483647 places",  # a damaged file: nothing that large is made
+        ),
+        (
+            moved("MIRROR_PAD", (2**30,), [(1, 2**30 + 1)], [[0, 0], [1, 0]]),
+            "takes 1073741825 places",
+        ),
         (moved("MIRROR_PAD", (4,), [(1, 9)], [[0, 0], [5, 0]], Mode=1), "paddings 5, 0 of 4"),
         (moved("MIRROR_PAD", (4,), [(1, 8)], [[0, 0], [4, 0]], Mode=0), "paddings 4, 0 of 4"),
         (moved("SPACE_TO_DEPTH", (5, 4, 1), [(1, 2, 2, 4)], BlockSize=2), "blocks of 2 in 5 x 4"),

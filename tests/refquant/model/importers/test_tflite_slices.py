@@ -66,6 +66,10 @@ def test_a_part_is_numpys(case: str) -> None:
             "an ellipsis or a new axis",
         ),
         (moved("GATHER", (4,), [(1, 1)], [4], Axis=1), "places up to 4 of 4"),
+        (
+            moved("STRIDED_SLICE", (2**30,), [(1, 2**29)], [0, 0], [1, 2**30], [1, 2]),
+            "takes 536870912 places",
+        ),
         (moved("UNPACK", (4,), [(1,)] * 3, Num=3, Axis=1), "3 outputs of 4"),
         (
             moved("SLICE", (4,), [(1, 2)], [0, 0], [1, 2], output={"scale": 0.5, "zero_point": 5}),
