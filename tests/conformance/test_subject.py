@@ -23,7 +23,7 @@ X = np.array([0.5, 1.5, -3.0, 300.0], np.float32)
 @pytest.fixture(autouse=True)
 def _found_by_workers(monkeypatch: pytest.MonkeyPatch) -> None:
     """The backends of this suite are found by the processes that it starts."""
-    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(map(str, (ROOT, ROOT / "conformance"))))
 
 
 @pytest.fixture

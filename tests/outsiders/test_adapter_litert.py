@@ -30,11 +30,12 @@ pytestmark = pytest.mark.torch
 
 SETTINGS = ("xnnpack", "builtin", "reference")
 BACKENDS: dict[str, Any] = {setting: load_backend(f"litert:{setting}") for setting in SETTINGS}
-COUNTS = {"xnnpack": 35, "builtin": 33, "reference": 33}
+COUNTS = {"xnnpack": 38, "builtin": 36, "reference": 36}
 CELLS = [
     *[("dequantize_linear", s) for s in ("u8_f32_channel", "i8_f32_channel")],
     *[("qlinear_matmul", s) for s in ("u8_u8", "i8_i8", "i8_i8_channel")],
     *[("qlinear_conv", s) for s in ("u8_u8", "i8_i8", "i8_i8_channel")],
+    *[("qlinear_depthwise_conv", s) for s in ("u8_u8", "i8_i8", "i8_i8_channel")],
     *[(f"qlinear_{op}", s) for op in ("add", "mul", "average_pool") for s in ("u8", "i8")],
     *[(f"qlinear_{op}", s) for op in ("mean", "softmax", "sigmoid") for s in ("u8", "i8")],
     *[(f"qlinear_{op}", s) for op in ("tanh", "leaky_relu") for s in ("u8", "i8")],
@@ -44,11 +45,10 @@ NOT_TAKEN = {"qlinear_average_pool", "qlinear_softmax"}  # XNNPACK has none
 
 def contract_of(setting: str, case: Case) -> str:
     """The preset that computes a case, by what was measured."""
-    group, channels = case.params.get("group", 1), case.inputs.get("x", np.zeros((1, 1))).shape[1]
-    depthwise, unsigned = group == channels, case.types["y"] == "uint8"
+    group, unsigned = case.params.get("group", 1), case.types["y"] == "uint8"
     if setting == "xnnpack" and case.op in NOT_TAKEN:
         setting = "builtin"
-    if case.op == "qlinear_conv" and unsigned and depthwise and group != 1:
+    if case.op == "qlinear_depthwise_conv" and unsigned:
         return "tflite_reference"
     if setting == "xnnpack":
         return "xnnpack"
@@ -56,7 +56,7 @@ def contract_of(setting: str, case: Case) -> str:
         return "tflite_mul"
     if setting == "reference" and case.op == "qlinear_matmul":
         return "tflite_reference_fc"
-    if setting == "reference" or (case.op == "qlinear_conv" and group not in (1, channels)):
+    if setting == "reference" or (case.op == "qlinear_conv" and group != 1):
         return "tflite_reference"
     return "tflite_builtin"
 
@@ -65,7 +65,7 @@ def wanted(setting: str, case: Case) -> np.ndarray:
     if setting == "builtin" and case.op == "qlinear_mean":
         return averaged_by_builtin(case)
     name = contract_of(setting, case)
-    unsigned = case.op == "qlinear_conv" and case.types["y"] == "uint8"
+    unsigned = case.op.endswith("conv") and case.types["y"] == "uint8"
     if name.startswith("tflite") and (unsigned or product_in_float32(setting, case)):
         x, w = ("x", "w") if unsigned else ("a", "b")
         both = case.inputs[f"{x}_scale"] * case.inputs[f"{w}_scale"]

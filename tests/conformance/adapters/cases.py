@@ -13,7 +13,10 @@ from refquant_conformance.types import INTEGERS, code_range, storage
 Rng = np.random.Generator
 Array = NDArray[Any]
 
-AXES = {"qlinear_matmul": ("b", 1), "qlinear_conv": ("w", 0)}
+AXES = {
+    **{"qlinear_matmul": ("b", 1), "qlinear_conv": ("w", 0)},
+    "qlinear_depthwise_conv": ("w", 0),
+}
 ONLY = {  # the output scale and zero point that TFLite wants, by operator and type
     ("qlinear_softmax", "int8"): (1 / 256, -128),
     ("qlinear_softmax", "uint8"): (1 / 256, 0),
@@ -70,11 +73,15 @@ def product(op: str, scheme: str, rng: Rng, **params: Any) -> Case:
     """A matrix product or a convolution: with a bias or without, zero points of all kinds."""
     types = types_of(op, scheme)
     more: dict[str, Any] = {}
-    if op == "qlinear_conv":
+    if op == "qlinear_depthwise_conv":
+        shapes, more = images(rng, group=8)
+        shapes |= {"x": (shapes["x"][0], 8, *shapes["x"][2:]), "w": (8, 1, *shapes["w"][2:])}
+        more["group"] = 8
+    elif op == "qlinear_conv":
         shapes, more = images(rng, group=2 if rng.random() < 0.4 else 1)
     else:
         shapes = matrices(rng)
-    (x, w) = ("x", "w") if op == "qlinear_conv" else ("a", "b")
+    (x, w) = ("a", "b") if op == "qlinear_matmul" else ("x", "w")
     _, axis = AXES[op]
     count = shapes[w][axis]
     fine = (count,) if scheme.endswith("_channel") else ()

@@ -66,7 +66,7 @@ def expected(case: Case, contract: Contract) -> dict[str, Array]:
             i["a"], i["b"], i.get("bias"), x_qparams=qparams(case, "a"),
             w_qparams=qparams(case, "b", 1), **y_clamped,
         )  # fmt: skip
-    elif case.op == "qlinear_conv":
+    elif case.op in ("qlinear_conv", "qlinear_depthwise_conv"):
         window: Any = {k: p[k] for k in ("strides", "pads", "dilations", "group")}
         made = conv_quantized(
             i["x"], i["w"], i.get("bias"), x_qparams=qparams(case, "x"),

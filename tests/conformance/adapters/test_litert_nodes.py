@@ -13,7 +13,7 @@ from refquant_conformance.protocol import Unsupported
 @pytest.mark.parametrize("op", OPERATORS)
 def test_every_operator_has_a_model(op: str) -> None:
     scheme = {"quantize_linear": "f32_i8", "dequantize_linear": "i8_f32"}.get(op, "i8")
-    scheme = "i8_i8" if op in ("qlinear_matmul", "qlinear_conv") else scheme
+    scheme = "i8_i8" if op.endswith(("matmul", "conv")) else scheme
     case = sample(op, scheme)
     if op == "qlinear_mean" or "average" in op:
         ends = {f"y_{n}": case.inputs[f"x_{n}"] for n in ("scale", "zero_point")}
@@ -24,7 +24,7 @@ def test_every_operator_has_a_model(op: str) -> None:
 
 
 def test_one_filter_a_channel_is_depthwise_and_its_weights_are_turned() -> None:
-    case = sample("qlinear_conv", "i8_i8")
+    case = sample("qlinear_depthwise_conv", "i8_i8")
     w = np.arange(4 * 9, dtype=np.int8).reshape(4, 1, 3, 3)
     deep = replace(case, inputs={**case.inputs, "w": w}, params={**case.params, "group": 2})
     model = model_of(deep)

@@ -42,6 +42,8 @@ MISSING = {
     ("qlinear_matmul", "i8_u8_channel"): "NOT_IMPLEMENTED",
     ("qlinear_conv", "i8_u8"): "NOT_IMPLEMENTED",
     ("qlinear_conv", "i8_u8_channel"): "NOT_IMPLEMENTED",
+    ("qlinear_depthwise_conv", "i8_u8"): "NOT_IMPLEMENTED",
+    ("qlinear_depthwise_conv", "i8_u8_channel"): "NOT_IMPLEMENTED",
 }
 CELLS = [
     (op, scheme)
