@@ -57,9 +57,9 @@ def odd_points(qmin: int, qmax: int) -> list[int]:
     """Return odd zero points.
 
     >>> odd_points(0, 255), odd_points(-128, 127)
-    ([1, 3, 101], [-101, -1, 1, 3])
+    ([1, 3, 101], [-101, -1, 1, 3, 101])
     """
-    far = 101 if qmax > 200 else 1
+    far = 101 if qmax > 100 else 1
     return sorted(z for z in {1, 3, far, -1, -far} if qmin <= z <= qmax)
 
 
