@@ -85,7 +85,11 @@ def fold_channels(graph: Graph) -> Graph:
 
 
 def only_reader(graph: Graph, name: str, readers: Mapping[str, list[Node]]) -> Node | None:
-    """Return the one node that reads the value, None if there are others."""
+    """Return the one node that reads the value, None if there are others.
+
+    >>> only_reader(Graph("g", (), (), {}, (), {}, {}, {}), "x", {"x": []}) is None
+    True
+    """
     found = readers.get(name, [])
     return found[0] if len(found) == 1 and name not in graph.outputs else None
 
@@ -175,7 +179,14 @@ def _fold(
 def rebuilt(
     graph: Graph, swaps: Mapping[str, Node | None], constants: Mapping[str, NDArray[Any]]
 ) -> Graph:
-    """Swap nodes, add constants, and drop what nobody reads any more."""
+    """Swap nodes, add constants, and drop what nobody reads any more.
+
+    >>> from refquant.model.build import Builder
+    >>> b = Builder("g")
+    >>> g = b.graph([b.node("Neg", [b.input("x", ("N", 2))], name="y")])
+    >>> rebuilt(g, {"y": Node("y", "Abs", ("x",), ("y",))}, {}).nodes[0].op
+    'Abs'
+    """
     found = [swaps.get(node.name, node) for node in graph.nodes]
     nodes = tuple(node for node in found if node is not None)
     swapped = [node for node in graph.nodes if node.name in swaps]
