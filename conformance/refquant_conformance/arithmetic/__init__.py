@@ -10,6 +10,12 @@ from refquant_conformance.arithmetic.parameters import ASYMMETRIC, SYMMETRIC
 from refquant_conformance.arithmetic.pools import QLINEAR_AVERAGE_POOL, QLINEAR_MEAN
 from refquant_conformance.arithmetic.quantize import QUANTIZE
 from refquant_conformance.arithmetic.quantize_f16 import QUANTIZE_F16
+from refquant_conformance.arithmetic.softmax import QLINEAR_SOFTMAX
+from refquant_conformance.arithmetic.unary import (
+    QLINEAR_LEAKY_RELU,
+    QLINEAR_SIGMOID,
+    QLINEAR_TANH,
+)
 
 __all__ = ["ARITHMETICS", "Arithmetic", "Axes", "Outputs", "arithmetic_of"]
 
@@ -17,7 +23,8 @@ ARITHMETICS: tuple[Arithmetic, ...] = (
     *(QUANTIZE, QUANTIZE_F16, DEQUANTIZE, DYNAMIC),
     *(SYMMETRIC, ASYMMETRIC, MATMUL_INTEGER, QLINEAR_MATMUL),
     *(QLINEAR_CONV, QLINEAR_DEPTHWISE_CONV, QLINEAR_ADD, QLINEAR_MUL),
-    *(QLINEAR_AVERAGE_POOL, QLINEAR_MEAN),
+    *(QLINEAR_AVERAGE_POOL, QLINEAR_MEAN, QLINEAR_SIGMOID, QLINEAR_TANH, QLINEAR_LEAKY_RELU),
+    QLINEAR_SOFTMAX,
 )
 """Every family that backends are held against."""
 
