@@ -178,7 +178,7 @@ def test_the_three_distributions_agree() -> None:
     [
         (".", {"numpy"}),
         ("runtime", {"numpy", "numba"}),
-        ("conformance", {"refquant", "hypothesis", "pytest", "scipy"}),
+        ("conformance", {"refquant", "hypothesis", "packaging", "pytest", "scipy"}),
     ],
 )
 def test_a_distribution_needs_exactly(folder: str, needs: set[str]) -> None:

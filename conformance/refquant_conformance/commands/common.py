@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Sequence
 
 from refquant.cli.common import UsageError
-from refquant_conformance.operators import OPERATORS, types_of
+from refquant_conformance.operators import OPERATORS
 from refquant_conformance.profiles import PROFILES
 from refquant_conformance.subject import TIME_LIMIT, Worker
 
@@ -62,8 +62,10 @@ def subject_of(arguments: argparse.Namespace) -> Worker:
     for op in arguments.op:
         if op not in OPERATORS:
             raise UsageError(f"--op: no operator {op!r}; there are {', '.join(OPERATORS)}")
-        for scheme in arguments.scheme:
-            types_of(op, scheme)
+    for scheme in arguments.scheme:
+        if not any(scheme in OPERATORS[op].schemes for op in arguments.op or OPERATORS):
+            named = ", ".join(arguments.op) or "no operator"
+            raise UsageError(f"--scheme: {named} has no scheme {scheme!r}")
     spec = arguments.backend if arguments.cmd is None else f"cmd:{arguments.cmd}"
     subject = Worker(spec, knobs, arguments.time_limit)
     offered = subject.info.knobs

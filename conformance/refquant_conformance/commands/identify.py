@@ -13,6 +13,8 @@ from refquant_conformance.identify import Evidence, Identification, identify
 
 __all__ = ["COMMAND", "identification_json"]
 
+_SHOWN = 8  # elements of an input
+
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     add_backend(parser)
@@ -76,16 +78,27 @@ def _words(one: Identification, item: Evidence) -> str:
 
 def identification_json(one: Identification) -> dict[str, Any]:
     """Return an identification for scripts: the contract found, and what is still open."""
+    arithmetic = arithmetic_of(one.op, one.scheme)
     return {
         **{"op": one.op, "scheme": one.scheme, "contract": one.name, "elements": one.elements},
         "axes": dict(one.consistent[0]) if one.consistent else None,
         "open": {axis: list(values) for axis, values in one.open_axes.items()},
         "nearest": dict(one.nearest) if one.nearest is not None else None,
         **{"mismatches": one.mismatches, "trouble": dict(one.trouble)},
-        "evidence": [
-            {"axis": e.axis, "value": e.value, "would_be": e.would_be, "observed": e.observed}
-            for e in one.evidence
-        ],
+        "spec": dict(arithmetic.spec) if arithmetic else {},
+        "evidence": [_evidence(item) for item in one.evidence],
+    }
+
+
+def _evidence(item: Evidence) -> dict[str, Any]:
+    """Return one refuted value: the element that refutes it, as far as it fits a line."""
+    return {
+        **{"axis": item.axis, "value": item.value},
+        "inputs": {
+            name: [repr(value) for value in array.reshape(-1)[:_SHOWN].tolist()]
+            for name, array in item.case.inputs.items()
+        },
+        **{"would_be": item.would_be, "observed": item.observed},
     }
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from refquant.cli.common import Command, UsageError, whole_file
 from refquant_conformance.report.document import SCHEMA_VERSION
+from refquant_conformance.report.findings import findings
 from refquant_conformance.report.junit import junit
 from refquant_conformance.report.page import page
 
@@ -16,16 +17,20 @@ __all__ = ["COMMAND", "write_reports"]
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("reports", nargs="+", type=Path, help="what 'run --report' has written")
     parser.add_argument("--html", type=Path, metavar="FILE", help="write one page of all of them")
+    parser.add_argument("--findings", type=Path, metavar="FILE", help="write findings, Markdown")
     parser.add_argument(
         "--junit", type=Path, metavar="FILE", help="write JUnit XML (of one report)"
     )
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    if arguments.html is None and arguments.junit is None:
-        raise UsageError("nothing to write: give --html or --junit")
+    if arguments.html is None and arguments.junit is None and arguments.findings is None:
+        raise UsageError("nothing to write: give --html, --findings or --junit")
     reports = [_read(path) for path in arguments.reports]
     write_reports(reports, html=arguments.html, junit_file=arguments.junit)
+    if arguments.findings is not None:
+        with whole_file(arguments.findings) as file:
+            file.write(findings(reports).encode("utf-8"))
     return 0
 
 

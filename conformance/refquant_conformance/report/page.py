@@ -59,5 +59,12 @@ def _backend(number: int, report: Report) -> dict[str, Any]:
         found = cell["found"]
         axes = (found["axes"] or found["nearest"] or {}) if found else {}
         cell["contract"] = [(a, v, define(a, v)) for a, v in axes.items()]
+        spec = found.get("spec", {}) if found else {}
+        differ = {a for a, v in axes.items() if spec.get(a) not in (None, v)}
+        cell["evidence"] = [
+            item
+            for item in (found["evidence"] if found else [])
+            if item["axis"] in differ and item["value"] == spec[item["axis"]]
+        ]
         cell["shown"] = [line for line in cell["lines"] if line["verdict"] != "BIT_EXACT"]
     return {**report["backend"], "cells": cells, "report": report}

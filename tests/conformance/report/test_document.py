@@ -19,7 +19,10 @@ SCHEMA = json.loads(
 
 def reported(backend: str) -> dict[str, Any]:
     found = judge(
-        Local(load_backend(backend)), schemes=("f32_i8",), properties=("QDQ-02", "QDQ-03")
+        Local(load_backend(backend)),
+        ops=("quantize_linear",),
+        schemes=("f32_i8",),
+        properties=("QDQ-02", "QDQ-03"),
     )
     made: dict[str, Any] = json.loads(json.dumps(document(found), allow_nan=False))
     return made

@@ -11,7 +11,12 @@ from refquant_conformance.subject import Local
 
 
 def reported(backend: str) -> dict[str, Any]:
-    found = judge(Local(load_backend(backend)), schemes=("f32_i8",), properties=("QDQ-02",))
+    found = judge(
+        Local(load_backend(backend)),
+        ops=("quantize_linear",),
+        schemes=("f32_i8",),
+        properties=("QDQ-02",),
+    )
     return document(found)
 
 

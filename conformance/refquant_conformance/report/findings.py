@@ -1,0 +1,138 @@
+"""The findings as a page of Markdown: where released backends leave their specification.
+
+Three kinds of line, all from reports: another contract than the specification's, with the input
+that shows it; a property that fails, with its counterexample; a place where the specification is
+silent, with what was seen. Crashes are left out: whoever finds one tells the vendor first.
+
+``threads.toml`` beside this file knows upstream discussions. It adds a link and nothing else: a
+line is there because it was seen in this run.
+"""
+
+import fnmatch
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from importlib.resources import files
+from typing import Any
+
+__all__ = ["findings"]
+
+Report = Mapping[str, Any]
+
+_HEAD = """# Findings
+
+Where released backends leave the specification of an operator, as `make conformance` measured it.
+The page is made by `refquant-conformance report REPORTS --findings`. None of it says that a backend
+is wrong: most compute another arithmetic, which has a name. What crashes a process is not listed.
+"""
+
+
+def findings(reports: Sequence[Report]) -> str:
+    """Return the page; backends in the order of ``reports``.
+
+    >>> print(findings([]).splitlines()[0])
+    # Findings
+    """
+    threads = tomllib.loads(
+        files("refquant_conformance.report").joinpath("threads.toml").read_text("utf-8")
+    )["thread"]
+    parts = [_HEAD]
+    for report in reports:
+        name = f"{report['backend']['name']} {report['backend']['version']}"
+        machine = report["environment"]["machine"]
+        rows = [*_contracts(report, threads), *_failures(report, threads), *_silences(report)]
+        parts.append(f"\n## {name}\n\n{_counts(report)} ({machine}).\n")
+        if rows:
+            parts.append("\n| operator | what | smallest input | expected | observed |\n")
+            parts.append("|---|---|---|---|---|\n")
+            parts += [f"| {' | '.join(map(_cell, row))} |\n" for row in rows]
+        else:
+            parts.append("\nNothing was found: every cell keeps its specification.\n")
+    return "".join(parts)
+
+
+def _counts(report: Report) -> str:
+    counts = ", ".join(f"{count} {name}" for name, count in report["summary"].items())
+    return counts or "nothing was asked"
+
+
+def _contracts(report: Report, threads: Sequence[Any]) -> Iterator[tuple[str, ...]]:
+    """Yield a row for each axis on which another value than the specification's was found.
+
+    Schemes that differ in the same way share a row.
+    """
+    seen: dict[tuple[str, str, str], tuple[list[str], Any]] = {}
+    for one in report["identified"]:
+        axes = one["axes"] or {}
+        for item in one["evidence"]:
+            axis = item["axis"]
+            wanted = one["spec"].get(axis)
+            if wanted is None or axes.get(axis) == wanted or item["value"] != wanted:
+                continue
+            key = (one["op"], axis, str(axes[axis]))
+            seen.setdefault(key, ([], item))[0].append(one["scheme"])
+        if not axes and one["nearest"]:
+            key = (one["op"], "no contract of ours", f"{one['mismatches']} of {one['elements']}")
+            nothing = {"inputs": {}, "would_be": "", "observed": ""}
+            seen.setdefault(key, ([], nothing))[0].append(one["scheme"])
+    for (op, axis, value), (schemes, item) in seen.items():
+        what = f"`{axis}` is `{value}`" + _link(report, threads, axis, op)
+        yield (
+            f"`{op}` {_few(schemes)}", what, _inputs(item["inputs"]),
+            item["would_be"], item["observed"],
+        )  # fmt: skip
+
+
+def _failures(report: Report, threads: Sequence[Any]) -> Iterator[tuple[str, ...]]:
+    """Yield a row for each property of an operator that fails; schemes share a row."""
+    seen: dict[tuple[str, str], tuple[list[str], Any]] = {}
+    for line in report["results"]:
+        if line["verdict"] == "FAILS":
+            seen.setdefault((line["op"], line["property"]), ([], line))[0].append(line["scheme"])
+    for (op, name), (schemes, line) in seen.items():
+        found = line["counterexample"]
+        what = f"{name} fails: {line['sentence']}" + _link(report, threads, name, op)
+        expected, observed = (
+            ", ".join(" ".join(o["numbers"][:4]) for o in found[key].values())
+            for key in ("expected", "observed")
+        )
+        shown = {n: numbers[:4] for n, numbers in found["numbers"].items()}
+        yield (
+            f"`{op}` {_few(schemes)}", what, _inputs(shown),
+            expected or line["detail"], observed or line["detail"],
+        )  # fmt: skip
+
+
+def _silences(report: Report) -> Iterator[tuple[str, ...]]:
+    """Yield a row for each way in which the specification was silent."""
+    seen: dict[tuple[str, str], list[str]] = {}
+    for line in report["results"]:
+        if line["verdict"] == "SPEC_AMBIGUOUS":
+            key = (line["property"], line["detail"])
+            seen.setdefault(key, []).append(f"{line['op']} {line['scheme']}")
+    for (name, detail), cells in seen.items():
+        yield (_few(cells), f"{name}: the specification is silent", "", "", detail)
+
+
+def _few(names: Sequence[str]) -> str:
+    shown = ", ".join(names[:4])
+    return shown if len(names) <= 4 else f"{shown} and {len(names) - 4} more"
+
+
+def _inputs(inputs: Mapping[str, Iterable[str]]) -> str:
+    return ", ".join(f"{name} = {' '.join(numbers)}" for name, numbers in inputs.items())
+
+
+def _link(report: Report, threads: Sequence[Any], what: str, op: str) -> str:
+    for thread in threads:
+        if (
+            fnmatch.fnmatchcase(report["backend"]["name"], thread["backend"])
+            and fnmatch.fnmatchcase(what, thread["what"])
+            and fnmatch.fnmatchcase(op, thread["op"])
+        ):
+            return f" ([upstream]({thread['url']}))"
+    return ""
+
+
+def _cell(text: str) -> str:
+    """Return text that stays in its cell of a table."""
+    return " ".join(text.replace("|", "\\|").split())
