@@ -134,7 +134,7 @@ def _by_common_shift(a: Operand, b: Operand, y: Output) -> int:
         raise ValueError(f"xnnpack_shift20 has shifts of 1 to 30; got {shift}")
     ma, mb = (round_exact(Fraction(r) * 2**shift, "half_even") for r in ratios)
     total = 2 ** (shift - 1) + ma * (a[0] - a[2]) + mb * (b[0] - b[2])
-    return total // 2**shift + y[1]
+    return int(total // 2**shift) + y[1]
 
 
 def _whole(v: float) -> int | None:

@@ -115,7 +115,7 @@ def real_quantized(v: Array, y: Rule, limits: tuple[int, int], *, early: bool = 
             quotient = quotient + np.float32(y[1])
         whole = np.nan_to_num(np.rint(quotient), nan=limits[0] - y[1])
         shifted = np.clip(whole, -(2.0**40), 2.0**40).astype(np.int64) + (0 if early else y[1])
-    return np.clip(shifted, *limits)
+    return np.asarray(np.clip(shifted, *limits))
 
 
 def _element(case: Case, index: int) -> Case:
@@ -202,7 +202,7 @@ def _mul(case: Case, axes: Axes) -> Outputs | None:
         real = (a.astype(np.float32) * np.float32(sa)) * (b.astype(np.float32) * np.float32(sb))
         y = real_quantized(real, (sy, zy), limits)
     else:
-        scales = np.float32(sa), np.float32(sb), np.float32(sy)
+        scales = tuple(case.inputs[f"{name}_scale"] for name in ("a", "b", "y"))
         m = formed((scales[0], scales[1], scales[2]), axes["multiplier"])
         y = rescaled(a * b, m, zero_point=zy, limits=limits, axes=axes)
     return None if y is None else {"y": y.astype(storage(case.types["y"]))}

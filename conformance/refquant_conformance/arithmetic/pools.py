@@ -37,7 +37,7 @@ from refquant_conformance.arithmetic.elementwise import qparams, real_quantized,
 from refquant_conformance.arithmetic.geometry import Geometry, cut_out, geometry
 from refquant_conformance.arithmetic.pool_probes import mean_probes, pool_probes
 from refquant_conformance.oracle_pools import average_exact, mean_exact
-from refquant_conformance.protocol import Array, Case
+from refquant_conformance.protocol import Array, Case, Param
 from refquant_conformance.types import code_range, storage
 
 __all__ = ["QLINEAR_AVERAGE_POOL", "QLINEAR_MEAN"]
@@ -47,8 +47,8 @@ _BY_SIXTEEN = "rounded_zero_point_by_sixteen"
 
 
 def _window(case: Case) -> Geometry:
-    rows, columns = case.params["kernel"]  # type: ignore[misc]  # a pair, the catalogue says
-    return geometry(case, (int(rows), int(columns)))
+    kernel = tuple(int(v) for v in case.params["kernel"])  # type: ignore[union-attr]  # a pair
+    return geometry(case, kernel)
 
 
 def _average(case: Case, axes: Axes) -> Outputs | None:
@@ -131,7 +131,7 @@ def _mean(case: Case, axes: Axes) -> Outputs | None:
     if how.startswith("rounded_zero_point"):
         return {"y": _rounded_zero_point(case, how).clip(*limits).astype(kind)}
     images = x.reshape(-1, 1, *x.shape[-2:])
-    params = {"kernel": x.shape[-2:], "count_include_pad": 0}
+    params: dict[str, Param] = {"kernel": tuple(x.shape[-2:]), "count_include_pad": 0}
     pool = replace(case, inputs={**case.inputs, "x": images}, params=params)
     found = _average(pool, {"average_pool": how})
     return None if found is None else {"y": found["y"].reshape(*x.shape[:-2], 1, 1)}

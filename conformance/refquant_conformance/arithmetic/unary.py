@@ -74,11 +74,11 @@ def _of_reals(v: Array, how: AxisValue, y: tuple[float, int]) -> Array:
     sy, zy = np.float32(y[0]), np.float32(y[1])
     with np.errstate(all="ignore"):
         if how == "quotient":
-            return np.rint(v / sy) + zy
+            return np.asarray(np.rint(v / sy) + zy)
         steps = v * (np.float32(1) / sy)
         if how == "reciprocal_half_away":
             return np.asarray(round_half_away(steps) + zy)
-        return np.rint(steps + zy)
+        return np.asarray(np.rint(steps + zy))
 
 
 def _evaluated(name: str, x: Array, how: AxisValue) -> Array:

@@ -4,16 +4,30 @@
 QDQ   quantize and dequantize
 QPS   choosing parameters
 RQ    requantization
+FF    small floats
+ACC   sums of products
+OP    the other operators on codes
 X     whatever the layout, the threads, the mode
 ====  ===========================================
 """
 
-from refquant_conformance.properties import claims, layouts, qdq, qps, rq, settings
+from refquant_conformance.properties import (
+    acc,
+    acc_laws,
+    claims,
+    ff,
+    layouts,
+    qdq,
+    qps,
+    rq,
+    settings,
+)
 from refquant_conformance.properties.registry import Property, registered
 
 __all__ = ["PROPERTIES", "Property", "for_op"]
 
-_GROUPS = (qdq, qps, rq, layouts, settings, claims)  # importing a group registers it
+# Importing a group registers it.
+_GROUPS = (qdq, qps, rq, acc, acc_laws, layouts, settings, claims, ff)
 
 PROPERTIES = registered()
 """Every property by id."""
