@@ -17,6 +17,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from refquant_conformance.operators_formats import FORMATS
 from refquant_conformance.operators_tables import TABLES
 
 __all__ = ["OPERATORS", "Operator", "types_of"]
@@ -39,7 +40,7 @@ class Operator:
 
 def _read() -> Mapping[str, Operator]:
     found: dict[str, Operator] = {}
-    for table in TABLES:
+    for table in (*TABLES, *FORMATS):
         schemes = {name: MappingProxyType(dict(types)) for name, types in table.schemes.items()}
         found[table.name] = Operator(
             table.name,

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from importlib.metadata import version
 
 from refquant.contracts import PRESETS, preset
+from refquant.contracts.axes import AxisValue
 from refquant_conformance.arithmetic import ARITHMETICS, Arithmetic, Axes, arithmetic_of
 from refquant_conformance.arithmetic.base import axes_of
 from refquant_conformance.protocol import Capability, Case, Info, Rejected, Result, Unsupported
@@ -46,10 +47,11 @@ class Reference:
 
     def declared(self, op: str) -> Axes | None:
         """Return the axes that this computes the operator by."""
-        for arithmetic in ARITHMETICS:
+        chosen: dict[str, AxisValue] = {}
+        for arithmetic in reversed(ARITHMETICS):  # of one operator, the first family counts most
             if arithmetic.op == op:
-                return self.axes(arithmetic)
-        return None
+                chosen.update(self.axes(arithmetic))
+        return chosen or None
 
     def prepare(self, case: Case) -> "Reference":
         """Return a handle; it keeps nothing."""
