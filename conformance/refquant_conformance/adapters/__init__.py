@@ -32,6 +32,7 @@ BUILT_IN: Mapping[str, str] = MappingProxyType(
         "onnx": "refquant_conformance.adapters.onnx:OnnxReference",
         "litert": "refquant_conformance.adapters.litert:LiteRt",
         "openvino": "refquant_conformance.adapters.openvino:OpenVino",
+        "ml_dtypes": "refquant_conformance.adapters.mldtypes:MlDtypes",
         "torch": "refquant_conformance.adapters.torch:load",
     }
 )

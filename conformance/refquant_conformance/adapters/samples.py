@@ -79,7 +79,7 @@ def _values(logical: str, shape: tuple[int, ...]) -> Array:
         qmin, qmax = code_range(logical)
         return (np.arange(count) % min(7, qmax - qmin + 1) + max(qmin, -3)).reshape(shape)
     if logical in SMALL_FLOATS:
-        return (np.arange(count) % 48).reshape(shape)
+        return (np.arange(count) % (16 if logical == "float4_e2m1fn" else 48)).reshape(shape)
     return (np.arange(count, dtype=np.float64) / 4 - 1).reshape(shape)
 
 

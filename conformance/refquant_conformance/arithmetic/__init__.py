@@ -1,7 +1,9 @@
 """The arithmetics by operator and scheme; one file a family."""
 
 from refquant_conformance.arithmetic.base import Arithmetic, Axes, Outputs
+from refquant_conformance.arithmetic.cast import CASTS
 from refquant_conformance.arithmetic.conv import QLINEAR_CONV, QLINEAR_DEPTHWISE_CONV
+from refquant_conformance.arithmetic.decode import DECODE
 from refquant_conformance.arithmetic.dequantize import DEQUANTIZE
 from refquant_conformance.arithmetic.dynamic_quantize import DYNAMIC
 from refquant_conformance.arithmetic.elementwise import QLINEAR_ADD, QLINEAR_MUL
@@ -25,6 +27,7 @@ ARITHMETICS: tuple[Arithmetic, ...] = (
     *(QLINEAR_CONV, QLINEAR_DEPTHWISE_CONV, QLINEAR_ADD, QLINEAR_MUL),
     *(QLINEAR_AVERAGE_POOL, QLINEAR_MEAN, QLINEAR_SIGMOID, QLINEAR_TANH, QLINEAR_LEAKY_RELU),
     QLINEAR_SOFTMAX,
+    *(*CASTS, DECODE),
 )
 """Every family that backends are held against."""
 
