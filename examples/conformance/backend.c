@@ -1,55 +1,40 @@
-/* A backend in C for `refquant-conformance run --cmd ./backend`: int8 quantizers, JSON lines.
-   cc -O2 -o backend backend.c -lm */
+/* A backend in C: a case is a line of JSON on stdin, the answer a line on stdout, on a little-endian machine. */
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-
 static char line[1 << 24];
-
-/* Decode the bytes of input `name` into `out`; return how many there are. */
-static int bytes_of(const char *name, void *out) {
-    char key[64];
-    snprintf(key, sizeof key, "\"%s\":{", name);
-    const char *at = strstr(line, key);
-    if (!at) return 0;
-    at = strstr(at, "\"hex\":\"") + 7;
-    int n = 0;
-    for (unsigned byte; sscanf(at + 2 * n, "%2x", &byte) == 1; n++) ((unsigned char *)out)[n] = byte;
+static float real[1 << 20], scale;
+static signed char code[1 << 20], zero;
+static int digit(char c) { return c <= '9' ? c - '0' : c - 'a' + 10; }
+static int clamp(float q) { return q != q ? 0 : q < -128 ? -128 : q > 127 ? 127 : (int)q; } /* NaN: 0 */
+/* Decode the hex bytes of one input into `out`; return how many there are, 0 if it is not given. */
+static long input(const char *key, void *out, long room) {
+    const char *at = strstr(line, key), *hex = at ? strstr(at, "\"hex\":\"") + 7 : "\"";
+    long n = 0;
+    for (; hex[2 * n] != '"' && n < room; n++)
+        ((unsigned char *)out)[n] = (unsigned char)(16 * digit(hex[2 * n]) + digit(hex[2 * n + 1]));
     return n;
 }
-
-static void reply(const char *shape_from, const void *data, int n) {
-    const char *shape = strstr(strstr(line, shape_from), "\"shape\":");
-    printf("{\"id\":%d,\"outputs\":{\"y\":{%.*s,\"hex\":\"", atoi(strstr(line, "\"id\":") + 5),
-           (int)(strchr(shape, ']') + 1 - shape), shape);
-    for (int i = 0; i < n; i++) printf("%02x", ((const unsigned char *)data)[i]);
+static void reply(const void *y, long bytes) { /* in the shape of x; the line begins {"id":7, */
+    const char *shape = strstr(strstr(line, "\"x\":{"), "\"shape\":"), *end = strchr(shape, ']') + 1;
+    printf("%.*s\"outputs\":{\"y\":{%.*s,\"hex\":\"", (int)strcspn(line, ",") + 1, line, (int)(end - shape), shape);
+    for (long i = 0; i < bytes; i++) printf("%02x", ((const unsigned char *)y)[i]);
     puts("\"}}}");
 }
-
 int main(void) {
-    static float real[1 << 20];
-    static signed char code[1 << 20];
-    setvbuf(stdout, NULL, _IOLBF, 1 << 16);
-    while (fgets(line, sizeof line, stdin)) {
-        float scale = 1;
-        signed char zero = 0;
-        bytes_of("scale", &scale);
-        bytes_of("zero_point", &zero);
-        if (strstr(line, "\"hello\""))
-            puts("{\"protocol\":1,\"name\":\"example in C\",\"version\":\"1\",\"capabilities\":"
-                 "[[\"quantize_linear\",\"f32_i8\"],[\"dequantize_linear\",\"i8_f32\"]]}");
-        else if (strstr(line, "\"op\":\"quantize_linear\"")) {
-            int n = bytes_of("x", real) / 4;
-            for (int i = 0; i < n; i++) {
-                float q = nearbyintf(real[i] / scale) + zero;
-                code[i] = q < -128 ? -128 : q > 127 ? 127 : q == q ? (signed char)q : 0;
-            }
-            reply("\"x\":{", code, n);
-        } else {
-            int n = bytes_of("x", code);
-            for (int i = 0; i < n; i++) real[i] = (float)(code[i] - zero) * scale;
-            reply("\"x\":{", real, 4 * n);
-        }
+    for (long n; fgets(line, sizeof line, stdin); fflush(stdout)) {
+        input("\"scale\":{", &scale, sizeof scale);
+        if (!input("\"zero_point\":{", &zero, 1)) zero = 0;
+        if (strstr(line, "\"hello\"")) puts("{\"protocol\":1,\"name\":\"example in C\",\"version\":\"1\","
+            "\"capabilities\":[[\"quantize_linear\",\"f32_i8\"],[\"dequantize_linear\",\"i8_f32\"]]}");
+        else if (strstr(line, "\"op\":\"quantize_linear\",\"scheme\":\"f32_i8\"")) {
+            n = input("\"x\":{", real, sizeof real) / (long)sizeof *real;
+            for (long i = 0; i < n; i++) code[i] = (signed char)clamp(nearbyintf(real[i] / scale) + zero);
+            reply(code, n);
+        } else if (strstr(line, "\"op\":\"dequantize_linear\",\"scheme\":\"i8_f32\"")) {
+            n = input("\"x\":{", code, sizeof code);
+            for (long i = 0; i < n; i++) real[i] = (float)(code[i] - zero) * scale;
+            reply(real, n * (long)sizeof *real);
+        } else printf("%.*s\"unsupported\":\"one scale, int8\"}\n", (int)strcspn(line, ",") + 1, line);
     }
 }
