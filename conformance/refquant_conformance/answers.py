@@ -4,6 +4,7 @@ What fails here is no arithmetic, and no tolerance mends it: an output that is m
 array, or holds another type. Shapes are compared with the expected ones later.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -31,7 +32,9 @@ class Answer:
 
 
 def well_formed(case: Case, answer: Answer) -> Answer:
-    """Return ``answer``, or a ``broken`` one that says what is wrong with it.
+    """Return ``answer`` with the operator's outputs, or a ``broken`` one that says what is wrong.
+
+    Outputs that the operator does not have are dropped.
 
     >>> from refquant_conformance.protocol import Result
     >>> case = Case("quantize_linear", "f32_u8", {}, types={"y": "uint8"})
@@ -40,8 +43,17 @@ def well_formed(case: Case, answer: Answer) -> Answer:
     """
     if answer.result is None or case.op not in OPERATORS:
         return answer
+    for what, value in (("outputs", answer.result.outputs), ("kernels", answer.result.provenance)):
+        if not isinstance(value, Mapping):
+            reason = f"{what} by name are wanted, not a {type(value).__name__}"
+            return replace(answer, kind="broken", result=None, reason=reason)
+    outputs = {}
     for name in OPERATORS[case.op].outputs:
         array = answer.result.outputs.get(name)
+        if isinstance(array, np.generic):  # what NumPy makes of arrays without an axis
+            array = np.asarray(array)
+            whole = replace(answer.result, outputs={**answer.result.outputs, name: array})
+            answer = replace(answer, result=whole)
         if not isinstance(array, np.ndarray):
             what = "missing" if array is None else f"a {type(array).__name__}, not an array"
             return replace(answer, kind="broken", result=None, reason=f"output {name!r} is {what}")
@@ -49,4 +61,5 @@ def well_formed(case: Case, answer: Answer) -> Answer:
         if array.dtype != wanted:
             reason = f"output {name!r} is {array.dtype}, the scheme {case.scheme} wants {wanted}"
             return replace(answer, kind="broken", result=None, reason=reason)
-    return answer
+        outputs[name] = array
+    return replace(answer, result=replace(answer.result, outputs=outputs))

@@ -34,7 +34,8 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     heading = verbs.add_parser("header", help="write a C header for a device without Python")
     heading.add_argument("--op", required=True)
     heading.add_argument("--scheme", required=True)
-    heading.add_argument("--contract", required=True)
+    heading.add_argument("--contract", required=True, help="whose answers: spec, or a preset")
+    heading.add_argument("--file", type=Path, action="append", default=[], help="of vectors")
     heading.add_argument("-o", "--output", type=Path, required=True)
 
 
@@ -122,7 +123,7 @@ def _ask(arguments: argparse.Namespace) -> int:
 def _header(arguments: argparse.Namespace) -> int:
     vectors = [
         vector
-        for vector in _read([])
+        for vector in _read(arguments.file)
         if vector.case.op == arguments.op and vector.case.scheme == arguments.scheme
     ]
     text = header(vectors, contract=arguments.contract)

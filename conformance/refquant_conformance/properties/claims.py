@@ -46,8 +46,8 @@ def _refused_or_right(trial: Trial, case: Case) -> None:
     expected = trial.expected(case)
     if first_difference(expected, answer) is not None:
         seen = answer.result.outputs if answer.result else {}
-        trial.fail(case, f"{case.scheme} is not listed, and is computed wrongly",
-                   expected=expected, observed=seen)  # fmt: skip
+        why = f"{case.scheme} is not listed, and is computed wrongly: answer it with Unsupported"
+        trial.fail(case, why, expected=expected, observed=seen)
 
 
 @prop("X-16", "provenance_truth", ops=_ALL, clause=_CLAUSE, catches="2.8")
