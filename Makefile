@@ -51,9 +51,13 @@ docs: .venv/.made-docs ## the site, in docs/_build/html; warnings are errors
 	$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build/html
 	@echo "docs/_build/html/index.html"
 
-conformance: venv ## the exhaustive tests, marked slow; judging other backends comes with issue 6
-	$(PROFILE) $(BIN)/python -m pytest -q -n $(WORKERS) -m slow
-	@echo "identifying and verifying other backends comes with issue 6"
+# Whoever is installed is judged: in .venv-outsiders, where `make outsiders` has made it, else in .venv.
+JUDGE := $(if $(wildcard .venv-outsiders/.made),.venv-outsiders/bin/python,$(BIN)/python)
+BACKENDS ?=
+conformance: venv ## exhaustive tests, the kill matrix, every installed backend judged; a page in reports/
+	$(PROFILE) $(BIN)/python -m pytest -q -n $(WORKERS) -m slow tests
+	$(BIN)/python -m refquant_conformance mutants --seeds 3 --matrix
+	$(JUDGE) examples/conformance/judge_all.py --reports reports --findings docs/findings.md $(BACKENDS)
 
 conformance-exhaustive: venv ## all 2^32 float32 into each 8-bit float, against the exact oracle; hours, resumable
 	$(BIN)/python -m refquant_conformance.sweep --state .sweep-state.json --workers $(WORKERS)
