@@ -40,15 +40,15 @@ def cast_case(scheme: str, x: Array) -> Case:
 def magnitudes(name: str) -> Array:
     """Return the finite values that are not negative, float64, in order."""
     form = FORMAT_OF[name]
-    values: Array = np.asarray(decode(np.arange(form.max_code + 1), form), np.float64)
-    return values
+    codes = np.arange(form.max_code + 1)
+    return np.asarray(decode(codes, form), np.float64)
 
 
 def midpoints(name: str) -> Array:
     """Return what lies in the middle between neighbours, and beyond the last value, float64."""
     steps = magnitudes(name)
     last = 2 * steps[-1] - steps[-2] if FORMAT_OF[name].mantissa_bits else 2 * steps[-1]
-    return (steps + np.append(steps[1:], last)) / 2
+    return np.asarray((steps + np.append(steps[1:], last)) / 2)
 
 
 def near(x: Array, ulps: int) -> Array:

@@ -1,0 +1,67 @@
+"""One small valid file of every format, made when it is first asked for.
+
+``.rq`` and ``.gguf`` files are written by the reference; a ``.safetensors`` file is a length, a
+header and data, and is written here; an ``.onnx`` model needs the package ``onnx``. Left out:
+TFLite, whose writer is a schema and a flatbuffer library.
+"""
+
+import json
+import struct
+from functools import cache
+
+import numpy as np
+
+from refquant.contracts import preset
+from refquant.formats.gguf import gguf_bytes, plain_tensor
+from refquant.model.rq import rq_bytes
+
+__all__ = ["seed_file"]
+
+
+@cache
+def seed_file(file_format: str) -> bytes:
+    """Return a valid file; no bytes at all where it cannot be written here.
+
+    >>> seed_file("gguf")[:4], len(seed_file("safetensors")) > 8
+    (b'GGUF', True)
+    """
+    makers = {"gguf": _gguf, "safetensors": _safetensors, "onnx": _onnx, "rq": _rq}
+    return makers[file_format]() if file_format in makers else b""
+
+
+def _gguf() -> bytes:
+    x = np.arange(64, dtype=np.float32).reshape(2, 32)
+    tensors = [plain_tensor("first", x), plain_tensor("second", x[:1] * 2)]
+    return gguf_bytes({"general.architecture": "none", "general.name": "a file"}, tensors)
+
+
+def _safetensors() -> bytes:
+    data = np.arange(6, dtype=np.float32).tobytes()
+    header = {
+        "first": {"dtype": "F32", "shape": [4], "data_offsets": [0, 16]},
+        "second": {"dtype": "F32", "shape": [2], "data_offsets": [16, 24]},
+    }
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    return struct.pack("<Q", len(text)) + text + data
+
+
+def _onnx() -> bytes:
+    try:
+        from onnx import TensorProto, helper
+    except ModuleNotFoundError:
+        return b""
+    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [4]) for name in ("x", "y")]
+    weights = helper.make_tensor("w", TensorProto.FLOAT, [4], [1.0, 2.0, 3.0, 4.0])
+    node = helper.make_node("Add", ["x", "w"], ["y"])
+    graph = helper.make_graph([node], "a file", ends[:1], ends[1:], [weights])
+    opset = helper.make_opsetid("", 21)
+    model = helper.make_model(graph, opset_imports=[opset], ir_version=10)
+    return bytes(model.SerializeToString())
+
+
+def _rq() -> bytes:
+    from refquant_conformance.adapters.rq_graphs import graph_of
+    from refquant_conformance.adapters.samples import sample
+
+    return rq_bytes(graph_of(sample("quantize_linear", "f32_u8"), preset("onnx")))
