@@ -6,6 +6,7 @@ operator, the types or the granularity.
 
 import numpy as np
 
+from refquant_conformance.adapters.samples_formats import of_format
 from refquant_conformance.operators import OPERATORS, types_of
 from refquant_conformance.protocol import Array, Case, Param
 from refquant_conformance.types import INTEGERS, SMALL_FLOATS, code_range, storage
@@ -31,6 +32,7 @@ _SHAPES: dict[str, dict[str, tuple[int, ...]]] = {
     "qlinear_average_pool": {"x": (1, 2, 4, 4)},
     "qlinear_mean": {"x": (1, 2, 4, 4)},
 }
+_FORMATS = ("pack", "unpack", "block_quantize", "block_dequantize", "load")
 _PARAMS: dict[str, dict[str, Param]] = {
     "qlinear_conv": {"strides": (1, 1), "pads": (0, 0, 0, 0), "dilations": (1, 1), "group": 1},
     "qlinear_depthwise_conv": {
@@ -51,6 +53,8 @@ def sample(op: str, scheme: str) -> Case:
     ([0.5, 0.5], 0)
     """
     types = types_of(op, scheme)
+    if op in _FORMATS:
+        return of_format(op, scheme)
     shapes = _SHAPES.get(op) or dict.fromkeys(("x", "a", "b"), (2, 8))
     inputs: dict[str, Array] = {}
     for name in OPERATORS[op].inputs:

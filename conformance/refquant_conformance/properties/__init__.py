@@ -17,6 +17,7 @@ from refquant_conformance.properties import (
     claims,
     ff,
     layouts,
+    pk,
     qdq,
     qps,
     rq,
@@ -27,7 +28,7 @@ from refquant_conformance.properties.registry import Property, registered
 __all__ = ["PROPERTIES", "Property", "for_op"]
 
 # Importing a group registers it.
-_GROUPS = (qdq, qps, rq, acc, acc_laws, layouts, settings, claims, ff)
+_GROUPS = (qdq, qps, rq, acc, acc_laws, layouts, settings, claims, pk, ff)
 
 PROPERTIES = registered()
 """Every property by id."""
