@@ -8,10 +8,11 @@ raises gets out of here: it becomes an :class:`~refquant_conformance.answers.Ans
 import os
 import time
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
+from refquant_conformance.about import described
 from refquant_conformance.answers import Answer
 from refquant_conformance.environment import MODE, entered
 from refquant_conformance.protocol import Backend, Case, Rejected, Result, Unsupported, with_layout
@@ -37,20 +38,25 @@ def answer(run: Any, case: Case) -> Answer:
     try:
         with entered(case.environment) as watch:
             result = run(asked)
-    except Unsupported as refusal:
-        return Answer("unsupported", reason=str(refusal))
-    except Rejected as refusal:
-        return Answer("rejected", reason=str(refusal) or "the inputs are refused")
-    except BackendDiedError as death:
-        return Answer("crashed", reason=str(death))
     except Exception as error:  # whatever a foreign engine raises is its answer
-        last = traceback.extract_tb(error.__traceback__)[-1]
-        where = f"{os.path.basename(last.filename)}:{last.lineno}"
-        return Answer("broken", reason=f"{type(error).__name__}: {error} ({where})")
+        return _named(error)
     if not isinstance(result, Result):
         return Answer("broken", reason=f"run returned {type(result).__name__}, not a Result")
     changed = tuple(name for name, array in inputs.items() if array.tobytes() != before[name])
     return Answer("result", result, mutated=changed if watch.kept else (*changed, MODE))
+
+
+def _named(error: Exception) -> Answer:
+    """Return the answer that an exception is."""
+    if isinstance(error, Unsupported):
+        return Answer("unsupported", reason=str(error))
+    if isinstance(error, Rejected):
+        return Answer("rejected", reason=str(error) or "the inputs are refused")
+    if isinstance(error, BackendDiedError):
+        return Answer("crashed", reason=str(error))
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    where = f"{os.path.basename(last.filename)}:{last.lineno}"
+    return Answer("broken", reason=f"{type(error).__name__}: {error} ({where})")
 
 
 def prepared(backend: Backend, case: Case) -> Any:
@@ -68,25 +74,36 @@ def converse(backend: Backend, verb: str, argument: Any) -> Iterator[Any]:
         for case in cases:
             yield answer(backend.run, case)
     elif verb == "sequence":  # the first case is prepared, all are run on what was prepared
-        try:
-            run = prepared(backend, argument[0])
-        except Unsupported as refusal:
-            yield from (Answer("unsupported", reason=str(refusal)) for _ in argument)
-            return
-        for case in argument:
-            yield answer(run, case)
+        yield from _sequence(backend, argument)
     elif verb == "load":
         yield _load(backend, *argument)
-    elif verb == "repro":
-        program = getattr(backend, "repro", None)
-        yield program(argument) if program else None
-    elif verb == "declared":
-        declared = getattr(backend, "declared", None)
-        yield declared(argument) if declared else None
+    elif verb in ("repro", "declared"):
+        method = getattr(backend, verb, None)
+        yield _caught(verb, lambda: method(argument) if method else None)
     elif verb == "about":
-        yield backend.info(), tuple(backend.capabilities())
+        yield _caught(verb, lambda: described(backend.info(), backend.capabilities()))
     else:
         raise ValueError(f"unknown verb {verb!r}")
+
+
+def _sequence(backend: Backend, cases: Sequence[Case]) -> Iterator[Answer]:
+    """Prepare the first case, and run all of them on what was prepared."""
+    try:
+        run = prepared(backend, cases[0])
+    except Exception as error:  # as in `answer`: whatever is raised is the answer
+        refusal = _named(error)
+        yield from (refusal for _ in cases)
+        return
+    for case in cases:
+        yield answer(run, case)
+
+
+def _caught(verb: str, method: Callable[[], Any]) -> Any:
+    """Return what a method returns, or a broken answer for what it raises."""
+    try:
+        return method()
+    except Exception as error:  # whatever a foreign adapter raises is its answer
+        return Answer("broken", reason=f"{verb}: {type(error).__name__}: {error}")
 
 
 def _load(backend: Backend, file_format: str, data: bytes) -> Answer:

@@ -8,7 +8,7 @@ from refquant_conformance.arithmetic import Axes
 from refquant_conformance.deviations import Deviation
 from refquant_conformance.properties import PROPERTIES
 from refquant_conformance.protocol import Case, Info
-from refquant_conformance.trial import Mismatch, Trial
+from refquant_conformance.trial import HarnessFault, Mismatch, Trial, Unanswered
 from refquant_conformance.verdict import Cell
 
 __all__ = ["excused", "stale"]
@@ -30,12 +30,18 @@ def excused(cell: Cell, trial: Trial, deviations: Sequence[Deviation], check: Ch
         if not entry.matches(cell) or not entry.covers(cell.counterexample.case):
             continue
         again = check(cell.property, _under(entry, trial))
-        if again is not None and again.counterexample is not None:
-            law = again.counterexample.law
-            if not law or not _computed(entry, trial, cell.counterexample.case):
-                return replace(cell, detail=f"{cell.detail} (nor is it what the deviation says)")
+        if again is not None and again.red and not _is_what_it_says(entry, trial, cell, again):
+            return replace(cell, detail=f"{cell.detail} (nor is it what the deviation says)")
         return replace(cell, verdict="DEVIATES_DOCUMENTED", detail=entry.name)
     return cell
+
+
+def _is_what_it_says(entry: Deviation, trial: Trial, cell: Cell, again: Cell) -> bool:
+    """Whether a law fails only where the entry's condition holds, by what its contract computes."""
+    found, first = again.counterexample, cell.counterexample
+    if found is None or first is None or not found.law:
+        return False
+    return all(entry.covers(c.case) and _computed(entry, trial, c.case) for c in (first, found))
 
 
 def _under(entry: Deviation, trial: Trial) -> Trial:
@@ -59,15 +65,23 @@ def _computed(entry: Deviation, trial: Trial, case: Case) -> bool:
         return True  # what is excused without a contract is not looked at
     try:
         _under(entry, trial).expect(case)
-    except Mismatch:
+    except (Mismatch, Unanswered, HarnessFault):
         return False
     return True
 
 
 def stale(
-    deviations: Sequence[Deviation], cells: Sequence[Cell], info: Info, today: date
+    deviations: Sequence[Deviation],
+    cells: Sequence[Cell],
+    info: Info,
+    today: date,
+    *,
+    whole: bool = True,
 ) -> list[Cell]:
-    """Return a red line for each entry that is past its date, matches nothing, or is not needed."""
+    """Return a red line for each entry that is past its date, matches nothing, or is not needed.
+
+    Where not the ``whole`` backend was asked, what matches nothing may match what was left out.
+    """
     lines = []
     for entry in deviations:
         if not entry.speaks_of(info):
@@ -76,6 +90,8 @@ def stale(
         used = [c for c in matched if c.verdict == "DEVIATES_DOCUMENTED" and c.detail == entry.name]
         if entry.expired(today):
             why = f"expired on {entry.expires}"
+        elif not matched and not whole and entry.property in PROPERTIES:
+            continue
         elif not matched:
             known = entry.property in PROPERTIES
             why = "matches nothing that was checked" + ("" if known else "; no such property")

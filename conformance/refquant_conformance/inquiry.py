@@ -4,11 +4,14 @@ The judge asks all cells, the pytest plug-in one at a time; both go through an :
 which asks the probes of a cell once.
 """
 
+import os
 import time
-from collections.abc import Sequence
+import traceback
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from refquant.contracts.axes import AxisValue
+from refquant_conformance.adapters import BackendError
 from refquant_conformance.answers import Answer
 from refquant_conformance.arithmetic import Arithmetic, Axes, arithmetic_of
 from refquant_conformance.arithmetic.base import name_axes
@@ -72,11 +75,25 @@ class Inquiry:
         if cell not in self._found:
             arithmetic = arithmetic_of(cell.op, cell.scheme)
             assert arithmetic is not None, "both callers have looked"
-            (reply,) = self.subject.send("declared", cell.op)
-            declared = None if isinstance(reply, Answer) else reply
+            declared = self._declared(cell.op)
             found = identify(self.subject, cell.op, cell.scheme, prefer=declared)
             self._found[cell] = found, _under_test(arithmetic, found, declared)
         return self._found[cell]
+
+    def _declared(self, op: str) -> Axes | None:
+        """Return the contract that is claimed; ``BackendError`` if the claim is none."""
+        (reply,) = self.subject.send("declared", op)
+        if isinstance(reply, Answer) and reply.kind == "broken":
+            raise BackendError(f"{self.subject.info.name}: {reply.reason}")
+        if reply is None or isinstance(reply, Answer):
+            return None
+        if not isinstance(reply, Mapping):
+            raise BackendError(
+                f"{self.subject.info.name}: declared({op!r}) must return axes by name or None; "
+                f"got {type(reply).__name__}"
+            )
+        claim: Axes = reply
+        return claim
 
 
 def _again(identifier: str, trial: Trial) -> Cell | None:
@@ -118,6 +135,10 @@ def try_property(one: Property, trial: Trial) -> Cell | None:
         kinds = {"unsupported": "UNSUPPORTED", "crashed": "CRASHED", "hung": "HUNG"}
         verdict = kinds.get(silence.answer.kind, "HARNESS_ERROR")
         detail = silence.answer.reason
+    except Exception as error:  # one line is lost, not the run
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        where = f"{os.path.basename(last.filename)}:{last.lineno}"
+        verdict, detail = "HARNESS_ERROR", f"{type(error).__name__}: {error} ({where})"
     else:
         verdict, detail = _passed(trial)
     axes = trial.axes or {}

@@ -16,7 +16,6 @@ from refquant_conformance.deviations import Deviation
 from refquant_conformance.excuse import stale
 from refquant_conformance.identify import Identification
 from refquant_conformance.inquiry import Inquiry
-from refquant_conformance.operators import types_of
 from refquant_conformance.profiles import PROFILES, Profile
 from refquant_conformance.properties import for_op
 from refquant_conformance.protocol import Info
@@ -57,7 +56,8 @@ def judge(
     """Identify and verify every cell that ``subject`` says it computes.
 
     ``ops``, ``schemes`` and ``properties`` restrict what is asked; empty means all. Cells come in
-    the order of the backend's capabilities, properties in the order of their ids.
+    the order of the backend's capabilities, properties in the order of their ids. ``ValueError``
+    for a backend that says nonsense of itself.
 
     >>> from refquant_conformance.adapters import load_backend
     >>> from refquant_conformance.subject import Local
@@ -77,7 +77,6 @@ def judge(
             continue
         if chosen_schemes and capability.scheme not in chosen_schemes:
             continue
-        types_of(capability.op, capability.scheme)  # refuses what the catalogue does not have
         if found := inquiry.identified(capability):
             identified.append(found)
         rows = (
@@ -86,6 +85,7 @@ def judge(
             if not chosen or one.id in chosen
         )
         cells += [row for row in rows if row is not None]
-    cells += stale(known, cells, subject.info, today or date.today())
+    whole = not (chosen_ops or chosen_schemes or chosen)
+    cells += stale(known, cells, subject.info, today or date.today(), whole=whole)
     knobs = dict(getattr(subject, "knobs", {}))
     return Judgement(subject.info, profile.name, seed, tuple(identified), tuple(cells), knobs)

@@ -33,6 +33,12 @@ _COMPARE: Mapping[type[ast.cmpop], Callable[[Any, Any], Any]] = {
     ast.In: lambda a, b: a in b,
     ast.NotIn: lambda a, b: a not in b,
 }
+_KNOWN = frozenset(
+    (
+        *(ast.Expression, ast.Compare, ast.BinOp, ast.BoolOp, ast.UnaryOp, ast.Name, ast.Constant),
+        *(ast.Tuple, ast.Load, ast.And, ast.Or, ast.Not, ast.USub, *_BINARY, *_COMPARE),
+    )
+)
 
 
 def parse(text: str) -> Predicate:
@@ -54,9 +60,7 @@ def parse(text: str) -> Predicate:
     except SyntaxError as error:
         raise ValueError(f"no condition: {text!r}: {error.msg}") from None
     for node in ast.walk(tree):
-        known = (ast.Expression, ast.Compare, ast.BinOp, ast.BoolOp, ast.UnaryOp, ast.Name)
-        others = (ast.Constant, ast.Tuple, ast.Load, ast.operator, ast.cmpop, ast.boolop)
-        if not isinstance(node, (*known, *others, ast.unaryop)) or type(node) in (ast.Pow, ast.Is):
+        if type(node) not in _KNOWN:
             raise ValueError(f"a condition cannot hold {type(node).__name__}: {text!r}")
 
     def holds(case: Case) -> bool:

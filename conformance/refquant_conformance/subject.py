@@ -6,9 +6,6 @@ case it was at, and a new worker goes on with the next one. :class:`Local` asks 
 process instead: for the reference and for planted bugs, which are ours and fast.
 """
 
-import contextlib
-import os
-import signal
 import subprocess
 import sys
 import tempfile
@@ -18,7 +15,9 @@ from multiprocessing.connection import Connection
 from typing import IO, Any, Protocol
 
 from refquant_conformance import adapters
+from refquant_conformance.about import described
 from refquant_conformance.answers import Answer, well_formed
+from refquant_conformance.child import ended, pipe, received, waited
 from refquant_conformance.conversation import converse
 from refquant_conformance.protocol import Backend, Capability, Case, Info
 
@@ -77,7 +76,7 @@ class Local:
     @property
     def capabilities(self) -> tuple[Capability, ...]:
         """What is computed."""
-        return tuple(self.backend.capabilities())
+        return described(self.backend.info(), self.backend.capabilities())[1]
 
     def ask(self, cases: Sequence[Case]) -> list[Answer]:
         """Return one answer a case."""
@@ -175,15 +174,20 @@ class Worker:
     def _some(self, verb: str, argument: Any, count: int) -> list[Any]:
         """Return replies until all are there or the worker is gone."""
         replies: list[Any] = []
-        to, source = self._running()
+        try:
+            to, source = self._running()
+        except adapters.BackendError as error:
+            if self._about is None:
+                raise
+            return [Answer("crashed", reason=f"does not start again: {error}")]
         try:
             to.send((verb, argument))
             while len(replies) < count:
                 limit = _STARTING if verb == "about" else self.time_limit
-                if not source.poll(limit):
+                if not waited(source, limit, self._said):
                     self._end()
                     return [*replies, Answer("hung", reason=f"no answer in {limit:g} s")]
-                replies.append(source.recv())
+                replies.append(received(source))
         except (EOFError, OSError):
             replies.append(Answer("crashed", reason=self._end()))
         return replies
@@ -194,8 +198,8 @@ class Worker:
         return self._to, self._from
 
     def _start(self) -> tuple[Connection, Connection]:
-        child_in, to = _pipe()
-        source, child_out = _pipe()
+        child_in, to = pipe()
+        source, child_out = pipe()
         said = tempfile.TemporaryFile()  # noqa: SIM115  open for as long as the child lives
         self._said = said
         arguments = [sys.executable, "-m", "refquant_conformance.worker"]
@@ -231,20 +235,4 @@ class Worker:
         self._to = self._from = self._said = None
         if process is None:
             return "was not running"
-        try:
-            code = process.wait(0.5)
-        except subprocess.TimeoutExpired:
-            code = None
-        # It may be gone already, or not yet have a group of its own.
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.kill()
-        process.wait()
-        if code is None:
-            return "was ended"
-        return f"killed by {signal.Signals(-code).name}" if code < 0 else f"exited with {code}"
-
-
-def _pipe() -> tuple[Connection, Connection]:
-    reading, writing = os.pipe()
-    return Connection(reading, writable=False), Connection(writing, readable=False)
+        return ended(process)

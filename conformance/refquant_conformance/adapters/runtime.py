@@ -6,6 +6,7 @@ machine has (knobs ``isa`` and ``threads``).
 """
 
 import os
+import secrets
 import tempfile
 from collections.abc import Iterable
 from importlib.metadata import version
@@ -96,7 +97,8 @@ class Runtime:
             data = rq_bytes(graph_of(case, self._contract))
         except ValueError as error:
             raise Rejected(str(error)) from None
-        path = Path(self._folder.name) / "case.rq"
+        # Sessions keep their file mapped: writing over it would change them.
+        path = Path(self._folder.name) / f"{secrets.token_hex(8)}.rq"
         path.write_bytes(data)
         try:
             return self._engine.Session(path, threads=self._threads)
@@ -104,6 +106,8 @@ class Runtime:
             raise Unsupported(str(error)) from None
         except ValueError as error:
             raise Rejected(str(error)) from None
+        finally:
+            path.unlink()
 
     def _answer(self, session: Any, case: Case) -> Result:
         made = session.run(feeds_of(case))

@@ -5,6 +5,7 @@ to another, a contract that is not kept: each makes every other line of a report
 """
 
 from collections import defaultdict
+from collections.abc import Mapping
 
 from refquant_conformance.adapters.samples import sample
 from refquant_conformance.arithmetic.base import candidates
@@ -77,6 +78,6 @@ def provenance(trial: Trial) -> None:
 def declared(trial: Trial) -> None:
     """A backend that declares a contract computes every probe by it, bit for bit."""
     (claim,) = trial.subject.send("declared", trial.op)
-    if trial.arithmetic is None or not isinstance(claim, dict):
+    if trial.arithmetic is None or not isinstance(claim, Mapping):
         trial.skip("nothing is declared, or the judge has no arithmetic for it")
     trial.expect(*trial.arithmetic.probes(trial.scheme))
