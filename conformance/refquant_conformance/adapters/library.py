@@ -94,7 +94,7 @@ class Library:
         name = f"{sheet.name}:{self._setting}" if self._setting else sheet.name
         beside = {other: version(other) for other in (*sheet.beside, "numpy")}
         details = {**beside, "cpu": cpu_flags()}
-        return Info(name, version(sheet.distribution), sheet.knobs, details)
+        return Info(name, version(sheet.distribution), dict(sheet.knobs), details)
 
     def capabilities(self) -> Iterable[Capability]:
         """List every cell whose sample is computed."""

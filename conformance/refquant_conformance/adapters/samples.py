@@ -73,7 +73,9 @@ def sample(op: str, scheme: str) -> Case:
         axis = {"channel": 0, "block": 1}.get(fine)
         params = {"axis": axis, "block_size": 4 if fine == "block" else 0}
     if op == "choose_qparams":
-        params = {"code": scheme.rpartition("_")[2], "symmetric": scheme.startswith("symmetric")}
+        code = scheme.rpartition("_")[2]
+        code = {"u": "uint", "i": "int"}[code[0]] + code[1:]
+        params = {"code": code, "symmetric": scheme.startswith("symmetric")}
     return Case(op, scheme, inputs, params, types=types)
 
 

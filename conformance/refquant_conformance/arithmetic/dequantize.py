@@ -120,11 +120,11 @@ def _probes(scheme: str) -> Sequence[Case]:
     if codes.size > 2**12:  # as telling, and a twentieth of the time
         codes = codes[:: codes.size // 2**12]
     qmin, qmax = code_range(types_of("dequantize_linear", scheme)["x"])
-    points = (0,) if scheme.startswith("i32") else (min(1, qmax), qmin, qmax, (qmin + qmax) // 2)
+    points = (0,) if scheme.startswith("i32") else (min(1, qmax), qmin, qmax, (qmin + qmax) // 2, 0)
     found = []
     for scale in _SCALES:
         for z in points:
-            scales, both = np.array([scale, 1.0], np.float32), np.array([z, qmax])
+            scales, both = np.array([scale, 1.0], np.float32), np.array([z, qmax if z else 0])
             if scheme.endswith("_channel"):
                 x = np.stack([codes, codes])
                 found.append(dequantizer_case(scheme, x, scales, both, axis=0))

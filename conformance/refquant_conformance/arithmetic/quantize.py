@@ -184,7 +184,9 @@ def _probes(scheme: str) -> Sequence[Case]:
 def _fine(scheme: str, x: Array, scale: float, zero_point: int) -> Case:
     """Return the case of ``x``; of finer scales, with these parameters and with others."""
     qmax = code_range(types_of("quantize_linear", scheme)["y"])[1]
-    scales, points = np.array([scale, 1.0], np.float32), np.array([zero_point, qmax])
+    # With 0 and 0, one case is for those who have no zero point.
+    points = np.array([zero_point, qmax if zero_point else 0])
+    scales = np.array([scale, 1.0], np.float32)
     if scheme.endswith("_channel"):
         return case_of(scheme, np.stack([x, x]), scales, points, axis=0)
     if scheme.endswith("_block"):
