@@ -33,12 +33,40 @@ BUILT_IN: Mapping[str, str] = MappingProxyType(
         "litert": "refquant_conformance.adapters.litert:LiteRt",
         "openvino": "refquant_conformance.adapters.openvino:OpenVino",
         "ml_dtypes": "refquant_conformance.adapters.mldtypes:MlDtypes",
+        "gguf": "refquant_conformance.adapters.gguf_py:GgufPy",
+        "libgguf": "refquant_conformance.adapters.libgguf:LibGguf",
         "torch": "refquant_conformance.adapters.torch:load",
+        "torchao": "refquant_conformance.adapters.torchao:load",
+        "compressed_tensors": "refquant_conformance.adapters.compressed_tensors:load",
+        "bitsandbytes": "refquant_conformance.adapters.bitsandbytes:load",
+        "ncnn": "refquant_conformance.adapters.ncnn:load",
+        "quanto": "refquant_conformance.adapters.quanto:load",
+        "qonnx": "refquant_conformance.adapters.qonnx:load",
+        "mlx": "refquant_conformance.adapters.mlx:load",
     }
 )
 """The adapters of this package: name, and the class that makes one, called with the setting."""
 
-PACKAGES: Mapping[str, str] = MappingProxyType({})
+PACKAGES: Mapping[str, str] = MappingProxyType(
+    {
+        "runtime": "refquant_runtime",
+        "onnxruntime": "onnxruntime",
+        "onnx": "onnx",
+        "litert": "ai_edge_litert",
+        "openvino": "openvino",
+        "ml_dtypes": "ml_dtypes",
+        "gguf": "gguf",
+        "libgguf": "libgguf",
+        "torch": "torch",
+        "torchao": "torchao",
+        "compressed_tensors": "compressed_tensors",
+        "bitsandbytes": "bitsandbytes",
+        "ncnn": "ncnn",
+        "quanto": "optimum",
+        "qonnx": "qonnx",
+        "mlx": "mlx",
+    }
+)
 """What to look for to see whether the engine of an adapter is installed: name, and module."""
 
 _REQUIRED = ("info", "capabilities", "run")
