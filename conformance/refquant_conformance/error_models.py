@@ -18,7 +18,7 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["MODELS", "em_qdq", "em_qps"]
+__all__ = ["MODELS", "em_dot_seq", "em_lut", "em_qdq", "em_qps", "em_softmax"]
 
 Real = NDArray[np.float64]
 _U = 2.0**-24
@@ -62,9 +62,76 @@ def em_qps(end: float, scale: float) -> float:
     return scale / 2 + 8 * _U * abs(end) + 4 * _U * 255 * abs(scale)
 
 
+def em_dot_seq(products: Real, *, axis: int = -1) -> Real:
+    r"""Return the bound of the error of a float32 dot product in the order of its terms.
+
+    n products, each rounded, and n - 1 sums, each rounded (the first, to zero, is exact): a term
+    passes n roundings at most, and (Higham, section 3.1)
+
+    .. math::
+
+        |\mathrm{fl}(\textstyle\sum a_k b_k) - \sum a_k b_k| \le \gamma_n \sum |a_k b_k|,
+        \qquad \gamma_n = \frac{n u}{1 - n u}
+
+    The same bound holds of every other order, for no order has more roundings (EM-DOT-ANY).
+    ``products`` are the exact products, in float64, which holds them.
+
+    >>> float(em_dot_seq(np.array([0.0, 0.0])))
+    0.0
+    """
+    n = products.shape[axis]
+    return np.asarray(n * _U / (1 - n * _U) * np.abs(products).sum(axis=axis))
+
+
+def em_lut(true: Real, scale: float, zero_point: int) -> Real:
+    r"""Return the bound, in codes, of a function of one code.
+
+    f is evaluated in float32 with an error of at most 4 units in the last place (those of the
+    specification have 2.5, section 1), of an argument that is a rounded product, which moves f by
+    another unit: |x f'(x)| <= 0.28 for the logistic function and for tanh. Then come one or two
+    roundings of the quotient, one of a zero point added early, and half a step:
+
+    .. math::
+
+        |q - (f / s + z)| \le \tfrac12 + 2u\,\frac{4|f| + 0.3}{s} + 3u\,\frac{|f|}{s}
+        + u\,(|f| / s + |z|)
+
+    >>> float(em_lut(np.array([0.0]), 1 / 256, 0)[0]) < 0.5001
+    True
+    """
+    size = np.abs(true)
+    function = 2 * _U * (4 * size + 0.3) / scale
+    return np.asarray(
+        0.5 + function + 3 * _U * size / scale + _U * (size / scale + abs(zero_point))
+    )
+
+
+def em_softmax(share: Real, scale: float, spread: Real, length: int) -> Real:
+    r"""Return the bound, in codes, of a softmax of codes.
+
+    With D the spread of the arguments, two rounded products and a difference move an exponent by
+    3uD, so a share by twice that, relatively; exp has 4u, the sum of n terms nu, its inverse, the
+    quotient and the product 4u. In fixed point the numerator has 31 bits, the denominator at least
+    19 (12 bits of S are integers): 2^-18 more. Then half a step:
+
+    .. math::
+
+        |q - (p / s + z)| \le \tfrac12 + \frac{p}{s} \bigl( 6uD + 8u + nu + 4u + 2^{-18} n \bigr)
+
+    >>> float(em_softmax(np.array([0.0]), 1 / 256, np.array([1.0]), 4)[0])
+    0.5
+    """
+    relative = _U * (6 * spread + length + 12) + 2.0**-18 * length
+    return np.asarray(0.5 + share / scale * relative)
+
+
 MODELS: Mapping[str, str] = MappingProxyType(
     {
         "EM-QDQ": "half a scale, and three roundings of the quotient",
+        "EM-DOT-SEQ": "n roundings of every product, gamma_n times the sum of their sizes",
+        "EM-DOT-ANY": "EM-DOT-SEQ, which no other order exceeds",
+        "EM-LUT": "half a step, 5 units of the function, the roundings of the quotient",
+        "EM-SOFTMAX": "half a step, and the roundings of exponents, sum and quotient",
         "EM-QPS": "half a scale, and the roundings of scale and zero point",
     }
 )

@@ -10,13 +10,22 @@ from dataclasses import dataclass, field, replace
 
 from refquant_conformance.adapters.reference import Reference
 from refquant_conformance.arithmetic import Axes
-from refquant_conformance.mutants import casts, hosts, packers, parameters, quantizers, requantizers
+from refquant_conformance.mutants import (
+    casts,
+    hosts,
+    operators,
+    packers,
+    parameters,
+    products,
+    quantizers,
+    requantizers,
+)
 from refquant_conformance.mutants.mutant import Host, Mutant
 from refquant_conformance.protocol import Capability, Case, Info, Result
 
 __all__ = ["MUTANTS", "Mutant", "load"]
 
-_FAMILIES = (quantizers, parameters, requantizers, hosts, casts, packers)
+_FAMILIES = (quantizers, parameters, requantizers, hosts, casts, products, operators, packers)
 
 MUTANTS: dict[str, Mutant] = {one.name: one for family in _FAMILIES for one in family.MUTANTS}
 """Every planted bug by name."""

@@ -4,6 +4,7 @@
 QDQ   quantize and dequantize
 QPS   choosing parameters
 RQ    requantization
+PK    packed codes
 FF    small floats
 ACC   sums of products
 OP    the other operators on codes
@@ -17,6 +18,8 @@ from refquant_conformance.properties import (
     claims,
     ff,
     layouts,
+    op,
+    op_functions,
     pk,
     qdq,
     qps,
@@ -28,7 +31,7 @@ from refquant_conformance.properties.registry import Property, registered
 __all__ = ["PROPERTIES", "Property", "for_op"]
 
 # Importing a group registers it.
-_GROUPS = (qdq, qps, rq, acc, acc_laws, layouts, settings, claims, pk, ff)
+_GROUPS = (qdq, qps, rq, acc, acc_laws, op, op_functions, layouts, settings, claims, pk, ff)
 
 PROPERTIES = registered()
 """Every property by id."""
