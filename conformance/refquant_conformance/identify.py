@@ -25,6 +25,7 @@ from refquant_conformance.arithmetic.base import (
     axes_of,
     candidates,
     name_axes,
+    says_all,
 )
 from refquant_conformance.difference import count_differing, first_difference
 from refquant_conformance.protocol import Case
@@ -105,7 +106,7 @@ def identify(
         axes, mismatches = _nearest(arithmetic, asked) if asked else (None, 0)
         name = "unidentified" if asked else "not computed"
         return Identification(op, scheme, (), name, elements, (), axes, mismatches, trouble)
-    known = [axes_of(contract, arithmetic) for contract in PRESETS.values()]
+    known = [axes_of(c, arithmetic) for c in PRESETS.values() if says_all(c, arithmetic)]
     wanted = prefer if prefer is not None else arithmetic.spec
     # An arithmetic that somebody has is likelier than one that nobody has, but for who claims it.
     left.sort(

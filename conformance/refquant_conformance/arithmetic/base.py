@@ -35,6 +35,7 @@ __all__ = [
     "contract_of",
     "name_axes",
     "same_bits",
+    "says_all",
 ]
 
 _FIELDS = (*AXES, "zero_range_scale")  # the open axis: any number
@@ -125,6 +126,23 @@ def axes_of(contract: Contract, arithmetic: Arithmetic) -> Axes:
     return chosen
 
 
+def says_all(contract: Contract, arithmetic: Arithmetic) -> bool:
+    """Whether the family has every value that a contract chooses: else it is none of its members.
+
+    ``quanto`` adds the zero point before it scales, which no quantizer of the catalogue does.
+
+    >>> from refquant_conformance.arithmetic import arithmetic_of
+    >>> [says_all(preset(n), arithmetic_of("quantize_linear", "f32_u8")) for n in ("ort", "quanto")]
+    [True, False]
+    """
+    implied = arithmetic.implied(contract)
+    for axis, values in arithmetic.axes.items():
+        own = implied.get(axis, getattr(contract, axis) if axis in _FIELDS else None)
+        if own is not None and own not in values:
+            return False
+    return True
+
+
 def name_axes(
     axes: Axes, *, spec: Mapping[str, AxisValue | None], arithmetic: Arithmetic | None = None
 ) -> str:
@@ -139,7 +157,12 @@ def name_axes(
     if arithmetic is None:
         named = [name for name in PRESETS if _agrees(preset(name), axes)]
     else:
-        named = [name for name in PRESETS if axes_of(preset(name), arithmetic) == dict(axes)]
+        named = [
+            name
+            for name in PRESETS
+            if says_all(preset(name), arithmetic)
+            and axes_of(preset(name), arithmetic) == dict(axes)
+        ]
     if named:
         return named[0] if len(named) == 1 else f"{named[0]} (also {', '.join(named[1:4])})"
     changed = [
