@@ -1,5 +1,7 @@
-"""Calls of bitsandbytes. This file needs NumPy, PyTorch and bitsandbytes only; programs that repeat
-a case hold it."""
+"""Calls of bitsandbytes.
+
+This file needs NumPy, PyTorch and bitsandbytes only; programs that repeat a case hold it.
+"""
 
 import importlib
 from collections.abc import Mapping

@@ -1,5 +1,7 @@
-"""Calls of compressed-tensors. This file needs NumPy, PyTorch and compressed-tensors only; programs
-that repeat a case hold it."""
+"""Calls of compressed-tensors.
+
+This file needs NumPy, PyTorch and compressed-tensors only; programs that repeat a case hold it.
+"""
 
 import importlib
 from collections.abc import Mapping

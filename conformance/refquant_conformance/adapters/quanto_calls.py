@@ -1,5 +1,7 @@
-"""Calls of optimum-quanto. This file needs NumPy, PyTorch and optimum-quanto only; programs that
-repeat a case hold it."""
+"""Calls of optimum-quanto.
+
+This file needs NumPy, PyTorch and optimum-quanto only; programs that repeat a case hold it.
+"""
 
 import importlib
 from collections.abc import Mapping

@@ -1,5 +1,7 @@
-"""Calls of torchao. This file needs NumPy, PyTorch and torchao only; programs that repeat a case
-hold it."""
+"""Calls of torchao.
+
+This file needs NumPy, PyTorch and torchao only; programs that repeat a case hold it.
+"""
 
 import importlib
 from collections.abc import Mapping
@@ -109,10 +111,12 @@ def _told(scale: Any, zero_point: Any, kind: Any) -> dict[str, Any]:
 def _dynamic(x: Any, code: str) -> dict[str, Any]:
     """Return codes and parameters: two calls, as its dynamic activations are quantized."""
     torch: Any = importlib.import_module("torch")
-    pair = _parameters(x, code, symmetric=False)
+    scale, zero_point = _parameters(x, code, symmetric=False)
     kind = getattr(torch, code)
-    y = primitives().quantize_affine(tensor(x), x.shape, *pair, kind, *RANGES[code])
-    return {"y": y.numpy(), **_told(*pair, code)}
+    y = primitives().quantize_affine(
+        tensor(x), x.shape, scale, zero_point, kind, *RANGES[code]
+    )
+    return {"y": y.numpy(), **_told(scale, zero_point, code)}
 
 
 def _product(inputs: Arrays) -> Any:

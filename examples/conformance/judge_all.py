@@ -1,0 +1,102 @@
+"""Judge every installed backend, one report each, and make one page of all.
+
+What is not installed is skipped, with a sentence that says how to install it. A backend that
+deviates is a finding and no failure of this program: it ends with 1 if our own runtime has a red
+line, or if a backend that is installed could not be asked.
+
+    python examples/conformance/judge_all.py --reports reports
+    python examples/conformance/judge_all.py --reports reports torch torch:decomposed mlx
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from refquant_conformance.adapters import BackendError, MissingBackendError, names
+from refquant_conformance.judge import judge
+from refquant_conformance.profiles import PROFILES
+from refquant_conformance.report.document import document
+from refquant_conformance.report.findings import findings
+from refquant_conformance.report.page import page
+from refquant_conformance.subject import Worker
+from refquant_conformance.verdict import RED
+
+NO_ENGINES = ("reference", "mutant", "cmd")
+SETTINGS = {
+    "onnxruntime": ("onnxruntime", "onnxruntime:qdq"),
+    "onnx": ("onnx", "onnx:qdq"),
+    "litert": ("litert:xnnpack", "litert:builtin", "litert:reference"),
+    "torch": ("torch", "torch:decomposed", "torch:fake"),
+    "qonnx": ("qonnx", "qonnx:half_up"),
+}
+"""The settings that are backends of their own, where a name has some."""
+
+
+def everybody() -> list[str]:
+    """Return every backend that there is to ask, installed or not."""
+    known = [name for name in names() if name not in NO_ENGINES]
+    return [setting for name in known for setting in SETTINGS.get(name, (name,))]
+
+
+def judged(spec: str, profile: str, seed: int) -> dict[str, Any]:
+    """Return the report of one backend; ``MissingBackendError`` if it is not installed."""
+    subject = Worker(spec)
+    try:
+        return document(judge(subject, profile=PROFILES[profile], seed=seed))
+    finally:
+        subject.close()
+
+
+def line(spec: str, report: dict[str, Any], seconds: float) -> str:
+    """Return what is to be said of one report on one line."""
+    found = report["identified"]
+    named = sum(bool(one["axes"]) for one in found)
+    counts = Counter(report["summary"])
+    told = ", ".join(f"{count} {name}" for name, count in counts.items())
+    version = report["backend"]["version"]
+    return f"{spec} {version}: {named} of {len(found)} identified; {told}; {seconds:.0f} s"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Judge, write, say what was seen."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("backends", nargs="*", help="names of 'list' (default: all)")
+    parser.add_argument("--reports", type=Path, required=True, help="a folder for the reports")
+    parser.add_argument("--profile", choices=tuple(PROFILES), default="ci", help="(default ci)")
+    parser.add_argument("--seed", type=int, default=0, help="of every draw (default 0)")
+    parser.add_argument("--findings", type=Path, metavar="FILE", help="write the findings, too")
+    chosen = parser.parse_args(arguments)
+    chosen.reports.mkdir(parents=True, exist_ok=True)
+    reports, failed = [], False
+    for spec in chosen.backends or everybody():
+        started = time.perf_counter()
+        try:
+            report = judged(spec, chosen.profile, chosen.seed)
+        except MissingBackendError as absent:
+            print(f"{spec}: skipped, {absent}", flush=True)
+            continue
+        except BackendError as error:
+            print(f"{spec}: not asked, {error}", file=sys.stderr, flush=True)
+            failed = True
+            continue
+        file = chosen.reports / f"{spec.replace(':', '-')}.json"
+        file.write_text(json.dumps(report, indent=1) + "\n", "utf-8")
+        print(line(spec, report, time.perf_counter() - started), flush=True)
+        reports.append(report)
+        own = spec.partition(":")[0] == "runtime"
+        failed |= own and any(one["verdict"] in RED for one in report["results"])
+    (chosen.reports / "page.html").write_bytes(page(reports))
+    if chosen.findings is not None:
+        chosen.findings.write_text(findings(reports), "utf-8")
+    return int(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
