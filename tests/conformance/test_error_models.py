@@ -5,7 +5,14 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from refquant_conformance.error_models import MODELS, em_qdq, em_qps
+from refquant_conformance.error_models import (
+    MODELS,
+    em_dot_seq,
+    em_lut,
+    em_qdq,
+    em_qps,
+    em_softmax,
+)
 
 
 def test_every_model_has_a_function_and_a_line() -> None:
@@ -29,3 +36,24 @@ def test_qps_is_nearly_attained_by_a_range_whose_zero_is_a_tie() -> None:
     loss = Fraction(1, 2)
     ratio = float(loss) / em_qps(252.5, 1.0)
     assert 0.25 <= ratio <= 1, f"{ratio}"
+
+
+def test_a_dot_product_in_order_nears_its_bound_where_every_sum_is_rounded_one_way() -> None:
+    """A large term first, then terms that each lose nearly half a unit in the last place."""
+    products = np.array([1.0, *[2.0**-24 * (1 - 2.0**-20)] * 400])
+    total = np.float32(0)
+    for term in products:
+        total = np.float32(total + np.float32(term))
+    ratio = abs(float(total) - products.sum()) / float(em_dot_seq(products))
+    assert 0.25 <= ratio <= 1, f"{ratio}"
+
+
+@pytest.mark.parametrize("model", ["EM-LUT", "EM-SOFTMAX"])
+def test_half_a_step_is_nearly_all_of_the_bounds_of_codes(model: str) -> None:
+    bound = (
+        em_lut(np.array([0.5]), 1 / 256, 0)
+        if model == "EM-LUT"
+        else em_softmax(np.array([0.5]), 1 / 256, np.array([4.0]), 4)
+    )
+    ratio = 0.5 / float(bound.reshape(-1)[0])
+    assert 0.99 <= ratio <= 1, f"a tie is {ratio} of the bound"
