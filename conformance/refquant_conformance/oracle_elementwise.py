@@ -14,14 +14,14 @@ from fractions import Fraction
 from refquant_conformance.oracle_requantize import quantize_multiplier_exact, requantize_exact
 from refquant_conformance.rational import add, divide, float32, multiply, round_exact
 
-__all__ = ["ADDS", "add_exact", "mul_of_reals_exact", "quantized_exact"]
+__all__ = ["ADDS", "add_exact", "fused_real_exact", "mul_of_reals_exact", "quantized_exact"]
 
 Operand = tuple[int, float, int]
 Output = tuple[float, int]
 
 ADDS = (
     *("dequantize", "scale_ratios", "tflite_shift20", "xnnpack_shift20"),
-    *("tflite_shift20_shifted_first", "tflite_shift20_floored"),
+    *("tflite_shift20_shifted_first", "tflite_shift20_floored", "dequantize_fused"),
 )
 """The sums that ``add_exact`` knows."""
 
@@ -33,10 +33,14 @@ def add_exact(a: Operand, b: Operand, y: Output, *, how: str, limits: tuple[int,
 
     >>> one, two = (5, 1.0, 0), (2.0, 0)
     >>> [add_exact(one, (0, 1.0, 0), two, how=how, limits=(-128, 127)) for how in ADDS]
-    [2, 2, 3, 3, 3, 3]
+    [2, 2, 3, 3, 3, 3, 2]
     """
     if how == "dequantize":
         return quantized_exact(add(_real(a), _real(b)), y, limits)
+    if how == "dequantize_fused":
+        total = add(fused_real_exact(a), fused_real_exact(b))
+        whole = _whole(multiply(total, divide(1.0, y[0])))
+        return _clamp((0 if whole is None else whole) + y[1], limits)
     if how == "scale_ratios":
         return _clamp(_by_ratios(a, b, y), limits)
     if how.startswith("tflite_shift20"):
@@ -72,6 +76,16 @@ def quantized_exact(
         quotient = add(quotient, float(y[1]))
     whole = _whole(quotient)
     return limits[0] if whole is None else _clamp(whole + (0 if zero_point_first else y[1]), limits)
+
+
+def fused_real_exact(operand: Operand) -> float:
+    """Return s q - f32(s z), rounded to float32 once.
+
+    >>> fused_real_exact((3, 0.5, 1))
+    1.0
+    """
+    code, scale, zero_point = operand
+    return float32(Fraction(scale) * code - Fraction(multiply(scale, float(zero_point))))
 
 
 def _real(operand: Operand) -> float:

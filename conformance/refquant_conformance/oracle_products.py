@@ -75,6 +75,8 @@ def multiplier_exact(scales: tuple[float, float, float], formed: str) -> float:
     sx, sw, sy = scales
     if formed == "product_f32":
         return divide(multiply(sx, sw), sy)
+    if formed == "product_by_reciprocal_f32":
+        return multiply(multiply(sx, sw), divide(1.0, sy))
     if formed == "product_f64":
         return divide(multiply(sx, sw, bits=64), sy, bits=64)
     if formed == "product_f32_ratio_f64":

@@ -55,7 +55,7 @@ def _codes(up: bool, inputs: Arrays, params: Arrays, types: Arrays) -> Any:
         raise NotImplementedError("a float8 has no zero point here")
     strategy = "group" if size else "channel" if scale.ndim else "tensor"
     args = arguments(code, symmetric=not points.any(), strategy=strategy, group=size)
-    held = np.int8 if small else x.dtype if not up else inputs["zero_point"].dtype
+    held = np.int16 if code == "int16" else np.int8
     wide = np.broadcast_to(points, scale.shape).astype(held)
     if scale.ndim == 1:
         if params["axis"] % x.ndim:

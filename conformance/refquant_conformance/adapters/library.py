@@ -115,7 +115,13 @@ class Library:
                 )
             except NotImplementedError as refusal:
                 raise Unsupported(_first_line(refusal)) from None
-            except (ValueError, RuntimeError, OverflowError, IndexError, AssertionError) as refusal:
+            except (
+                ValueError,
+                RuntimeError,
+                ArithmeticError,
+                IndexError,
+                AssertionError,
+            ) as refusal:
                 raise Rejected(_first_line(refusal)) from None
         return Result(found, {name: str(value) for name, value in self._knobs.items()})
 
@@ -146,7 +152,7 @@ def _source(array: Array) -> str:
     return f"{made}.reshape({array.shape}).copy()  # {few}{' ...' if array.size > 4 else ''}\n   "
 
 
-_PROGRAM = '''{calls}
+_PROGRAM = """{calls}
 
 # ---- {title}
 {knobs}inputs = {{
@@ -154,4 +160,4 @@ _PROGRAM = '''{calls}
 found = compute({arguments}, {setting!r})
 for name, array in found.items():
     print(name, array.dtype, array.tolist())
-'''
+"""

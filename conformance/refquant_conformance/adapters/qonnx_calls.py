@@ -29,4 +29,4 @@ def compute(op: str, inputs: Arrays, params: Arrays, types: Arrays, setting: str
     if np.isnan(real).any():
         raise ValueError("the real is NaN, and no code")
     steps = np.asarray(real, np.float64) / scale.astype(np.float64) + points
-    return {"y": np.rint(steps).astype(inputs["zero_point"].dtype)}
+    return {"y": np.rint(steps).astype(f"{kind}{max(8, int(width))}")}

@@ -35,7 +35,9 @@ def tensor(array: Any) -> Any:
 
 
 def compute(op: str, inputs: Arrays, params: Arrays, types: Arrays, setting: str) -> dict[str, Any]:
-    """Return the outputs of one operator."""
+    """Return the outputs of one operator; PyTorch counts axes from the front only."""
+    if params.get("axis") is not None:
+        params = {**params, "axis": params["axis"] % inputs["x"].ndim}
     if op in ("quantize_linear", "dequantize_linear"):
         ways = {"": _held, "decomposed": _decomposed, "fake": _fake}
         return {"y": ways[setting](op, inputs, params, types)}
@@ -112,13 +114,13 @@ def _decomposed(op: str, inputs: Arrays, params: Arrays, types: Arrays) -> Any:
         raise NotImplementedError(f"the operators have no range for {code}")
     zero_point = inputs.get("zero_point", np.int64(0))
     x = tensor(inputs["x"])
-    held = (*RANGES[code], getattr(torch, inputs["x" if not up else "zero_point"].dtype.name))
+    held = (*RANGES[code], getattr(torch, held_in(code)))
     if scale.ndim == 0:
         which = names.quantize_per_tensor if up else names.dequantize_per_tensor
         return which(x, float(scale), int(zero_point), *held).numpy()
     points = tensor(np.broadcast_to(zero_point, scale.shape).astype(np.int64))
     if size := params.get("block_size"):
-        if params["axis"] not in (1, -1) or inputs["x"].ndim != 2:
+        if params["axis"] != 1 or inputs["x"].ndim != 2:
             raise NotImplementedError("groups are of the last axis of a matrix")
         if up:
             return names.quantize_per_channel_group(x, tensor(scale), points, *held, size).numpy()
@@ -128,6 +130,12 @@ def _decomposed(op: str, inputs: Arrays, params: Arrays, types: Arrays) -> Any:
         return made.numpy()
     which = names.quantize_per_channel if up else names.dequantize_per_channel
     return which(x, tensor(scale), points, params["axis"], *held).numpy()
+
+
+def held_in(code: str) -> str:
+    """Return the name of the dtype that holds a code: those below a byte have one each."""
+    kind = code.rstrip("0123456789")
+    return f"{kind}{max(8, int(code.removeprefix(kind)))}"
 
 
 def _fake(op: str, inputs: Arrays, params: Arrays, types: Arrays) -> Any:
@@ -151,7 +159,7 @@ def _fake(op: str, inputs: Arrays, params: Arrays, types: Arrays) -> Any:
         steps = real.numpy() / scale.reshape(along).astype(np.float64) + points.reshape(along)
     if not np.isfinite(steps).all():
         raise RuntimeError("a real that is no code")
-    return np.rint(steps).astype(inputs["zero_point"].dtype)
+    return np.rint(steps).astype(held_in(code))
 
 
 # ---- parameters ------------------------------------------------------------------------------

@@ -9,7 +9,9 @@ A sum has the contract's axis ``add``, and two more values of it, of vector code
     \text{floored: } \lfloor \operatorname{SRDHM}(d, M)\,2^{s} \rfloor    \tag{2}
 
 for sixteen, or eight, elements at a time; the rest of the tensor, one by one, rounds twice. So the
-code of a pair depends on where it stands. A product is an accumulator of one term,
+code of a pair depends on where it stands. ``dequantize_fused`` is PyTorch's: reals
+f32(s q - f32(s z)) by one fused multiply-add, their float32 sum times f32(1 / s_y), half to even.
+A product is an accumulator of one term,
 
 .. math::
 
@@ -38,6 +40,7 @@ from refquant.contracts import Contract
 from refquant.contracts.axes import AXES
 from refquant.formats.affine import QParams
 from refquant.numerics.fixedpoint import quantize_multiplier, rounding_divide_by_pot, srdhm
+from refquant.numerics.fused import fused_multiply_add
 from refquant.ops.elementwise import add_quantized
 from refquant_conformance import oracle_elementwise
 from refquant_conformance.arithmetic.base import Arithmetic, Axes, Outputs, contract_of
@@ -60,6 +63,7 @@ __all__ = [
     "QLINEAR_MUL",
     "all_pairs",
     "binary_case",
+    "fused_real",
     "qparams",
     "real_quantized",
     "rule",
@@ -137,10 +141,13 @@ def _operands(case: Case, index: int) -> tuple[tuple[int, float, int], tuple[int
 
 _LANES = {"tflite_shift20_shifted_first_by_sixteen": 16, "tflite_shift20_floored_by_eight": 8}
 """The values of eq. (2), and how many elements at a time they take."""
+_FUSED = "dequantize_fused"
 
 
 def _add(case: Case, axes: Axes) -> Outputs | None:
     how = str(axes["add"])
+    if how == _FUSED:
+        return {"y": _added_fused(case)}
     if how in _LANES:
         rest = _add(case, {"add": "tflite_shift20"})
         assert rest is not None, "it refuses nothing"
@@ -160,6 +167,26 @@ def _add(case: Case, axes: Axes) -> Outputs | None:
     except ValueError:  # a ratio of scales that the sum does not have
         return None
     return {"y": y}
+
+
+def fused_real(codes: Array, operand: Rule) -> Array:
+    """Return f32(s q - f32(s z)) of codes, rounded once.
+
+    >>> fused_real(np.array([3]), (0.5, 1)).tolist()
+    [1.0]
+    """
+    scale, q = np.float32(operand[0]), codes.astype(np.float32)
+    shift = np.float32(scale * np.float32(operand[1]))
+    return fused_multiply_add(q, np.broadcast_to(scale, q.shape), np.broadcast_to(-shift, q.shape))
+
+
+def _added_fused(case: Case) -> Array:
+    a, b = (fused_real(codes, rule(case, name)) for name, codes in _data(case).items())
+    (sy, zy), limits = rule(case, "y"), code_range(case.types["y"])
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        steps = np.rint((a + b) * (np.float32(1) / np.float32(sy)))
+    codes = np.clip(np.nan_to_num(steps.astype(np.float64)) + zy, *limits)
+    return codes.astype(storage(case.types["y"]))
 
 
 def _in_lanes(case: Case, how: str) -> Array:
@@ -268,7 +295,9 @@ _SCHEMES = ("u8", "i8")
 QLINEAR_ADD = Arithmetic(
     op="qlinear_add",
     schemes=_SCHEMES,
-    axes=MappingProxyType({"add": (*(v for v in AXES["add"] if v != "unspecified"), *_LANES)}),
+    axes=MappingProxyType(
+        {"add": (*(v for v in AXES["add"] if v != "unspecified"), _FUSED, *_LANES)}
+    ),
     spec=MappingProxyType({"add": None}),
     clause="onnxruntime QLinearAdd: C = (A_scale * (A - A_zp) + B_scale * (B - B_zp)) / C_scale "
     "+ C_zp; how it is rounded is not said",

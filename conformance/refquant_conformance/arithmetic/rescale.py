@@ -12,7 +12,8 @@ products saturated to int16 (``vpmaddubsw``). ``multiplier``: how m is formed of
 
     (s_a s_b) / s_y \text{ in float32 or float64}, \qquad (s_a / s_y)\,s_b, \qquad
     (s_b / s_y)\,s_a \text{ in float32}, \qquad
-    \mathrm{f64}(\mathrm{f32}(s_a s_b)) / \mathrm{f64}(s_y)                \tag{2}
+    \mathrm{f64}(\mathrm{f32}(s_a s_b)) / \mathrm{f64}(s_y), \qquad
+    (s_a s_b)\,(1 / s_y) \text{ in float32}                                \tag{2}
 
 and ``requantize``: how the product is rounded. A contract has the first and the last; it implies
 the second. ``int32_exact`` of a contract says that no sum leaves int32: who computes one that does,
@@ -50,7 +51,7 @@ RESCALE_AXES: dict[str, tuple[AxisValue, ...]] = {
     "requantize": tuple(mode for mode in AXES["requantize"] if mode in REQUANTIZE_MODES),
     "multiplier": (
         *("product_f32", "product_f64", "product_f32_ratio_f64"),
-        *("input_ratio_f32", "weight_ratio_f32"),
+        *("input_ratio_f32", "weight_ratio_f32", "product_by_reciprocal_f32"),
     ),
     "accumulator": ACCUMULATORS,
 }
@@ -86,7 +87,7 @@ def again(axes: Axes) -> bool:
     mode, how = axes["requantize"], axes["multiplier"]
     narrow = mode in (*FLOAT_MODES, "gemmlowp_double_f32", "rndnu", "rndnu16")
     if mode == "gemmlowp_double":
-        return how in ("product_f32", "input_ratio_f32", "weight_ratio_f32")
+        return how.endswith("_f32") if isinstance(how, str) else False
     return narrow and how == "product_f32_ratio_f64"
 
 
@@ -155,6 +156,8 @@ def formed(scales: tuple[Array, Array, Array], how: AxisValue) -> Array:
     with np.errstate(over="ignore", under="ignore"):
         if how == "product_f32":
             return np.asarray((sa * sb) / sy)
+        if how == "product_by_reciprocal_f32":
+            return np.asarray((sa * sb) * (np.float32(1) / sy))
         if how == "product_f64":
             return np.asarray(sa.astype(np.float64) * sb.astype(np.float64) / sy.astype(np.float64))
         if how == "product_f32_ratio_f64":

@@ -9,7 +9,8 @@ Two axes. ``function``: f in float32, ``stepwise`` as the specification writes i
 
 * ``quotient``: half_even(f / s_y) + z_y;
 * ``reciprocal_half_away``: half_away(f * f32(1 / s_y)) + z_y;
-* ``reciprocal_zero_point_first``: half_even(f32(f * f32(1 / s_y)) + z_y).
+* ``reciprocal_zero_point_first``: half_even(f32(f * f32(1 / s_y)) + z_y);
+* ``fused_reciprocal``: half_even(f * f32(1 / s_y)) + z_y, f of the real f32(s_x q - f32(s_x z_x)).
 
 A leaky ReLU has f = f32(alpha x) below zero, nothing to round above, and two more ways that form no
 real at all: a multiplier for each side of zero, ``two_multipliers`` with 31 bits and two roundings
@@ -33,9 +34,10 @@ from refquant.numerics import elementary
 from refquant.numerics.requantize import requantize
 from refquant.numerics.rounding import round_half_away
 from refquant_conformance.arithmetic.base import Arithmetic, Axes, Outputs
-from refquant_conformance.arithmetic.elementwise import rule
+from refquant_conformance.arithmetic.elementwise import fused_real, rule
 from refquant_conformance.arithmetic.pool_probes import unary_case
 from refquant_conformance.operators import types_of
+from refquant_conformance.oracle_elementwise import fused_real_exact
 from refquant_conformance.oracle_functions import FUNCTIONS
 from refquant_conformance.oracle_requantize import requantize_exact
 from refquant_conformance.protocol import Array, Case
@@ -45,7 +47,7 @@ from refquant_conformance.types import code_range, storage
 __all__ = ["QLINEAR_LEAKY_RELU", "QLINEAR_SIGMOID", "QLINEAR_TANH", "every_code"]
 
 _TABLES: tuple[AxisValue, ...] = (
-    *("quotient", "reciprocal_half_away", "reciprocal_zero_point_first"),
+    *("quotient", "reciprocal_half_away", "reciprocal_zero_point_first", "fused_reciprocal"),
 )
 _SLOPES: tuple[AxisValue, ...] = ("two_multipliers", "two_multipliers_8_bits")
 _ENDS = {
@@ -78,6 +80,8 @@ def _of_reals(v: Array, how: AxisValue, y: tuple[float, int]) -> Array:
         steps = v * (np.float32(1) / sy)
         if how == "reciprocal_half_away":
             return np.asarray(round_half_away(steps) + zy)
+        if how == "fused_reciprocal":
+            return np.asarray(np.rint(steps) + zy)
         return np.asarray(np.rint(steps + zy))
 
 
@@ -94,6 +98,8 @@ def _compute(case: Case, axes: Axes) -> Outputs:
     (sx, zx), y = rule(case, "x"), rule(case, "y")
     offset = case.inputs["x"].astype(np.int64) - zx
     real = offset.astype(np.float32) * np.float32(sx)
+    if axes["table"] == "fused_reciprocal":
+        real = fused_real(case.inputs["x"], (sx, zx))
     if case.op == "qlinear_leaky_relu":
         codes = _leaky(case, offset, real, axes["table"])
     else:
@@ -122,6 +128,8 @@ def _exact(case: Case, axes: Axes, output: str, index: int) -> int:
     offset = int(case.inputs["x"].reshape(-1)[index]) - zx
     low, high = code_range(case.types["y"])
     real, how = multiply(float(offset), sx), axes["table"]
+    if how == "fused_reciprocal":
+        real = fused_real_exact((offset + zx, sx, zx))
     if case.op == "qlinear_leaky_relu":
         alpha = float(np.float32(float(case.params["alpha"])))  # type: ignore[arg-type]  # a number
         if how in _SLOPES:
@@ -133,8 +141,9 @@ def _exact(case: Case, axes: Axes, output: str, index: int) -> int:
         code = round_exact(Fraction(divide(v, sy)), "half_even") + zy
     else:
         steps = multiply(v, divide(1.0, sy))
-        if how == "reciprocal_half_away":
-            code = round_exact(Fraction(steps), "half_away") + zy
+        if how in ("reciprocal_half_away", "fused_reciprocal"):
+            rule_of = "half_away" if how == "reciprocal_half_away" else "half_even"
+            code = round_exact(Fraction(steps), rule_of) + zy
         else:
             code = round_exact(Fraction(add(steps, float(zy))), "half_even")
     return min(max(code, low), high)
@@ -211,7 +220,11 @@ _BOTH: dict[str, tuple[AxisValue, ...]] = {
 QLINEAR_SIGMOID = _of(
     "qlinear_sigmoid", _BOTH, "onnxruntime QLinearSigmoid: dequantize, 1 / (1 + exp(-x)), quantize"
 )
-QLINEAR_TANH = _of("qlinear_tanh", _BOTH, "ONNX Tanh between DequantizeLinear and QuantizeLinear")
+QLINEAR_TANH = _of(
+    "qlinear_tanh",
+    {**_BOTH, "table": _TABLES[:3]},  # no input of 8 bits was found that tells the fourth apart
+    "ONNX Tanh between DequantizeLinear and QuantizeLinear",
+)
 QLINEAR_LEAKY_RELU = _of(
     "qlinear_leaky_relu",
     {"table": (*_TABLES, *_SLOPES)},
