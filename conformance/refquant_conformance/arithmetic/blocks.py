@@ -149,9 +149,11 @@ def _float_probes(scheme: str) -> Sequence[Case]:
         near = np.abs(near)
         near[:, 0], near[:, 1] = 0, (scale[:, 0] * (2.0 ** int(scheme[1]) - 1)).astype(np.float32)
         drawn = near.copy()
-    moved = np.nextafter(near, np.where(rng.integers(0, 2, near.shape) > 0, np.inf, -np.inf))
-    near[100:] = moved[100:].astype(np.float32)
-    if drawn is not None:
+    ways = np.where(rng.integers(0, 2, near.shape) > 0, np.inf, -np.inf).astype(np.float32)
+    moved = np.nextafter(near, ways)
+    near[100:] = moved[100:]
+    if drawn is not None:  # no -0 beside the 0: which of them is the minimum, gguf and C differ
+        near = np.abs(near)
         near[:, :2] = drawn[:, :2]
     else:
         near[::3, 0] = (scale[::3, 0] * {"q8_0": 127.0}.get(scheme, 8.0)).astype(np.float32)

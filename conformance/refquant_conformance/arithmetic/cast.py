@@ -178,7 +178,7 @@ def _relevant_of(
     def relevant(case: Case) -> tuple[str, ...]:
         x = case.inputs["x"]
         names = [a for a in axes if a != "via" or x.dtype.itemsize == 8]
-        if x.dtype.kind != "f" or not (np.abs(x) > _BEYOND).any():
+        if x.dtype.kind != "f" or not (np.abs(x.astype(np.float64)) > _BEYOND).any():
             names = [a for a in names if not a.endswith("infinity")]
         if x.dtype.kind != "f" or not np.isnan(x).any():
             names = [a for a in names if not a.startswith("nan")]
