@@ -1,6 +1,7 @@
 """The arithmetics by operator and scheme; one file a family."""
 
 from refquant_conformance.arithmetic.base import Arithmetic, Axes, Outputs
+from refquant_conformance.arithmetic.blocks import DECODED, ENCODED
 from refquant_conformance.arithmetic.cast import CASTS
 from refquant_conformance.arithmetic.conv import QLINEAR_CONV, QLINEAR_DEPTHWISE_CONV
 from refquant_conformance.arithmetic.decode import DECODE
@@ -28,7 +29,7 @@ ARITHMETICS: tuple[Arithmetic, ...] = (
     *(QLINEAR_CONV, QLINEAR_DEPTHWISE_CONV, QLINEAR_ADD, QLINEAR_MUL),
     *(QLINEAR_AVERAGE_POOL, QLINEAR_MEAN, QLINEAR_SIGMOID, QLINEAR_TANH, QLINEAR_LEAKY_RELU),
     QLINEAR_SOFTMAX,
-    *(*CASTS, DECODE, *PACKING),
+    *(*CASTS, DECODE, *PACKING, *DECODED, *ENCODED),
 )
 """Every family that backends are held against."""
 

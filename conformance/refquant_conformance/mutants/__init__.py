@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from refquant_conformance.adapters.reference import Reference
 from refquant_conformance.arithmetic import Axes
 from refquant_conformance.mutants import (
+    blocks,
     casts,
     hosts,
     operators,
@@ -25,7 +26,7 @@ from refquant_conformance.protocol import Capability, Case, Info, Result
 
 __all__ = ["MUTANTS", "Mutant", "load"]
 
-_FAMILIES = (quantizers, parameters, requantizers, hosts, casts, products, operators, packers)
+_FAMILIES = (quantizers, parameters, requantizers, hosts, casts, products, operators, packers, blocks)
 
 MUTANTS: dict[str, Mutant] = {one.name: one for family in _FAMILIES for one in family.MUTANTS}
 """Every planted bug by name."""

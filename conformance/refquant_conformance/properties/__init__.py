@@ -15,6 +15,7 @@ X     whatever the layout, the threads, the mode
 from refquant_conformance.properties import (
     acc,
     acc_laws,
+    bs,
     claims,
     ff,
     layouts,
@@ -31,7 +32,7 @@ from refquant_conformance.properties.registry import Property, registered
 __all__ = ["PROPERTIES", "Property", "for_op"]
 
 # Importing a group registers it.
-_GROUPS = (qdq, qps, rq, acc, acc_laws, op, op_functions, layouts, settings, claims, pk, ff)
+_GROUPS = (qdq, qps, rq, acc, acc_laws, op, op_functions, layouts, settings, claims, pk, ff, bs)
 
 PROPERTIES = registered()
 """Every property by id."""
