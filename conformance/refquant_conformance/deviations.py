@@ -24,11 +24,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.version import InvalidVersion, Version
 
 from refquant.contracts.axes import AxisValue
+from refquant_conformance.arithmetic import ARITHMETICS
 from refquant_conformance.predicate import Predicate, parse
 from refquant_conformance.protocol import Case, Info
 from refquant_conformance.verdict import Cell
@@ -101,7 +103,9 @@ def read_deviations(path: Path) -> tuple[Deviation, ...]:
     return tuple(_entry(f"{path}, entry {n}", entry) for n, entry in enumerate(entries, start=1))
 
 
-def _entry(where: str, entry: Mapping[str, object]) -> Deviation:
+def _entry(where: str, entry: Any) -> Deviation:
+    if not isinstance(entry, Mapping):
+        raise ValueError(f"{where} must be a table, got {entry!r}")
     for key in _REQUIRED:
         if not isinstance(entry.get(key), str) or not entry[key]:
             raise ValueError(f"{where}: {key} must be a string, not empty; got {entry.get(key)!r}")
@@ -115,6 +119,11 @@ def _entry(where: str, entry: Mapping[str, object]) -> Deviation:
     contract = entry.get("contract", {})
     if not isinstance(contract, dict):
         raise ValueError(f"{where}: contract must be a table of axes, got {contract!r}")
+    for axis, value in contract.items():
+        known = [v for a in ARITHMETICS for v in a.axes.get(axis, ())]
+        if value not in known:
+            values = ", ".join(dict.fromkeys(map(str, known))) or "no operator has this axis"
+            raise ValueError(f"{where}: contract: {axis} cannot be {value!r}: {values}")
     expires = entry.get("expires")
     if expires is not None and type(expires) is not date:
         raise ValueError(f"{where}: expires must be a date such as 2027-06-01, got {expires!r}")

@@ -36,6 +36,8 @@ def pytest_configure(config: pytest.Config) -> None:
         return
     if backend is not None and command is not None:
         raise pytest.UsageError("give --rq-backend or --rq-cmd, not both")
+    if hasattr(config, "workerinput") or config.getoption("numprocesses", None):
+        raise pytest.UsageError("--rq-backend: one backend is judged by one process; leave out -n")
     config.stash[INQUIRY] = _asked(config, backend or f"cmd:{command}")
 
 
@@ -60,13 +62,19 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     asked = session.config.stash.get(INQUIRY, None)
     if asked is None:
         return
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     stale = asked.stale()
     report = session.config.getoption("--rq-report")
-    if report:
-        asked.write(Path(report))
-    asked.inquiry.subject.close()
+    try:
+        if report:
+            asked.write(Path(report))
+    except ValueError as error:
+        if reporter is not None:
+            reporter.write_line(f"refquant: {error}", red=True)
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+    finally:
+        asked.inquiry.subject.close()
     if stale:
-        reporter = session.config.pluginmanager.get_plugin("terminalreporter")
         for cell in stale:
             if reporter is not None:
                 reporter.write_line(f"STALE {cell.detail}", red=True)
@@ -80,6 +88,8 @@ class Asked:
     inquiry: Any
     cells: list[Any] = field(default_factory=list)
     asked: list[Any] = field(default_factory=list)
+    tried: set[str] = field(default_factory=set)
+    made: set[str] = field(default_factory=set)
 
     def tests(self) -> list[Any]:
         """Return a parameter for each property and cell."""
@@ -92,7 +102,11 @@ class Asked:
         ]
 
     def _test(self, one: Any, capability: Any) -> Any:
+        name = f"{one.id} {capability}"
+        self.made.add(name)
+
         def checked() -> Any:
+            self.tried.add(name)
             cell = self.inquiry.check(one, capability)
             if cell is not None:
                 self.cells.append(cell)
@@ -108,7 +122,8 @@ class Asked:
         from refquant_conformance.excuse import stale
 
         info = self.inquiry.subject.info
-        found: list[Any] = stale(self.inquiry.deviations, self.cells, info, date.today())
+        known, whole = self.inquiry.deviations, self.tried == self.made
+        found: list[Any] = stale(known, self.cells, info, date.today(), whole=whole)
         self.cells += found
         return found
 
@@ -116,6 +131,7 @@ class Asked:
         """Write the judgement of this session."""
         import json
 
+        from refquant.cli.common import whole_file
         from refquant_conformance.judge import Judgement
         from refquant_conformance.report.document import document
 
@@ -123,10 +139,12 @@ class Asked:
         name, info = asked.profile.name, asked.subject.info
         found = tuple(filter(None, map(asked.identified, dict.fromkeys(self.asked))))
         made = Judgement(info, name, asked.seed, found, tuple(self.cells))
-        path.write_text(json.dumps(document(made), indent=1) + "\n", "utf-8")
+        with whole_file(path) as file:
+            file.write((json.dumps(document(made), indent=1) + "\n").encode("utf-8"))
 
 
 def _asked(config: pytest.Config, spec: str) -> Asked:
+    from refquant.cli.common import check_writable
     from refquant_conformance.adapters import BackendError
     from refquant_conformance.deviations import read_deviations
     from refquant_conformance.inquiry import Inquiry
@@ -136,14 +154,18 @@ def _asked(config: pytest.Config, spec: str) -> Asked:
     profile = config.getoption("--rq-profile")
     if profile not in PROFILES:
         raise pytest.UsageError(f"--rq-profile is one of {', '.join(PROFILES)}; got {profile!r}")
+    seed = config.getoption("--rq-seed")
+    if seed < 0:
+        raise pytest.UsageError(f"--rq-seed is 0 or more; got {seed}")
     subject = Worker(spec)
     file = config.getoption("--rq-deviations")
     try:
+        if report := config.getoption("--rq-report"):
+            check_writable(report)
         known = read_deviations(Path(file)) if file else ()
         info = subject.info
     except (BackendError, OSError, ValueError) as error:
         subject.close()
         raise pytest.UsageError(f"refquant: {error}") from None
     speaking = [entry for entry in known if entry.speaks_of(info)]
-    seed = config.getoption("--rq-seed")
     return Asked(Inquiry(subject, PROFILES[profile], seed, speaking))

@@ -90,7 +90,11 @@ def array_from_json(value: object, name: str, logical: str) -> Array:
             f"{name}.hex has {len(data)} bytes; shape {shape} of {logical} needs "
             f"{count * dtype.itemsize}"
         )
-    return np.frombuffer(data, dtype.newbyteorder("<")).astype(dtype).reshape(shape)
+    flat = np.frombuffer(data, dtype.newbyteorder("<")).astype(dtype)
+    try:
+        return flat.reshape(shape)
+    except ValueError as error:  # more axes, or an axis longer, than there can be
+        raise WireError(f"{name}.shape is {_short(shape)}: {error}") from None
 
 
 def case_to_json(case: Case, identifier: int) -> dict[str, Any]:
@@ -119,13 +123,19 @@ def case_from_json(value: Mapping[str, Any]) -> Case:
         types = types_of(op, scheme)
     except ValueError as error:
         raise WireError(str(error)) from None
-    inputs = {}
-    for name, array in value.get("inputs", {}).items():
+    inputs, given, params = {}, value.get("inputs"), value.get("params")
+    if not isinstance(given, Mapping) or not isinstance(params, Mapping):
+        raise WireError(f"a case needs inputs and params, got {_short(given)}, {_short(params)}")
+    for name, array in given.items():
         if name not in types:
             raise WireError(f"{op} {scheme} has no input {name!r}; it has {', '.join(types)}")
         inputs[name] = array_from_json(array, name, types[name])
-    params = {k: tuple(v) if isinstance(v, list) else v for k, v in value["params"].items()}
-    return Case(op, scheme, inputs, params, types)
+    for key, param in params.items():
+        for part in param if isinstance(param, list) else [param]:
+            if part is not None and not isinstance(part, str | int | float):
+                raise WireError(f"parameter {key} is {_short(param)}")
+    made = {k: tuple(v) if isinstance(v, list) else v for k, v in params.items()}
+    return Case(op, scheme, inputs, made, types)
 
 
 def result_from_json(line: str, case: Case, identifier: int) -> Result:

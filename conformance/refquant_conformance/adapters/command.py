@@ -3,22 +3,26 @@
 ``cmd:./mybinary --fast`` starts the program once and asks it line by line; what the lines hold is
 in :mod:`refquant_conformance.wire`. What it writes to standard error goes through, for debugging.
 A program that ends, or that says something else than a reply, is told from one that computes
-wrongly: the first is a crash, the second a broken adapter.
+wrongly: the first is a crash, the second a broken adapter. Either is started again for the next
+case, for nothing says which question its next line would answer.
 """
 
 import json
 import shlex
 import shutil
 import subprocess
+import threading
 from collections.abc import Iterable
 from typing import Any
 
 from refquant_conformance.adapters import BackendError
 from refquant_conformance.conversation import BackendDiedError
 from refquant_conformance.protocol import PROTOCOL, Capability, Case, Info, Result
-from refquant_conformance.wire import case_to_json, dumps, result_from_json
+from refquant_conformance.wire import WireError, case_to_json, dumps, result_from_json
 
 __all__ = ["Command"]
+
+_GREETING = 60.0  # seconds
 
 
 class Command:
@@ -34,10 +38,9 @@ class Command:
         if shutil.which(arguments[0]) is None:
             raise BackendError(f"cmd: no program {arguments[0]!r}; is the path right?")
         self._name = setting
-        self._process = subprocess.Popen(
-            arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, encoding="utf-8"
-        )
+        self._arguments = arguments
         self._asked = 0
+        self._process = self._started()
         self._hello = self._greeting()
 
     def info(self) -> Info:
@@ -50,9 +53,33 @@ class Command:
 
     def run(self, case: Case) -> Result:
         """Send a case as a line, and read the reply."""
+        if self._process.poll() is not None:
+            self._process = self._started()
+            self._greeting()
         self._asked += 1
         line = self._exchange(dumps(case_to_json(case, self._asked)))
-        return result_from_json(line, case, self._asked)
+        try:
+            return result_from_json(line, case, self._asked)
+        except WireError:
+            self._stop()
+            raise
+
+    def _started(self) -> "subprocess.Popen[str]":
+        try:
+            return subprocess.Popen(
+                self._arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, encoding="utf-8"
+            )
+        except OSError as error:  # a file that may be run, and holds no program
+            raise BackendError(f"cmd: cannot start {self._name}: {error.strerror}") from None
+
+    def _stop(self) -> int | None:
+        """End the program; return what it ended with if it did so of itself."""
+        try:
+            return self._process.wait(0.5)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+            return None
 
     def _exchange(self, line: str) -> str:
         to, source = self._process.stdin, self._process.stdout
@@ -62,19 +89,29 @@ class Command:
             to.write(f"{line}\n")
             to.flush()
             reply = source.readline()
-        except (BrokenPipeError, UnicodeDecodeError) as error:
+        except BrokenPipeError:
             reply = ""
-            if isinstance(error, UnicodeDecodeError):
-                raise BackendError(f"cmd: {self._name} does not write UTF-8") from None
+        except UnicodeDecodeError:
+            self._stop()
+            raise WireError(f"cmd: {self._name} does not write UTF-8") from None
         if not reply:
-            raise BackendDiedError(f"{self._name} ended with {self._process.wait()}")
+            code = self._stop()
+            how = "closed its output" if code is None else f"ended with {code}"
+            raise BackendDiedError(f"{self._name} {how}")
         return reply
 
     def _greeting(self) -> dict[str, Any]:
+        # A program that waits for something else would be waited for in vain.
+        silent = threading.Timer(_GREETING, self._process.kill)
+        silent.start()
         try:
             reply = json.loads(self._exchange(dumps({"hello": PROTOCOL})))
-        except (ValueError, BackendDiedError) as error:
-            raise BackendError(f"cmd: {self._name} does not greet: {error}") from None
+        except (ValueError, RecursionError, BackendDiedError) as error:
+            late = f" within {_GREETING:g} s" if silent.finished.is_set() else ""
+            self._stop()
+            raise BackendError(f"cmd: {self._name} does not greet{late}: {error}") from None
+        finally:
+            silent.cancel()
         wanted = ("protocol", "name", "version", "capabilities")
         missing = [key for key in wanted if not isinstance(reply, dict) or key not in reply]
         if missing:

@@ -8,6 +8,8 @@ from refquant_conformance.operators import OPERATORS
 from refquant_conformance.profiles import PROFILES
 from refquant_conformance.subject import TIME_LIMIT, Worker
 
+_LONGEST = 86_400  # seconds: a day
+
 __all__ = ["add_backend", "add_filters", "add_profile", "aligned", "subject_of"]
 
 
@@ -43,7 +45,14 @@ def add_profile(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--profile", choices=tuple(PROFILES), default="ci", help="how hard to look (default ci)"
     )
-    parser.add_argument("--seed", type=int, default=0, help="of every draw (default 0)")
+    parser.add_argument("--seed", type=_seed, default=0, help="of every draw (default 0)")
+
+
+def _seed(text: str) -> int:
+    seed = int(text)
+    if seed < 0:
+        raise argparse.ArgumentTypeError(f"a seed is 0 or more, got {seed}")
+    return seed
 
 
 def subject_of(arguments: argparse.Namespace) -> Worker:
@@ -51,8 +60,10 @@ def subject_of(arguments: argparse.Namespace) -> Worker:
 
     ``UsageError`` for a knob without a value, or an operator or scheme that does not exist.
     """
-    if arguments.time_limit <= 0:
-        raise UsageError(f"--time-limit must be > 0, got {arguments.time_limit:g}")
+    if not 0 < arguments.time_limit <= _LONGEST:
+        raise UsageError(
+            f"--time-limit must be > 0 and <= {_LONGEST}, got {arguments.time_limit:g}"
+        )
     knobs: dict[str, str | int] = {}
     for text in arguments.knob:
         name, equals, value = text.partition("=")
@@ -68,12 +79,20 @@ def subject_of(arguments: argparse.Namespace) -> Worker:
             raise UsageError(f"--scheme: {named} has no scheme {scheme!r}")
     spec = arguments.backend if arguments.cmd is None else f"cmd:{arguments.cmd}"
     subject = Worker(spec, knobs, arguments.time_limit)
+    try:
+        _check_knobs(spec, knobs, subject)
+    except BaseException:
+        subject.close()
+        raise
+    return subject
+
+
+def _check_knobs(spec: str, knobs: dict[str, str | int], subject: Worker) -> None:
     offered = subject.info.knobs
     for name, value in knobs.items():
         if name not in offered or value not in offered[name]:
             known = "; ".join(f"{n}={'|'.join(map(str, v))}" for n, v in offered.items())
             raise UsageError(f"{spec} has no knob {name}={value}; it has {known or 'none'}")
-    return subject
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> str:

@@ -2,16 +2,17 @@
 
 import argparse
 import json
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from refquant.cli.common import Command, UsageError, whole_file
+from refquant.cli.common import Command, UsageError, check_writable, whole_file
 from refquant_conformance.report.document import SCHEMA_VERSION
 from refquant_conformance.report.findings import findings
 from refquant_conformance.report.junit import junit
-from refquant_conformance.report.page import page
+from refquant_conformance.report.page import NEEDS_JINJA, page
 
-__all__ = ["COMMAND", "write_reports"]
+__all__ = ["COMMAND", "check_targets", "write_reports"]
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,12 +27,28 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 def _run(arguments: argparse.Namespace) -> int:
     if arguments.html is None and arguments.junit is None and arguments.findings is None:
         raise UsageError("nothing to write: give --html, --findings or --junit")
+    check_targets(arguments.html, arguments.junit, arguments.findings, html=arguments.html)
     reports = [_read(path) for path in arguments.reports]
-    write_reports(reports, html=arguments.html, junit_file=arguments.junit)
-    if arguments.findings is not None:
-        with whole_file(arguments.findings) as file:
-            file.write(findings(reports).encode("utf-8"))
+    try:
+        write_reports(reports, html=arguments.html, junit_file=arguments.junit)
+        if arguments.findings is not None:
+            text = findings(reports)
+            with whole_file(arguments.findings) as file:
+                file.write(text.encode("utf-8"))
+    except (KeyError, TypeError, AttributeError, IndexError) as error:
+        raise ValueError(
+            f"a report lacks {error}, or has another thing there; write it with 'run --report'"
+        ) from None
     return 0
+
+
+def check_targets(*paths: Path | None, html: Path | None) -> None:
+    """Refuse, before long work, files that cannot be written, and pages without jinja2."""
+    for path in paths:
+        if path is not None:
+            check_writable(path)
+    if html is not None and find_spec("jinja2") is None:
+        raise ValueError(NEEDS_JINJA)
 
 
 def write_reports(

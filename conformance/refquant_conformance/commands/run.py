@@ -15,7 +15,7 @@ from refquant_conformance.commands.common import (
     aligned,
     subject_of,
 )
-from refquant_conformance.commands.report import write_reports
+from refquant_conformance.commands.report import check_targets, write_reports
 from refquant_conformance.deviations import read_deviations
 from refquant_conformance.judge import Judgement, judge
 from refquant_conformance.profiles import PROFILES
@@ -47,6 +47,7 @@ def _run(arguments: argparse.Namespace) -> int:
     for name in arguments.property:
         if name not in PROPERTIES:
             raise UsageError(f"--property: no property {name!r}; 'list' names them")
+    check_targets(arguments.report, arguments.html, arguments.junit, html=arguments.html)
     known = read_deviations(arguments.deviations) if arguments.deviations else ()
     subject = subject_of(arguments)
     try:

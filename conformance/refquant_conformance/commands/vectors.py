@@ -5,14 +5,14 @@ import hashlib
 import sys
 from pathlib import Path
 
-from refquant.cli.common import Command, UsageError, print_json, whole_file
+from refquant.cli.common import Command, UsageError, check_writable, print_json, whole_file
 from refquant_conformance.arithmetic import ARITHMETICS
 from refquant_conformance.commands.common import add_backend, add_filters, aligned, subject_of
 from refquant_conformance.vectors.generate import generate
 from refquant_conformance.vectors.header import header
 from refquant_conformance.vectors.lint import lint, lint_file
 from refquant_conformance.vectors.read import MANIFEST, Vector, manifest, published, read
-from refquant_conformance.vectors.run import run_vectors
+from refquant_conformance.vectors.run import Agreement, run_vectors
 from refquant_conformance.wire import dumps
 
 __all__ = ["COMMAND"]
@@ -50,14 +50,20 @@ def _generate(arguments: argparse.Namespace) -> int:
         raise UsageError(f"--op: no vectors of {unknown[0]!r}; there are {', '.join(known)}")
     arguments.folder.mkdir(parents=True, exist_ok=True)
     sums = []
-    for op in arguments.op or known:
+    for op in dict.fromkeys(arguments.op or known):
         data = (dumps(generate(op)) + "\n").encode("utf-8")
         with whole_file(arguments.folder / f"{op}.json") as file:
             file.write(data)
         sums.append(f"{hashlib.sha256(data).hexdigest()}  {op}.json\n")
+    if arguments.op:  # the others stay as they are
+        written = {f"{op}.json\n" for op in arguments.op}
+        there = arguments.folder / MANIFEST
+        lines = there.read_text("utf-8").splitlines(keepends=True) if there.exists() else []
+        sums += [line for line in lines if line.split("  ", 1)[-1] not in written]
+        sums.sort(key=lambda line: line.split("  ", 1)[-1])
     with whole_file(arguments.folder / MANIFEST) as file:
         file.write("".join(sums).encode("utf-8"))
-    sys.stdout.write(f"{len(sums)} files in {arguments.folder}\n")
+    sys.stdout.write(f"{len(arguments.op or known)} files in {arguments.folder}\n")
     return 0
 
 
@@ -98,7 +104,7 @@ def _ask(arguments: argparse.Namespace) -> int:
     finally:
         subject.close()
     wanted = arguments.contract
-    failed = [c for c in cells if not c.contracts or (wanted and wanted not in c.contracts)]
+    failed = [c for c in cells if c.failed or (wanted and wanted not in c.contracts)]
     if arguments.json:
         rows = [
             {
@@ -109,18 +115,19 @@ def _ask(arguments: argparse.Namespace) -> int:
         ]
         print_json({"backend": info.name, "version": info.version, "cells": rows})
     else:
-        shown = [
-            (
-                c.op, c.scheme, f"{c.tests} tests",
-                ", ".join(c.contracts) or f"no contract, since test {c.lost_at} {c.trouble}",
-            )
-            for c in cells
-        ]  # fmt: skip
+        shown = [(c.op, c.scheme, f"{c.tests} tests", _found(c)) for c in cells]
         sys.stdout.write(f"{aligned(shown)}\n" if shown else "no vector is of a cell it computes\n")
     return 1 if failed or not cells else 0
 
 
+def _found(cell: Agreement) -> str:
+    lost = "" if cell.lost_at is None else f", since test {cell.lost_at}"
+    found = ", ".join(cell.contracts) or f"no contract{lost}"
+    return f"{found}; {cell.unanswered} not answered: {cell.trouble}" if cell.unanswered else found
+
+
 def _header(arguments: argparse.Namespace) -> int:
+    check_writable(arguments.output)
     vectors = [
         vector
         for vector in _read(arguments.file)

@@ -11,7 +11,9 @@ from typing import Any
 from refquant_conformance.report.definitions import AXES, define
 from refquant_conformance.verdict import RED, VERDICTS
 
-__all__ = ["page"]
+__all__ = ["NEEDS_JINJA", "page"]
+
+NEEDS_JINJA = "the page needs the library jinja2; run: pip install 'refquant-conformance[report]'"
 
 Report = Mapping[str, Any]
 
@@ -26,11 +28,9 @@ def page(reports: Sequence[Report]) -> bytes:
     The same reports give the same bytes. ``ModuleNotFoundError`` names the extra that is missing.
     """
     try:
-        from jinja2 import Environment, StrictUndefined
+        from jinja2 import Environment, StrictUndefined, UndefinedError
     except ModuleNotFoundError:
-        raise ModuleNotFoundError(
-            "the page needs the library jinja2; run: pip install 'refquant-conformance[report]'"
-        ) from None
+        raise ModuleNotFoundError(NEEDS_JINJA) from None
     source = files("refquant_conformance.report").joinpath("page.html.jinja")
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
@@ -39,7 +39,10 @@ def page(reports: Sequence[Report]) -> bytes:
     backends = [_backend(number, report) for number, report in enumerate(reports)]
     rows = list(dict.fromkeys(key for backend in backends for key in backend["cells"]))
     contents = {"backends": backends, "rows": rows, "axes": AXES, "red": RED}
-    return made.render(contents).encode("utf-8")
+    try:
+        return made.render(contents).encode("utf-8")
+    except UndefinedError as error:  # the report was not made by `document`
+        raise KeyError(str(error)) from None
 
 
 def _backend(number: int, report: Report) -> dict[str, Any]:

@@ -30,12 +30,11 @@ from refquant_conformance.arithmetic import ARITHMETICS, Arithmetic, Axes
 from refquant_conformance.arithmetic.base import Outputs, axes_of, same_bits
 from refquant_conformance.protocol import Case
 from refquant_conformance.report.document import EDITION
+from refquant_conformance.vectors.read import LICENCE, SCHEMA
 from refquant_conformance.wire import array_to_json
 
-__all__ = ["LICENCE", "SCHEMA", "answers", "fits", "flags", "generate", "specified"]
+__all__ = ["answers", "fits", "flags", "generate", "specified", "undefined"]
 
-SCHEMA = "refquant_vectors_v1"
-LICENCE = "CC0-1.0"
 _LARGEST = 1_000_000  # bytes of a file
 _ELEMENTS = 96  # of an output, in one test
 _TESTS = 16  # of a scheme
@@ -119,13 +118,8 @@ def _cut(case: Case) -> Case:
 
 
 def _test(arithmetic: Arithmetic, case: Case) -> dict[str, Any]:
-    undefined = _undefined(arithmetic, case)
-    found = answers(arithmetic, case)
     listed = []
-    for names, outputs in found:
-        shown = [name for name in names if not (undefined and name == "spec")]
-        if not shown:
-            continue
+    for shown, outputs in answers(arithmetic, case):
         answer: dict[str, Any] = {"contracts": shown}
         if outputs is None:
             answer["refused"] = True
@@ -138,14 +132,20 @@ def _test(arithmetic: Arithmetic, case: Case) -> dict[str, Any]:
         "params": params,
         "inputs": {n: array_to_json(a, case.types[n]) for n, a in case.inputs.items()},
         "expected": listed,
-        "result": "undefined" if undefined else "valid",
+        "result": "undefined" if undefined(arithmetic, case) else "valid",
     }
 
 
 def answers(arithmetic: Arithmetic, case: Case) -> list[tuple[list[str], Outputs | None]]:
-    """Return the different answers to a case, each with the names of those who give it."""
+    """Return the different answers to a case, each with the names of those who give it.
+
+    Where the specification is silent, none is called ``spec``.
+    """
+    silent = undefined(arithmetic, case)
     found: list[tuple[list[str], Outputs | None]] = []
     for name, axes in _named(arithmetic):
+        if name == "spec" and silent:
+            continue
         outputs = arithmetic.compute(case, axes)
         for names, other in found:
             if _equal(outputs, other):
@@ -183,7 +183,8 @@ def flags(arithmetic: Arithmetic, case: Case) -> list[str]:
     return [axis for axis in arithmetic.axes if _matters(arithmetic, case, axis)]
 
 
-def _undefined(arithmetic: Arithmetic, case: Case) -> bool:
+def undefined(arithmetic: Arithmetic, case: Case) -> bool:
+    """Return whether an axis changes the answer on which the specification is silent."""
     silent = [axis for axis in arithmetic.axes if arithmetic.spec.get(axis) is None]
     return any(_matters(arithmetic, case, axis) for axis in silent)
 

@@ -11,7 +11,7 @@ import numpy as np
 from refquant.contracts import preset
 from refquant_conformance.arithmetic import Arithmetic, arithmetic_of
 from refquant_conformance.arithmetic.base import Axes, Outputs, axes_of, same_bits
-from refquant_conformance.vectors.generate import fits, flags, specified
+from refquant_conformance.vectors.generate import answers, fits, flags, specified, undefined
 from refquant_conformance.vectors.read import Vector, VectorError, manifest, published, read
 
 __all__ = ["lint", "lint_file"]
@@ -34,13 +34,17 @@ def lint_file(name: str, data: bytes, digest: str | None) -> Iterator[str]:
     if not fits(len(data)):
         yield f"{name} has {len(data)} bytes, more than a file of vectors may have"
     seen: set[int] = set()
-    try:
+    try:  # what cannot be read ends the file, for nobody knows what comes after it
         for vector in read(name, data, digest=digest):
             where = f"{name}, test {vector.number}"
             if vector.number in seen:
                 yield f"{where}: the number stands there twice"
             seen.add(vector.number)
-            yield from (f"{where}: {problem}" for problem in _problems(vector))
+            try:
+                problems = list(_problems(vector))
+            except (ValueError, KeyError, IndexError, TypeError, OverflowError) as error:
+                problems = [f"the reference cannot compute it: {error}"]
+            yield from (f"{where}: {problem}" for problem in problems)
     except VectorError as error:
         yield str(error)
 
@@ -53,9 +57,15 @@ def _problems(vector: Vector) -> Iterator[str]:
         return
     if list(vector.flags) != flags(arithmetic, case):
         yield f"the flags are {list(vector.flags)}, and should be {flags(arithmetic, case)}"
-    named = [name for expected in vector.expected for name in expected.contracts]
-    if vector.undefined == ("spec" in named):
-        yield "spec has an answer exactly where the specification is not silent"
+    if vector.clause != arithmetic.clause:
+        yield f"the clause is {vector.clause!r}, and should be {arithmetic.clause!r}"
+    if vector.undefined != undefined(arithmetic, case):
+        yield "the result is undefined exactly where the specification is silent"
+    given = [sorted(expected.contracts) for expected in vector.expected]
+    wanted = [sorted(names) for names, _ in answers(arithmetic, case)]
+    if sorted(given) != sorted(wanted):
+        yield f"the answers are those of {given}, and should be those of {wanted}"
+        return
     for expected in vector.expected:
         for name in expected.contracts:
             axes = specified(arithmetic) if name == "spec" else axes_of(preset(name), arithmetic)

@@ -13,9 +13,14 @@ from refquant_conformance.operators import OPERATORS
 from refquant_conformance.protocol import Case
 from refquant_conformance.wire import WireError, array_from_json, case_from_json
 
-__all__ = ["MANIFEST", "Expected", "Vector", "VectorError", "manifest", "published", "read"]
+__all__ = [
+    *("LICENCE", "MANIFEST", "SCHEMA", "Expected", "Vector", "VectorError"),
+    *("manifest", "published", "read"),
+]
 
 MANIFEST = "SHA256SUMS"
+SCHEMA = "refquant_vectors_v1"
+LICENCE = "CC0-1.0"
 _TOP = {"schema", "edition", "op", "licence", "numberOfTests", "testGroups"}
 _GROUP = {"scheme", "clause", "tests"}
 _TEST = {"tcId", "flags", "params", "inputs", "expected", "result"}
@@ -42,6 +47,7 @@ class Vector:
     flags: tuple[str, ...]
     expected: tuple[Expected, ...]
     undefined: bool
+    clause: str
 
 
 def published() -> tuple[Traversable, ...]:
@@ -55,6 +61,8 @@ def manifest() -> dict[str, str]:
     """Return the SHA-256 of each published file."""
     folder = files("refquant_conformance.vectors").joinpath("data")
     lines = folder.joinpath(MANIFEST).read_text("utf-8").splitlines()
+    if wrong := [line for line in lines if "  " not in line]:
+        raise VectorError(f"{MANIFEST} holds a line without a digest and a name: {wrong[0]!r}")
     return {name: digest for digest, name in (line.split("  ", 1) for line in lines)}
 
 
@@ -66,49 +74,83 @@ def read(name: str, data: bytes, *, digest: str | None = None) -> Iterator[Vecto
     if digest is not None and hashlib.sha256(data).hexdigest() != digest:
         raise VectorError(f"{name} is not the published file: its SHA-256 differs; fetch it again")
     try:
-        document = json.loads(data)
+        document = json.loads(data, object_pairs_hook=_once)
+    except VectorError as error:
+        raise VectorError(f"{name}: {error}") from None
     except (ValueError, RecursionError):
         raise VectorError(f"{name} holds no vectors: it is not JSON") from None
     _keys(name, document, _TOP)
-    if document["schema"] != "refquant_vectors_v1":
-        raise VectorError(f"{name}: schema is {document['schema']!r}, not refquant_vectors_v1")
-    if document["op"] not in OPERATORS:
+    if document["schema"] != SCHEMA:
+        raise VectorError(f"{name}: schema is {document['schema']!r}, not {SCHEMA}")
+    if document["op"] not in tuple(OPERATORS):
         raise VectorError(f"{name}: no operator {document['op']!r}")
+    if document["licence"] != LICENCE:
+        raise VectorError(f"{name}: licence is {document['licence']!r}, not {LICENCE}")
+    if not isinstance(document["edition"], str):
+        raise VectorError(f"{name}: edition is {document['edition']!r}, not a string")
     count = 0
-    for group in document["testGroups"]:
+    for group in _list(name, "testGroups", document["testGroups"]):
         _keys(f"{name}, group", group, _GROUP)
-        for test in group["tests"]:
+        for test in _list(name, "tests", group["tests"]):
             count += 1
-            yield _vector(name, document["op"], group["scheme"], test)
+            yield _vector(name, document["op"], group, test)
     if count != document["numberOfTests"]:
         raise VectorError(f"{name} says {document['numberOfTests']} tests and holds {count}")
 
 
-def _vector(name: str, op: str, scheme: str, test: Any) -> Vector:
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object; JSON says nothing of a key that stands there twice, so it is refused."""
+    made = dict(pairs)
+    if len(made) != len(pairs):
+        twice = next(key for key, _ in pairs if [k for k, _ in pairs].count(key) > 1)
+        raise VectorError(f"the field {twice!r} stands there twice")
+    return made
+
+
+def _list(name: str, key: str, value: Any) -> list[Any]:
+    if not isinstance(value, list):
+        raise VectorError(f"{name}: {key} must be a list")
+    return value
+
+
+def _vector(name: str, op: str, group: Mapping[str, Any], test: Any) -> Vector:
     where = f"{name}, test {test.get('tcId') if isinstance(test, Mapping) else '?'}"
     _keys(where, test, _TEST)
     if test["result"] not in ("valid", "undefined"):
         raise VectorError(f"{where}: result is {test['result']!r}, not valid or undefined")
     try:
-        asked = {"op": op, "scheme": scheme, "params": test["params"], "inputs": test["inputs"]}
-        case = case_from_json(asked)
-        expected = tuple(_expected(where, case, one) for one in test["expected"])
-    except (WireError, KeyError, TypeError, AttributeError) as error:
+        asked = {"op": op, "scheme": group["scheme"]}
+        case = case_from_json({**asked, "params": test["params"], "inputs": test["inputs"]})
+        expected = tuple(
+            _expected(where, case, one) for one in _list(where, "expected", test["expected"])
+        )
+    except WireError as error:
         raise VectorError(f"{where}: {error}") from None
-    number, flags = test["tcId"], tuple(test["flags"])
-    return Vector(number, case, flags, expected, test["result"] == "undefined")
+    if type(test["tcId"]) is not int:
+        raise VectorError(f"{where}: tcId must be an integer")
+    flags = _names(where, "flags", test["flags"])
+    undefined = test["result"] == "undefined"
+    return Vector(test["tcId"], case, flags, expected, undefined, str(group["clause"]))
+
+
+def _names(where: str, key: str, value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
+        raise VectorError(f"{where}: {key} must be a list of names")
+    return tuple(value)
 
 
 def _expected(where: str, case: Case, one: Any) -> Expected:
-    known = {"contracts", "refused"} if "refused" in one else {"contracts", "outputs"}
-    _keys(where, one, known)
-    outputs = None
-    if "outputs" in one:
-        outputs = {
-            name: array_from_json(value, name, case.types[name])
-            for name, value in one["outputs"].items()
-        }
-    return Expected(tuple(one["contracts"]), outputs)
+    refused = isinstance(one, Mapping) and "refused" in one
+    _keys(where, one, {"contracts", "refused" if refused else "outputs"})
+    contracts = _names(where, "contracts", one["contracts"])
+    if refused:
+        return Expected(contracts, None)
+    _keys(where, one["outputs"], set(OPERATORS[case.op].outputs))
+    outputs = {
+        name: array_from_json(value, name, case.types[name])
+        for name, value in one["outputs"].items()
+    }
+    return Expected(contracts, outputs)
 
 
 def _keys(where: str, value: Any, wanted: set[str]) -> None:

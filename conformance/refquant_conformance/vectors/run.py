@@ -18,7 +18,11 @@ __all__ = ["Agreement", "run_vectors"]
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """What the vectors say of one cell: the contracts that are left after ``tests`` tests."""
+    """What the vectors say of one cell: the contracts that are left after ``tests`` tests.
+
+    ``trouble`` says how the last one of the ``unanswered`` tests was not answered; ``failed`` that
+    no contract is left, or that a test ended the backend or had nonsense for an answer.
+    """
 
     op: str
     scheme: str
@@ -27,6 +31,7 @@ class Agreement:
     unanswered: int
     lost_at: int | None = None
     trouble: str = ""
+    failed: bool = False
 
 
 def run_vectors(subject: Subject, vectors: Iterable[Vector]) -> list[Agreement]:
@@ -43,10 +48,11 @@ def run_vectors(subject: Subject, vectors: Iterable[Vector]) -> list[Agreement]:
 def _agreement(subject: Subject, key: tuple[str, str], tests: Sequence[Vector]) -> Agreement:
     left: set[str] | None = None
     order: list[str] = []
-    lost_at, trouble, unanswered = None, "", 0
+    lost_at, trouble, unanswered, failed = None, "", 0, False
     for vector, answer in zip(tests, subject.ask([v.case for v in tests]), strict=True):
         if answer.kind not in ("result", "rejected"):
             unanswered, trouble = unanswered + 1, f"{answer.kind}: {answer.reason}"
+            failed = failed or answer.kind != "unsupported"
             continue
         agreeing = _agreeing(vector, answer)
         if vector.undefined:  # the specification says nothing here, so it agrees with everything
@@ -57,7 +63,8 @@ def _agreement(subject: Subject, key: tuple[str, str], tests: Sequence[Vector]) 
         if before != set() and not left and lost_at is None:
             lost_at = vector.number
     names = tuple(name for name in order if left and name in left)
-    return Agreement(*key, names, len(tests), unanswered, lost_at, trouble)
+    failed = failed or not names
+    return Agreement(*key, names, len(tests), unanswered, lost_at, trouble, failed)
 
 
 def _agreeing(vector: Vector, answer: Answer) -> list[str]:
