@@ -32,7 +32,7 @@ from refquant.numerics.fixedpoint import quantize_multiplier, rounding_divide_by
 from refquant.ops.mean import reduce_mean_quantized
 from refquant.ops.pool import average_pool_quantized
 from refquant.ops.windows import pad_spatial, taps
-from refquant_conformance.arithmetic.base import Arithmetic, Axes, Outputs, contract_of
+from refquant_conformance.arithmetic.base import Arithmetic, Axes, Equal, Outputs, contract_of
 from refquant_conformance.arithmetic.elementwise import qparams, real_quantized, rule
 from refquant_conformance.arithmetic.geometry import Geometry, cut_out, geometry
 from refquant_conformance.arithmetic.pool_probes import mean_probes, pool_probes
@@ -205,4 +205,12 @@ QLINEAR_MEAN = Arithmetic(
     exact=_mean_exactly,
     probes=mean_probes,
     element=_one_plane,
+    equal=(
+        Equal(
+            "mean",
+            ("rounded_zero_point", _BY_SIXTEEN),
+            "raw sums of unsigned codes are not negative: up is away from zero",
+            ("u8",),
+        ),
+    ),
 )
