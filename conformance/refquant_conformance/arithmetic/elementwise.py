@@ -37,7 +37,6 @@ import numpy as np
 
 from refquant.contracts import Contract
 from refquant.contracts.axes import AXES
-from refquant.formats.affine import QParams
 from refquant.numerics.fixedpoint import quantize_multiplier, rounding_divide_by_pot, srdhm
 from refquant.numerics.fused import fused_multiply_add
 from refquant.ops.elementwise import add_quantized
@@ -59,6 +58,7 @@ from refquant_conformance.arithmetic.rescale import (
     rescaled,
     rescaled_exactly,
 )
+from refquant_conformance.arithmetic.rules import qparams, real_quantized, rule
 from refquant_conformance.protocol import Array, Case
 from refquant_conformance.types import code_range, storage
 
@@ -72,32 +72,6 @@ __all__ = [
     "real_quantized",
     "rule",
 ]
-
-
-def rule(case: Case, name: str) -> Rule:
-    """Return scale (a float32) and zero point of an operand."""
-    return float(case.inputs[f"{name}_scale"]), int(case.inputs[f"{name}_zero_point"])
-
-
-def qparams(case: Case, name: str) -> QParams:
-    """Return the parameters of an operand as the reference has them."""
-    scale, zero_point = rule(case, name)
-    return QParams(np.float32(scale), np.int32(zero_point), None, case.types[name])
-
-
-def real_quantized(v: Array, y: Rule, limits: tuple[int, int], *, early: bool = False) -> Array:
-    """Return the codes of float32 reals; ``early``: the zero point is added before rounding.
-
-    >>> real_quantized(np.float32([1.5]), (1.0, 1), (0, 255), early=True).tolist()
-    [2]
-    """
-    with np.errstate(all="ignore"):
-        quotient = v / np.float32(y[0])
-        if early:
-            quotient = quotient + np.float32(y[1])
-        whole = np.nan_to_num(np.rint(quotient), nan=limits[0] - y[1])
-        shifted = np.clip(whole, -(2.0**40), 2.0**40).astype(np.int64) + (0 if early else y[1])
-    return np.asarray(np.clip(shifted, *limits))
 
 
 def _element(case: Case, index: int) -> Case:
