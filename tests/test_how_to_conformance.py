@@ -54,7 +54,8 @@ def says(folder: Path, line: str) -> tuple[int, str]:
     if " vectors " in line and (folder / "vectors.json").exists():
         line += " --file vectors.json"
     paths = os.pathsep.join(path for path in sys.path if path)
-    environment = os.environ | {"PYTHONPATH": paths, "PYTEST_ADDOPTS": ""}
+    alone = {"PYTEST_ADDOPTS": "", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}  # as in test_plugin.py
+    environment = os.environ | {"PYTHONPATH": paths} | alone
     done = subprocess.run(
         as_installed(line), shell=True, cwd=folder, env=environment,
         capture_output=True, text=True, check=False,

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-PLUGIN = ("-p", "refquant_conformance.plugin")  # an installation has an entry point for it
+# An installation has an entry point for it, which is not loaded: no plug-in may be loaded twice.
+PLUGIN = ("-p", "refquant_conformance.plugin")
 
 
 def pytest_says(tmp_path: Path, *arguments: str) -> tuple[int, str]:
@@ -18,7 +19,12 @@ def pytest_says(tmp_path: Path, *arguments: str) -> tuple[int, str]:
         text=True,
         check=False,
         cwd=tmp_path,
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "PYTEST_ADDOPTS": ""},
+        env=os.environ
+        | {
+            "PYTHONPATH": os.pathsep.join(sys.path),
+            "PYTEST_ADDOPTS": "",
+            "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+        },
     )
     return done.returncode, done.stdout + done.stderr
 
