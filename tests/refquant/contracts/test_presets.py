@@ -33,7 +33,8 @@ def test_presets_are_different_arithmetics_but_for_declared_twins() -> None:
 
 def test_there_is_a_preset_for_every_tool_that_was_promised() -> None:
     promised = """
-        onnx ort tflite_reference tflite_reference_fc tflite_mul tflite_builtin xnnpack
+        onnx ort tflite_reference tflite_reference_fc tflite_int16 tflite_mul
+        tflite_builtin xnnpack
         gemmlowp_neon tosa cmsis_nn fbgemm torch torchao compressed_tensors gptq awq hqq aimet
         qonnx stablehlo tensorrt modelopt ggml bitsandbytes ncnn mlx quanto qwix
         tflite_hybrid tflite_hybrid_conv tflite_hybrid_depthwise xnnpack_hybrid

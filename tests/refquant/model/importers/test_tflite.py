@@ -213,12 +213,13 @@ def test_all_that_is_not_known_is_one_error() -> None:
 
 
 @pytest.mark.parametrize(
-    ("dtype", "message"), [("int16", "int16x8"), ("uint8", "of uint8, not int8")]
+    ("dtype", "zero", "message"),
+    [("int16", 1, "of int16 with a zero point that is not 0"), ("uint8", 0, "not int8 or int16")],
 )
-def test_other_codes_are_named(dtype: str, message: str) -> None:
+def test_other_codes_are_named(dtype: str, zero: int, message: str) -> None:
     m = Model()
     x = m.tensor((1, 4), "float32", name="x")
-    y = m.tensor((1, 4), dtype, scale=0.5, name="y")
+    y = m.tensor((1, 4), dtype, scale=0.5, zero_point=zero, name="y")
     m.op("QUANTIZE", [x], [y])
     with pytest.raises(ModelFileError, match=message):
         tflite_graph(m.data([x], [y]), path="m.tflite")
