@@ -22,9 +22,7 @@ def compute(op: str, inputs: Arrays, params: Arrays, types: Arrays, setting: str
     """Return the outputs of one operator."""
     if op == "dequantize_linear":
         return {"y": _real(inputs, params, types["x"])}
-    if op in ("cast", "decode"):
-        return {"y": _fp8(op == "cast", inputs["x"], types)}
-    return {"y": _blocks(op == "block_quantize", inputs["x"], params, types)}
+    return {"y": _fp8(op == "cast", inputs["x"], types)}
 
 
 def _real(inputs: Arrays, params: Arrays, code: str) -> Any:
@@ -67,17 +65,3 @@ def _fp8(up: bool, x: Any, types: Arrays) -> Any:
     mx = core()
     made = mx.to_fp8(mx.array(x)) if up else mx.from_fp8(mx.array(x), dtype=mx.float32)
     return np.array(made)
-
-
-def _blocks(up: bool, x: Any, params: Arrays, types: Arrays) -> Any:
-    """Return blocks of MXFP4 as ggml writes them: the scale, then codes j and j + 16 in a byte."""
-    if not up:
-        raise NotImplementedError("this adapter asks for blocks, not for what they mean")
-    rows = np.ascontiguousarray(x).reshape(-1, 32)
-    mx = core()
-    words, scale = mx.quantize(mx.array(rows), group_size=32, bits=4, mode="mxfp4")
-    nibbles = np.array(words)[..., None] >> np.arange(0, 32, 4, dtype=np.uint32) & 15
-    codes = nibbles.reshape(-1, 32).astype(np.uint8)
-    first = np.array(scale).reshape(-1, 1)
-    flat = np.concatenate([first, codes[:, :16] | codes[:, 16:] << 4], axis=1)
-    return flat.astype(np.uint8).reshape((*x.shape[:-1], -1))

@@ -43,9 +43,7 @@ def compute(op: str, inputs: Arrays, params: Arrays, types: Arrays, setting: str
         return _dynamic(inputs["x"], types["y"])
     if op == "matmul_integer":
         return {"y": _product(inputs)}
-    if op in ("cast", "decode"):
-        return {"y": _cast(inputs["x"], types)}
-    return {"y": _blocks(op == "block_quantize", inputs["x"], types, params)}
+    return {"y": _cast(inputs["x"], types)}
 
 
 def _affine(up: bool, inputs: Arrays, params: Arrays, types: Arrays) -> Any:
@@ -144,19 +142,3 @@ def _cast(x: Any, types: Arrays) -> Any:
     name = _CASTS[code]
     which = getattr(kernels, f"f32_to_{name}_unpacked" if up else f"{name}_unpacked_to_f32")
     return which(tensor(x).contiguous()).numpy()
-
-
-def _blocks(up: bool, x: Any, types: Arrays, params: Arrays) -> Any:
-    """Return blocks of MXFP4 as ggml writes them: the scale, then codes j and j + 16 in a byte."""
-    torch: Any = importlib.import_module("torch")
-    mx: Any = importlib.import_module("torchao.prototype.mx_formats.mx_tensor")
-    if not up:
-        raise NotImplementedError("this adapter asks for blocks, not for what they mean")
-    rows = np.ascontiguousarray(x).reshape(-1, 32)
-    scale, data = mx.to_mx(tensor(rows), torch.float4_e2m1fn_x2, 32)
-    pairs = data.view(torch.uint8).numpy()
-    codes = np.stack([pairs & 15, pairs >> 4], axis=-1).reshape(-1, 32)
-    held = codes[:, :16] | codes[:, 16:] << 4
-    first = scale.view(torch.uint8).numpy().reshape(-1, 1)
-    flat = np.concatenate([first, held], axis=1).astype(np.uint8)
-    return flat.reshape((*x.shape[:-1], -1))
