@@ -16,6 +16,7 @@ have more (how an LSTM rounds its gates is no field of every model file).
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from itertools import product
 from types import MappingProxyType
 
@@ -106,7 +107,12 @@ def contract_of(axes: Axes, *, name: str = "asked", base: str = "onnx") -> Contr
     'half_away'
     """
     known = {axis: value for axis, value in axes.items() if axis in _FIELDS}
-    made: Contract = replace(preset(base), name=name, **known)  # type: ignore[arg-type]  # checked there
+    return _contract(tuple(known.items()), name, base)
+
+
+@cache  # a judgement asks for few contracts, thousands of times each
+def _contract(known: tuple[tuple[str, AxisValue], ...], name: str, base: str) -> Contract:
+    made: Contract = replace(preset(base), name=name, **dict(known))  # type: ignore[arg-type]  # checked there
     return made
 
 

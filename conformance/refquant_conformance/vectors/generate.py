@@ -38,6 +38,8 @@ __all__ = ["answers", "fits", "flags", "generate", "specified", "undefined"]
 _LARGEST = 1_000_000  # bytes of a file
 _ELEMENTS = 96  # of an output, in one test
 _TESTS = 16  # of a scheme
+_SECOND_TESTS = 8  # of a scheme of other widths or finer scales: it rounds as the first one does
+_SECOND = ("_channel", "_block", "2", "4", "16")
 _FEW = 5  # of a case that is too large as a whole
 
 
@@ -76,9 +78,10 @@ def fits(size: int) -> bool:
 def _chosen(arithmetic: Arithmetic, scheme: str) -> Iterator[Case]:
     """Yield small cases of a scheme, spread over its probes."""
     probes = list(arithmetic.probes(scheme))
-    step = max(1, len(probes) // _TESTS)
+    tests = _SECOND_TESTS if scheme.endswith(_SECOND) else _TESTS
+    step = max(1, len(probes) // tests)
     last = [case for case in probes[-2:] if _alone(case)]  # NaN, asked alone
-    for case in [*probes[::step][:_TESTS], *last]:
+    for case in [*probes[::step][:tests], *last]:
         small = _cut(case)
         if _elements(small) <= 4 * _ELEMENTS:
             yield small
