@@ -13,11 +13,21 @@ from dataclasses import replace
 from typing import Any
 
 from refquant_conformance.about import described
+from refquant_conformance.adapters.samples_files import seed_file
 from refquant_conformance.answers import Answer
 from refquant_conformance.environment import MODE, entered
-from refquant_conformance.protocol import Backend, Case, Rejected, Result, Unsupported, with_layout
+from refquant_conformance.operators_formats import FILES
+from refquant_conformance.protocol import (
+    Backend,
+    Capability,
+    Case,
+    Rejected,
+    Result,
+    Unsupported,
+    with_layout,
+)
 
-__all__ = ["BackendDiedError", "answer", "converse", "prepared"]
+__all__ = ["BackendDiedError", "answer", "capabilities_of", "converse", "prepared"]
 
 
 class BackendDiedError(RuntimeError):
@@ -72,7 +82,7 @@ def converse(backend: Backend, verb: str, argument: Any) -> Iterator[Any]:
     if verb == "run":
         cases: Sequence[Case] = argument
         for case in cases:
-            yield answer(backend.run, case)
+            yield _one(backend, case)
     elif verb == "sequence":  # the first case is prepared, all are run on what was prepared
         yield from _sequence(backend, argument)
     elif verb == "load":
@@ -81,13 +91,16 @@ def converse(backend: Backend, verb: str, argument: Any) -> Iterator[Any]:
         method = getattr(backend, verb, None)
         yield _caught(verb, lambda: method(argument) if method else None)
     elif verb == "about":
-        yield _caught(verb, lambda: described(backend.info(), backend.capabilities()))
+        yield _caught(verb, lambda: described(backend.info(), capabilities_of(backend)))
     else:
         raise ValueError(f"unknown verb {verb!r}")
 
 
 def _sequence(backend: Backend, cases: Sequence[Case]) -> Iterator[Answer]:
     """Prepare the first case, and run all of them on what was prepared."""
+    if cases[0].op == "load":  # nothing of a file is kept
+        yield from (_one(backend, case) for case in cases)
+        return
     try:
         run = prepared(backend, cases[0])
     except Exception as error:  # as in `answer`: whatever is raised is the answer
@@ -104,6 +117,31 @@ def _caught(verb: str, method: Callable[[], Any]) -> Any:
         return method()
     except Exception as error:  # whatever a foreign adapter raises is its answer
         return Answer("broken", reason=f"{verb}: {type(error).__name__}: {error}")
+
+
+def _one(backend: Backend, case: Case) -> Answer:
+    """Ask a case; a file is loaded, and has no outputs."""
+    if case.op == "load":
+        return _load(backend, case.scheme, case.inputs["x"].tobytes())
+    return answer(backend.run, case)
+
+
+def capabilities_of(backend: Backend) -> tuple[Capability, ...]:
+    """Return what a backend lists, and the formats of which it does not say Unsupported.
+
+    >>> from refquant_conformance.adapters.reference import Reference
+    >>> [cell.scheme for cell in capabilities_of(Reference()) if cell.op == "load"]
+    ['gguf', 'rq']
+    """
+    listed = tuple(backend.capabilities())
+    if not hasattr(backend, "load_bytes"):
+        return listed
+    loads = (Capability("load", name) for name in FILES if seed_file(name))
+    return (*listed, *(c for c in loads if c not in listed and _loads(backend, c.scheme)))
+
+
+def _loads(backend: Backend, file_format: str) -> bool:
+    return _load(backend, file_format, seed_file(file_format)).kind != "unsupported"
 
 
 def _load(backend: Backend, file_format: str, data: bytes) -> Answer:

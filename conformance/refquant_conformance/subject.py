@@ -18,7 +18,7 @@ from refquant_conformance import adapters
 from refquant_conformance.about import described
 from refquant_conformance.answers import Answer, well_formed
 from refquant_conformance.child import ended, pipe, received, waited
-from refquant_conformance.conversation import converse
+from refquant_conformance.conversation import capabilities_of, converse
 from refquant_conformance.protocol import Backend, Capability, Case, Info
 
 __all__ = ["Local", "Subject", "Worker"]
@@ -76,7 +76,7 @@ class Local:
     @property
     def capabilities(self) -> tuple[Capability, ...]:
         """What is computed."""
-        return described(self.backend.info(), self.backend.capabilities())[1]
+        return described(self.backend.info(), capabilities_of(self.backend))[1]
 
     def ask(self, cases: Sequence[Case]) -> list[Answer]:
         """Return one answer a case."""

@@ -5,16 +5,20 @@ cell that the judge has an arithmetic for, by that arithmetic: so it is clean by
 the harness is right, and the oracle, not this, says whether the arithmetic is.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from importlib.metadata import version
 
 from refquant.contracts import PRESETS, preset
 from refquant.contracts.axes import AxisValue
+from refquant.formats.gguf import parse_gguf
+from refquant.model.rq import parse_rq
 from refquant_conformance.arithmetic import ARITHMETICS, Arithmetic, Axes, arithmetic_of
 from refquant_conformance.arithmetic.base import axes_of
 from refquant_conformance.protocol import Capability, Case, Info, Rejected, Result, Unsupported
 
 __all__ = ["Reference"]
+
+_READERS: Mapping[str, Callable[..., object]] = {"gguf": parse_gguf, "rq": parse_rq}
 
 
 class Reference:
@@ -56,6 +60,15 @@ class Reference:
     def prepare(self, case: Case) -> "Reference":
         """Return a handle; it keeps nothing."""
         return self
+
+    def load_bytes(self, file_format: str, data: bytes) -> None:
+        """Read a file by the reference's own reader."""
+        if file_format not in _READERS:
+            raise Unsupported(f"the reference reads gguf and rq, not {file_format}")
+        try:
+            _READERS[file_format](data, name="the file")
+        except ValueError as error:
+            raise Rejected(str(error)) from None
 
     def run(self, case: Case) -> Result:
         """Compute by the arithmetic of the cell."""

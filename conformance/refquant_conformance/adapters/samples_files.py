@@ -31,7 +31,7 @@ def seed_file(file_format: str) -> bytes:
 
 def _gguf() -> bytes:
     x = np.arange(64, dtype=np.float32).reshape(2, 32)
-    tensors = [plain_tensor("first", x), plain_tensor("second", x[:1] * 2)]
+    tensors = [plain_tensor("first", x), plain_tensor("other", x[:1] * 2)]
     return gguf_bytes({"general.architecture": "none", "general.name": "a file"}, tensors)
 
 
@@ -39,7 +39,7 @@ def _safetensors() -> bytes:
     data = np.arange(6, dtype=np.float32).tobytes()
     header = {
         "first": {"dtype": "F32", "shape": [4], "data_offsets": [0, 16]},
-        "second": {"dtype": "F32", "shape": [2], "data_offsets": [16, 24]},
+        "other": {"dtype": "F32", "shape": [2], "data_offsets": [16, 24]},
     }
     text = json.dumps(header).encode()
     text += b" " * (-len(text) % 8)
@@ -64,4 +64,4 @@ def _rq() -> bytes:
     from refquant_conformance.adapters.rq_graphs import graph_of
     from refquant_conformance.adapters.samples import sample
 
-    return rq_bytes(graph_of(sample("quantize_linear", "f32_u8"), preset("onnx")))
+    return rq_bytes(graph_of(sample("qlinear_matmul", "u8_i8"), preset("ort")))
