@@ -86,6 +86,10 @@ _TFLITE_REFERENCE_FC = replace(
     TFLITE_REFERENCE, name="tflite_reference_fc", requantize="float64_half_away"
 )
 
+# int16 activations with int8 weights (16x8): CONV_2D and DEPTHWISE_CONV_2D sum in int64 and
+# rescale with 15 bits of the multiplier (internal/common.cc); else as the reference kernels.
+_TFLITE_INT16 = replace(TFLITE_REFERENCE, name="tflite_int16", requantize="tflite_int64")
+
 # MUL, reference and optimized, forms its multiplier in float32 (kernels/mul.cc: a product and a
 # quotient of floats, then a double). Measured: -137 * 158 with scales 0.13583167, 0.4941183 and
 # 2905.714 is -1; with the multiplier in float64 it would be 0.
@@ -157,6 +161,17 @@ TFLITE: tuple[Provenance, ...] = (
             Source(_LITERT, f"{_KERNELS}/quantization_util.h", "2026-08-21"),
         ),
         measured="codes of FULLY_CONNECTED, LiteRT 2.3.0, reference kernels, x86",
+        differs="A range of zeros has scale 0 there.",
+    ),
+    Provenance(
+        _TFLITE_INT16,
+        "TFLite's layers of int16 activations and int8 weights; else as `tflite_reference`.",
+        (
+            Source(_LITERT, f"{_KERNELS}/common.cc", "2026-08-21"),
+            Source(_LITERT, f"{_KERNELS}/reference/integer_ops/conv.h", "2026-08-21"),
+            Source(_LITERT, f"{_KERNELS}/quantization_util.h", "2026-08-21"),
+        ),
+        measured="codes of CONV_2D and DEPTHWISE_CONV_2D of int16, LiteRT 2.3.0, x86",
         differs="A range of zeros has scale 0 there.",
     ),
     Provenance(

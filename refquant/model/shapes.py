@@ -70,7 +70,8 @@ def check_size(what: str, shape: Shape) -> None:
 
 def _unary(op: str, shapes: Sequence[Shape], attributes: Attributes) -> tuple[Shape, ...]:
     if len(shapes) == 2:
-        need(op, "the table (input 1)", shapes[1], (256,))
+        entries = shapes[1] if shapes[1] == (65536,) else (256,)  # of codes of 16 bits
+        need(op, "the table (input 1)", shapes[1], entries)
     return (shapes[0],)
 
 

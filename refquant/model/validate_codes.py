@@ -8,7 +8,7 @@ import math
 
 import numpy as np
 
-from refquant.model.graph import DTYPES, Graph, Node, Value
+from refquant.model.graph import DTYPES, Graph, Node, Quant, Value
 from refquant.model.params import qparams_of
 from refquant.ops.mean import folded_multiplier
 from refquant.ops.softmax import TABLES
@@ -17,6 +17,7 @@ __all__ = ["check_mean", "check_softmax", "codes_of"]
 
 _INT32_MAX = 2**31 - 1
 _MOST = 4095  # sums of exponentials have 12 integer bits: 4095 ones, and their rounding, fit
+_MOST_INT16 = 2**16 - 1  # of 15 bits each, in 31
 
 
 def codes_of(graph: Graph, name: str, *, most_bits: int = 16) -> Value:
@@ -43,6 +44,9 @@ def check_softmax(graph: Graph, node: Node) -> None:
             f"{'a' if table else 'no'} table; dequantize before it"
         )
     if table:
+        if contract.softmax == "fixed_point_table" and x.dtype == "int16":
+            _check_int16(graph, node, x, table)
+            return
         codes_of(graph, node.inputs[0], most_bits=8)
         y = codes_of(graph, node.outputs[0], most_bits=8)
         _check_table(graph, table, contract.softmax)
@@ -60,6 +64,29 @@ def _check_table(graph: Graph, name: str, kind: str) -> None:
         raise ValueError(
             f"the table {name!r} is a constant of 256 {dtype}, the first {one}, none of the others "
             f"larger than the one before or below 0; got {value.dtype} {list(value.shape)}"
+        )
+
+
+def _check_int16(graph: Graph, node: Node, x: Value, name: str) -> None:
+    """Refuse what `refquant.ops.softmax_int16` does not define."""
+    y, value, table = graph.values[node.outputs[0]], graph.values[name], graph.constants.get(name)
+    if (y.dtype, y.quant) != ("int16", Quant(2.0**-15, 0)):
+        raise ValueError(
+            f"softmax fixed_point_table of int16 gives int16 with scale 2^-15 and zero point 0, got "
+            f"{y.dtype} with {y.quant}"
+        )
+    described = (value.dtype, value.shape, value.quant) == ("int16", (1 << 16,), None)
+    if table is None or not described or table.min() < 0 or table[0] < 1 << 14:
+        raise ValueError(
+            f"the table {name!r} is a constant of 65536 int16, none below 0, the first at least "
+            f"16384; got {value.dtype} {list(value.shape)}"
+        )
+    axis = node.attributes.get("axis", -1)
+    assert isinstance(axis, int), "check_signature: an integer"
+    length = x.shape[axis]
+    if isinstance(length, str) or length > _MOST_INT16:
+        raise ValueError(
+            f"softmax fixed_point_table of int16 sums at most {_MOST_INT16} elements, got {length}"
         )
 
 

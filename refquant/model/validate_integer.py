@@ -20,7 +20,12 @@ from refquant.model.validate_codes import check_mean, check_softmax, codes_of
 from refquant.ops.accumulate import accumulator_bound, prove_accumulator
 from refquant.ops.dynamic_range import ORDERS
 from refquant.ops.proofs import prove_add, prove_mul, prove_rescale
-from refquant.ops.rescale import channel_parameters, output_multiplier, rescale
+from refquant.ops.rescale import (
+    accumulator_limit,
+    channel_parameters,
+    output_multiplier,
+    rescale,
+)
 
 __all__ = ["INTEGER", "check_integer"]
 
@@ -116,9 +121,10 @@ def _prove_product(graph: Graph, node: Node, x: Value, w_name: str, bias_name: s
     w_scale, _ = channel_parameters(node.op, w_qparams, codes.shape, axis=axis)
     zeros = w_qparams.zero_point, x.dtype, int(x_qparams.zero_point)
     bias = graph.constants[bias_name] if bias_name else None
-    prove_accumulator(codes, *zeros, bias, channel_axis=axis, name=node.name)
-    bound = accumulator_bound(codes, *zeros, bias, channel_axis=axis)
     contract = graph.contracts[node.contract or ""]
+    limit = accumulator_limit(x.dtype, contract)
+    prove_accumulator(codes, *zeros, bias, channel_axis=axis, name=node.name, limit=limit)
+    bound = accumulator_bound(codes, *zeros, bias, channel_axis=axis)
     y_qparams = qparams_of(graph, node.outputs[0])
     multiplier = output_multiplier(x_qparams.scale, w_scale, y_qparams.scale, contract=contract)
     _prove_multiplier(node, bound, multiplier, y_qparams, contract)
@@ -170,7 +176,7 @@ def _check_unary(graph: Graph, node: Node) -> None:
         return
     x = codes_of(graph, node.inputs[0])
     if node.op not in ("Relu", "Clip"):
-        raise ValueError("on codes it needs its table of 256 codes as second input")
+        raise ValueError("on codes it needs its table of all codes as second input")
     _need_equal(graph, node, f"{node.op} without a table")
     assert x.quant is not None, "codes_of: it has quant"
     if not isinstance(x.quant.scale, str) and x.quant.scale < 0:
@@ -180,14 +186,14 @@ def _check_unary(graph: Graph, node: Node) -> None:
 
 
 def _check_table(graph: Graph, node: Node) -> None:
-    for name in (node.inputs[0], node.outputs[0]):
-        codes_of(graph, name, most_bits=8)
-    table, output = graph.values[node.inputs[1]], graph.values[node.outputs[0]]
+    x, output = (codes_of(graph, name) for name in (node.inputs[0], node.outputs[0]))
+    table = graph.values[node.inputs[1]]
     same = table.dtype == output.dtype and table.quant in (None, output.quant)
-    if node.inputs[1] not in graph.constants or not same:
+    entries = DTYPES[x.dtype].qmax - DTYPES[x.dtype].qmin + 1
+    if node.inputs[1] not in graph.constants or not same or table.shape != (entries,):
         raise ValueError(
-            f"the table {node.inputs[1]!r} is a constant of the output's dtype {output.dtype}, "
-            f"got {table.dtype}"
+            f"the table {node.inputs[1]!r} is a constant of the output's dtype {output.dtype} with "
+            f"{entries} entries, got {table.dtype} {list(table.shape)}"
         )
 
 

@@ -54,7 +54,7 @@ from refquant.numerics.requantize_float import (
 )
 from refquant.numerics.rndnu16 import rndnu16
 
-__all__ = ["REQUANTIZE_MODES", "ZERO_POINT_MODES", "requantize"]
+__all__ = ["INT48_MODES", "REQUANTIZE_MODES", "ZERO_POINT_MODES", "requantize"]
 
 Int64 = NDArray[np.int64]
 Float64 = NDArray[np.float64]
@@ -66,7 +66,7 @@ def requantize(
 ) -> Int64:
     """Return ``acc * multiplier``, eq. (1), rounded as ``mode`` says, before zero point and clamp.
 
-    ``acc`` holds int32 values (int48 for ``scale16`` and ``tflite_int64``). Multipliers are reals,
+    ``acc`` holds int32 values (int48 in the modes of ``INT48_MODES``). Multipliers are reals,
     finite and not negative, and broadcast (one a channel); ``float_rne``, ``gemmlowp_double_f32``,
     ``rndnu``, ``rndnu16`` and the modes of ``ZERO_POINT_MODES`` round them to float32 first; only
     these need ``zero_point``.
@@ -79,7 +79,7 @@ def requantize(
     real = np.asarray(multiplier, np.float64)
     if not ((real >= 0) & (real <= np.finfo(np.float32).max)).all():  # false for NaN
         raise ValueError(f"multiplier must be a finite float32 and not negative, got {real}")
-    wide = _integers(np.asarray(acc), num_bits=48 if mode in _INT48_MODES else 32, what="acc")
+    wide = _integers(np.asarray(acc), num_bits=48 if mode in INT48_MODES else 32, what="acc")
     if mode in _EARLY:
         if zero_point is None:
             raise ValueError(f"zero_point is needed by the mode {mode!r}, got None")
@@ -197,7 +197,7 @@ _FUNCTIONS: tuple[Callable[[Int64, Float64], Int64], ...] = (
 _MODES = MappingProxyType({function.__name__: function for function in _FUNCTIONS})
 # These saturate:
 _FLOAT_MODES = ("float_rne", "float64_half_away", "dyadic")
-_INT48_MODES = ("scale16", "tflite_int64")
+INT48_MODES = ("scale16", "tflite_int64", "float64_half_away")  # accumulators of int16
 _EARLY = MappingProxyType(
     {mode.__name__: mode for mode in (float_zp_before_round, float_zp_before_round_f32)}
 )

@@ -9,6 +9,7 @@ in int32, which is the same number provided that no input can push it out:
 
     max|x - zx| * sum_k |w[k, c] - zw[c]| + |bias[c]|  <=  2**31 - 1.                      (2)
 
+With 16-bit codes x and a rescaling that takes them, accumulators have 48 bits (in int64): 2**47 - 1.
 :func:`prove_accumulator` checks (2) over the whole range of x's dtype, so partial sums in any
 order fit too.
 
@@ -193,18 +194,21 @@ def prove_accumulator(
     *,
     channel_axis: int,
     name: str,
+    limit: int = _INT32_MAX,
 ) -> None:
     """Raise :class:`AccumulatorOverflowError` for the first channel of node ``name`` against (2).
+
+    ``limit`` is the right side of (2).
 
     >>> prove_accumulator(np.ones((1, 9), np.int8), 0, "uint8", 0, channel_axis=0, name="conv")
     """
     bound = accumulator_bound(
         w, w_zero_point, x_dtype, x_zero_point, bias, channel_axis=channel_axis
     )
-    for channel in np.flatnonzero(bound > _INT32_MAX):
+    for channel in np.flatnonzero(bound > limit):
         raise AccumulatorOverflowError(
-            f"{name}: the int32 accumulator of output channel {channel} can reach "
-            f"{bound[channel]} > {_INT32_MAX}; split the layer, or use narrower weights"
+            f"{name}: the int{limit.bit_length() + 1} accumulator of output channel {channel} can "
+            f"reach {bound[channel]} > {limit}; split the layer, or use narrower weights"
         )
 
 

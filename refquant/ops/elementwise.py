@@ -7,7 +7,7 @@ inputs count in different steps.  Four arithmetics, by the contract's axis ``add
 
     tflite_shift20    t = 2 max(sa, sb)
                       A = mbqm((qa - za) 2**20, sa / t),   B likewise
-                      q = mbqm(A + B, t / (2**20 sy)) + zy                                     (2)
+                      q = mbqm(A + B, t / (2**20 sy)) + zy      16-bit codes: 2**15            (2)
 
     scale_ratios      ra = f32(sa / sy), rb = f32(sb / sy), F = f32(zy - f32(ra za + f32(rb zb)))
                       q = cast(round_half_even(f32(ra qa + f32(rb qb + F))))                   (5)
@@ -197,9 +197,10 @@ def _add_tflite(
     sb, zb = scalar_parameters("Add", "b", b_qparams)
     sy, zy = scalar_parameters("Add", "y", y_qparams)
     twice = 2.0 * max(float(sa), float(sb))
-    left = _mbqm((a.astype(np.int64) - za) << 20, float(sa) / twice)
-    right = _mbqm((b.astype(np.int64) - zb) << 20, float(sb) / twice)
-    return _mbqm(left + right, twice / (float(1 << 20) * float(sy))) + zy
+    bits = 15 if max(a.itemsize, b.itemsize) > 1 else 20
+    left = _mbqm((a.astype(np.int64) - za) << bits, float(sa) / twice)
+    right = _mbqm((b.astype(np.int64) - zb) << bits, float(sb) / twice)
+    return _mbqm(left + right, twice / (float(1 << bits) * float(sy))) + zy
 
 
 def _mbqm(x: NDArray[np.int64], multiplier: float) -> NDArray[np.int64]:

@@ -21,11 +21,12 @@ from refquant.contracts import Contract
 from refquant.formats.affine import QParams
 from refquant.numerics.casts import wrap
 from refquant.numerics.ranges import dtype_range
-from refquant.numerics.requantize import ZERO_POINT_MODES, requantize
+from refquant.numerics.requantize import INT48_MODES, ZERO_POINT_MODES, requantize
 from refquant.ops.accumulate import int32_accumulator
 
 __all__ = [
     "FLOAT_MODES",
+    "accumulator_limit",
     "add_bias",
     "channel_parameters",
     "clamp_codes",
@@ -40,6 +41,17 @@ Array = NDArray[Any]
 
 FLOAT_MODES = ("float_rne", *ZERO_POINT_MODES)
 """Modes of a float32 product, whose multiplier is eq. (1): no result is too large for them."""
+
+
+def accumulator_limit(x_dtype: str, contract: Contract) -> int:
+    """Return the largest accumulator: of 48 bits for 16-bit codes where the mode takes them.
+
+    >>> from refquant.contracts import preset
+    >>> [accumulator_limit(x, preset("tflite_int16")).bit_length() for x in ("int8", "int16")]
+    [31, 47]
+    """
+    wide = x_dtype in ("int16", "uint16") and contract.requantize in INT48_MODES
+    return 2**47 - 1 if wide else 2**31 - 1
 
 
 def need_float32(op: str, **arrays: Array) -> None:
@@ -179,7 +191,8 @@ def rescale(
     early = zero_point if contract.requantize in ZERO_POINT_MODES else None
     if contract.accumulator == "int32_wrap":
         acc = wrap(acc, num_bits=32, signed=True)  # of the exact sum: wrapping early is the same
-    acc = int32_accumulator(acc, op=op)
+    if contract.requantize not in INT48_MODES:  # a loader has proved which of them fit int32, too
+        acc = int32_accumulator(acc, op=op)
     codes = requantize(acc, multiplier, mode=contract.requantize, zero_point=early) + zero_point
     return clamp_codes(op, codes, y_qparams.dtype, clamp_min, clamp_max)
 

@@ -19,7 +19,8 @@ everywhere.
 
 The sums of (3) and (5) ascend from +0.0, one rounding to float32 each; the product and the quotient
 of (5), onnxruntime's, are in float64, and its table is as large as n elements leave room for. sy of
-(4) is 1/256 and zy is qmin.
+(4) is 1/256 and zy is qmin. Of int16 codes ``fixed_point_table`` is another arithmetic, with a
+table of 65536: :mod:`refquant.ops.softmax_int16`.
 
 Source: ``docs/spec/operators.md`` §1 and §4; ``Exp`` is :func:`refquant.numerics.elementary.exp`;
 TFLite ``optimized/optimized_ops.h`` for (3), ``reference/softmax.h`` for (4).
@@ -40,6 +41,7 @@ from refquant.numerics.gemmlowp import exp_on_negative_values, one_over_one_plus
 from refquant.numerics.ranges import dtype_range
 from refquant.numerics.rounding import round_half_away
 from refquant.ops.rescale import clamp_codes, need_float32, scalar_parameters
+from refquant.ops.softmax_int16 import shares_int16
 
 __all__ = ["TABLES", "quotient_table", "softmax_f32", "softmax_quantized", "softmax_table"]
 
@@ -73,7 +75,9 @@ def softmax_quantized(
     contract: Contract,
     axis: int = -1,
 ) -> Codes:
-    """Return the codes of eq. (2), or with a ``table`` (256,) those of eq. (3) or (4).
+    """Return the codes of eq. (2), or with a ``table`` (256,) those of eqs. (3) to (5).
+
+    Of int16 codes the ``table`` is (65536,).
 
     >>> from refquant.contracts import preset
     >>> one = QParams(scale=np.float32(1), zero_point=np.int32(0), block_shape=None, dtype="int8")
@@ -103,6 +107,8 @@ def softmax_quantized(
         codes = _from_floats(e, sy, axis) + zy
     elif contract.softmax == "float_table_quotient":
         codes = _from_quotients(e, sy, axis) + zy
+    elif q.dtype == np.int16:
+        codes = shares_int16(e, axis)
     else:
         codes = _from_fixed_point(e, axis) + dtype_range(y_qparams.dtype)[0]
     return clamp_codes("Softmax", codes, y_qparams.dtype, None, None)

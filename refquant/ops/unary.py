@@ -175,14 +175,15 @@ def unary_table(
 
 
 def apply_table(q: Codes, table: Codes) -> Codes:
-    """Return ``table[q - qmin]`` for 8-bit codes ``q``: eq. (2).
+    """Return ``table[q - qmin]`` for codes ``q`` of 8 or 16 bits, one entry a code: eq. (2).
 
     >>> apply_table(np.array([-128, 127], np.int8), np.arange(256).astype(np.uint8)).tolist()
     [0, 255]
     """
-    if q.dtype not in (np.int8, np.uint8) or table.shape != (256,):
+    if q.dtype.kind not in "iu" or q.itemsize > 2 or table.shape != (1 << 8 * q.itemsize,):
         raise ValueError(
-            f"a table needs 8-bit codes and 256 entries, got codes {q.dtype}, table {table.shape}"
+            f"a table needs 8-bit codes and 256 entries, or 16 bits and 65536, got codes {q.dtype}, "
+            f"table {table.shape}"
         )
     qmin, _ = dtype_range(q.dtype.name)
     codes: Codes = table[q.astype(np.intp) - qmin]

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from refquant_runtime.check_int16 import check_int16
 from refquant_runtime.check_products import (
     check_dynamic_lstm,
     check_dynamic_range,
@@ -21,7 +22,7 @@ from refquant_runtime.check_statistics import check_mean, check_softmax
 from refquant_runtime.contracts import Arithmetic
 from refquant_runtime.graph import Node, Quant, Value
 from refquant_runtime.rules import can, need
-from refquant_runtime.weights import EIGHT, codes_of, reach_of
+from refquant_runtime.weights import EIGHT, codes_of, is_int16, reach_of
 
 __all__ = ["MOVEMENT", "RAW", "check_operands"]
 
@@ -74,6 +75,9 @@ def check_operands(
     op, x, y = node.op, present[0], outputs[0]
     if op in MOVEMENT:
         _movement(node, [*present, y])
+    elif op in ON_CODES | {"QuantizeLinear", "DequantizeLinear"} and is_int16(x, y):
+        need(node.contract is not None, "needs a contract")
+        check_int16(node, present, y, arithmetics[str(node.contract)])
     elif op == "QuantizeLinear":
         _plain("the input", x)
         codes_of(y)
@@ -118,7 +122,8 @@ def _movement(node: Node, values: list[Value]) -> None:
         need(x.quant is not None, f"a plain {x.dtype} has no code for 0")
         need(node.attributes.get("value", 0) == 0, "pads codes with their zero point: value is 0")
     wide = x.dtype == "int32" and node.op not in ("Pad", "MaxPool", "GlobalMaxPool")
-    can(wide or x.dtype in ("float32", *EIGHT), f"moves {x.dtype}")
+    short = x.dtype == "int16" and x.quant is not None
+    can(wide or short or x.dtype in ("float32", *EIGHT), f"moves {x.dtype}")
 
 
 def _floats(node: Node, inputs: list[Value | None], outputs: list[Value]) -> None:

@@ -140,6 +140,7 @@ EXECUTED: dict[str, Mapping[str, Any]] = {
 _REFERENCE = EXECUTED["tflite_reference"]
 EXECUTED |= {  # LiteRT mixes kernels: one contract each
     "tflite_reference_fc": {**_REFERENCE, "requantize": "float64_half_away"},
+    "tflite_int16": {**_REFERENCE, "requantize": "tflite_int64"},
     "tflite_mul": {**_REFERENCE, "requantize": "gemmlowp_double_f32"},
     "tflite_builtin": {
         **_REFERENCE,
@@ -183,6 +184,7 @@ TO_REALS: Mapping[str, str] = {  # values of requantize that end in reals -> how
 _ROW_RULES = {"xnnpack_hybrid": 1, **{name: 2 for name in EXECUTED if "tflite_hybrid" in name}}
 _RULES = {  # of kernels.convert
     "ort": 0, "xnnpack": 1, "tflite_reference": 2, "tflite_reference_fc": 2, "tflite_mul": 2,
+    "tflite_int16": 2,
     "tflite_builtin": 3, "ort_elementwise": 4,
 }  # fmt: skip
 
@@ -218,8 +220,8 @@ def arithmetic_of(path: object, name: str, axes: Mapping[str, Any]) -> Arithmeti
     >>> arithmetic_of("m.rq", "torch", {})
     Traceback (most recent call last):
     refquant_runtime.errors.UnsupportedError: m.rq: contract 'torch' is not executed by this \
-runtime; quantize with one of ort, xnnpack, tflite_reference, tflite_reference_fc, tflite_mul, \
-tflite_builtin, ort_elementwise, tflite_hybrid, tflite_hybrid_conv, tflite_hybrid_depthwise, \
+runtime; quantize with one of ort, xnnpack, tflite_reference, tflite_reference_fc, tflite_int16, \
+tflite_mul, tflite_builtin, ort_elementwise, tflite_hybrid, tflite_hybrid_conv, tflite_hybrid_depthwise, \
 xnnpack_hybrid
     """
     remedy = f"quantize with one of {', '.join(EXECUTED)}"

@@ -121,13 +121,13 @@ def _softmax(inputs: Sequence[Shape | None], attributes: Attributes) -> list[Sha
     x = shape_of(inputs, 0)
     need(x[axis_of(attributes, len(x), -1)] > 0, f"sums an empty axis of {list(x)}")
     table = inputs[1] if len(inputs) > 1 else None
-    need(table is None or table == (256,), f"its table has shape (256,), got {table}")
+    need(table in (None, (256,), (65536,)), f"its table has shape (256,), got {table}")
     return [x]
 
 
 def _unary(inputs: Sequence[Shape | None], attributes: Attributes) -> list[Shape]:
     table = inputs[1] if len(inputs) > 1 else None
-    need(table is None or table == (256,), f"its table has shape (256,), got {table}")
+    need(table in (None, (256,), (65536,)), f"its table has shape (256,), got {table}")
     return [shape_of(inputs, 0)]
 
 

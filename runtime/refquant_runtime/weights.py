@@ -22,6 +22,7 @@ __all__ = [
     "dequantized",
     "grouped_axis",
     "integer_weights",
+    "is_int16",
     "prove_accumulator",
     "reach_of",
     "unpack",
@@ -41,6 +42,11 @@ def codes_of(value: Value) -> Quant:
     need(quant.plain, f"{value.name!r} has a table: it goes with a weight beside floats only")
     can(value.dtype in EIGHT, f"{value.name!r} of {value.dtype}")
     return quant
+
+
+def is_int16(*values: Value) -> bool:
+    """Return whether one of the values is of 16-bit codes."""
+    return any(value.quant is not None and value.dtype == "int16" for value in values)
 
 
 def reach_of(value: Value) -> int:

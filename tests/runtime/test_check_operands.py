@@ -125,10 +125,14 @@ def test_operands_that_do_not_fit_are_refused_by_both_readers(name: str, tmp_pat
         parse_rq(data, name="m.rq")
 
 
-SHORTS = {"dtype": "int16", "shape": [3], "quant": {"scale": 0.5, "zero_point": 3}}
+SHORTS = {"dtype": "uint16", "shape": [3], "quant": {"scale": 0.5, "zero_point": 3}}
 LIMITS: dict[str, tuple[str, Edit, str]] = {
-    "16-bit codes": ("codes_ort", value("quantizelinear_0", dtype="int16"), "of int16 is not imp"),
-    "moving them": ("passing", added("Identity", ["x"], SHORTS, None), "moves int16 is not impl"),
+    "16-bit codes": ("codes_ort", value("quantizelinear_0", dtype="uint16"), "of uint16 is not im"),
+    "moving them": (
+        "passing",
+        both(value("x", dtype="uint16"), added("Identity", ["x"], SHORTS, None)),
+        "moves uint16 is not impl",
+    ),
     "a computed bias": ("float_cnn", node("Gemm", inputs=["flatten_12", "w3", "k"]), "bias"),
     "computed weights": ("float_cnn", node("Gemm", inputs=["flatten_12", "k2", "b3"]), "weights"),
     "bounds crossed": ("float_cnn", node("Clip", attributes={"min": 2, "max": 1}), "above max"),

@@ -12,8 +12,8 @@ is the batch: the graph is a function of one sample. float16 weights become floa
 
     bytes -> tflite_read -> TfliteModel -> one function an operator -> Builder -> Graph
 
-Left out, and refused by name: int16 activations, uint8, int4, sparse weights, control flow,
-custom operators.
+Left out, and refused by name: uint8, int4, sparse weights, control flow, custom operators; of
+int16 activations (16x8) all that `refquant.model.importers.tflite_int16` does not list.
 """
 
 import os
@@ -33,6 +33,7 @@ from refquant.model.importers import (
     tflite_transposed,
     tflite_variables,
 )
+from refquant.model.importers.tflite_int16 import INT16, unknown
 from refquant.model.importers.tflite_kernels import TOOLS
 from refquant.model.importers.tflite_model import TfliteModel, TfliteOperator, UnsupportedError
 from refquant.model.importers.tflite_read import read_tflite
@@ -146,6 +147,8 @@ def _lower_all(scope: Scope) -> None:
     model, lost, reasons = scope.model, set[int](), []
     for operator in model.operators:
         lower = _LOWER.get(operator.op)
+        if lower is not None and scope.wide(operator):
+            lower = INT16.get(operator.op, unknown)
         if lower is not None and lost.intersection(operator.inputs):
             lost.update(operator.outputs)
             continue

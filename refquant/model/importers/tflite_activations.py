@@ -42,8 +42,8 @@ def need_no_activation(o: TfliteOperator) -> None:
 
 
 def clamps(s: Scope, o: TfliteOperator) -> dict[str, Attribute]:
-    """Return the fused activation as ``clamp_min`` and ``clamp_max`` of the int8 output."""
-    quant = s.quant(o.outputs[0])
+    """Return the fused activation as ``clamp_min`` and ``clamp_max`` of the output's codes."""
+    quant, bits = s.quant(o.outputs[0]), 16 if s.wide(o) else 8
     assert quant is not None, "the caller has seen it"
     assert not isinstance(quant.scale, str), "an activation"
     scale, zero_point = np.float32(quant.scale), int(quant.zero_point)
@@ -51,8 +51,10 @@ def clamps(s: Scope, o: TfliteOperator) -> dict[str, Attribute]:
     for name, bound in zip(("clamp_min", "clamp_max"), bounds(o), strict=True):
         if bound is not None:
             steps = np.asarray(np.float32(bound) / scale)
-            whole = round_half_even(steps) if s.tool == "xnnpack" else round_half_away(steps)
-            found[name] = int(np.clip(float(whole) + zero_point, -128, 127))
+            even = s.tool == "xnnpack" and not s.wide(o)  # XNNPACK has no int16
+            whole = round_half_even(steps) if even else round_half_away(steps)
+            low, high = -(1 << (bits - 1)), (1 << (bits - 1)) - 1
+            found[name] = int(np.clip(float(whole) + zero_point, low, high))
     return found
 
 

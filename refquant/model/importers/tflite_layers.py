@@ -3,7 +3,8 @@
 Weights turn to our order: (O, H, W, I) and (1, H, W, C * multiplier) become (M, C/group, H, W), a
 depthwise convolution is one of as many groups as channels; the rows of FULLY_CONNECTED stay rows.
 Padding SAME is what Keras means by it: as many outputs as strides fit, the odd element at the end.
-float32 activations with int8 weights: `refquant.model.importers.tflite_hybrid`.
+float32 activations with int8 weights: `refquant.model.importers.tflite_hybrid`; int16 ones:
+`refquant.model.importers.tflite_int16_layers`.
 
 Left out: weights that are computed, sparse or of int4, shuffled formats.
 """
@@ -17,6 +18,7 @@ from refquant.contracts import Contract
 from refquant.model.graph import Attribute, Quant
 from refquant.model.importers.tflite_activations import clamps, finish
 from refquant.model.importers.tflite_hybrid import hybrid_conv, hybrid_rows, is_hybrid
+from refquant.model.importers.tflite_int16_layers import int16_arithmetic
 from refquant.model.importers.tflite_kernels import contract_of
 from refquant.model.importers.tflite_model import TfliteOperator, TfliteTensor, UnsupportedError
 from refquant.model.importers.tflite_scope import AS_IS, FIRST, Scope, check_scales
@@ -162,14 +164,17 @@ def _operands(
         return inputs, None
     quant, scale = _weight_quant(s, tensor, w, f"{name}/weight", channel, columns=columns)
     inputs = [source, s.hold(s.free(f"{name}/weight"), w, quant=quant)]
+    if s.wide(o):
+        bias, contract = int16_arithmetic(s, o, w, bias)
+    else:
+        contract = contract_of(s.tool, o.op, given_back=bool(tensor.zero_point.any()))
     if bias is not None:
         if bias.dtype != np.int32:
             raise UnsupportedError(f"has a bias of {bias.dtype.name}, not int32")
         with np.errstate(over="ignore", under="ignore"):
             step = scale * np.float32(x.scale)  # for people, but a scale as any other
         inputs.append(_bias(s, bias, step, f"{name}/bias"))
-    zero = bool(tensor.zero_point.any())
-    return inputs, contract_of(s.tool, o.op, given_back=zero)
+    return inputs, contract
 
 
 def integer_operands(

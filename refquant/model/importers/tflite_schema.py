@@ -35,15 +35,18 @@ _DILATION = ("DilationWFactor", "DilationHFactor")
 _POOL = ("Pool2DOptions", (*_WINDOW, "FilterWidth", "FilterHeight"))
 _FUSED = ("FusedActivationFunction",)
 OPTIONS: Mapping[str, tuple[str, tuple[str, ...]]] = {
-    "CONV_2D": ("Conv2DOptions", (*_WINDOW, *_DILATION)),
+    "CONV_2D": ("Conv2DOptions", (*_WINDOW, *_DILATION, "QuantizedBiasType")),
     "DEPTHWISE_CONV_2D": ("DepthwiseConv2DOptions", (*_WINDOW, *_DILATION, "DepthMultiplier")),
     "FULLY_CONNECTED": (
         "FullyConnectedOptions",
-        (*_FUSED, "WeightsFormat", "KeepNumDims", "AsymmetricQuantizeInputs"),
+        (
+            *(*_FUSED, "WeightsFormat", "KeepNumDims", "AsymmetricQuantizeInputs"),
+            "QuantizedBiasType",
+        ),
     ),
     "AVERAGE_POOL_2D": _POOL,
     "MAX_POOL_2D": _POOL,
-    "ADD": ("AddOptions", _FUSED),
+    "ADD": ("AddOptions", (*_FUSED, "PotScaleInt16")),
     "SUB": ("SubOptions", _FUSED),
     "MUL": ("MulOptions", _FUSED),
     "DIV": ("DivOptions", _FUSED),

@@ -62,7 +62,8 @@ class Scope:
     """Everything the functions that lower an operator need; ``tool`` is whose arithmetic it is.
 
     ``folded`` holds tensors that turned out to be constants. Of variables, by name: what they are
-    at ``first``, the tensor that brought what they were, the one that they are ``now``.
+    at ``first``, the tensor that brought what they were, the one that they are ``now``. ``tables``
+    of 65536 codes are held once, whoever reads them.
     """
 
     model: TfliteModel
@@ -77,6 +78,7 @@ class Scope:
     now: dict[str, int] = field(default_factory=dict)
     handles: dict[int, str] | None = None
     assigned: set[str] = field(default_factory=set)
+    tables: dict[tuple[str, bytes, Quant | None], str] = field(default_factory=dict)
 
     def tensor(self, index: int) -> TfliteTensor:
         """Return the tensor of that number."""
@@ -107,13 +109,21 @@ class Scope:
             if tensor.dtype != "float32":
                 raise UnsupportedError(f"computes with {tensor.name!r}, plain {tensor.dtype}")
             return None
-        if tensor.dtype != "int8":
-            kind = "int16x8" if tensor.dtype == "int16" else tensor.dtype
-            raise UnsupportedError(f"has the quantized tensor {tensor.name!r} of {kind}, not int8")
+        if tensor.dtype not in ("int8", "int16"):
+            raise UnsupportedError(
+                f"has the quantized tensor {tensor.name!r} of {tensor.dtype}, not int8 or int16"
+            )
         if tensor.scale.size != 1:
             raise UnsupportedError(f"has the activation {tensor.name!r} quantized per axis")
+        if tensor.dtype == "int16" and tensor.zero_point.any():
+            raise UnsupportedError(f"has {tensor.name!r} of int16 with a zero point that is not 0")
         check_scales(tensor)
         return Quant(float(tensor.scale[0]), int(tensor.zero_point[0]))
+
+    def wide(self, operator: TfliteOperator) -> bool:
+        """Say whether an operator takes or gives codes of 16 bits."""
+        ends = (self.tensor(i) for i in (*operator.inputs, *operator.outputs) if i >= 0)
+        return any(tensor.quantized and tensor.dtype == "int16" for tensor in ends)
 
     def shape(self, index: int) -> Shape:
         """Return the shape that the file gives a computed tensor, with the batch."""

@@ -1,6 +1,6 @@
 """Copies with strides: Transpose, Concat, Pad and every change of layout; and filling.
 
-A copy has six dimensions, strides in elements for both sides, and elements of 1 or 4 bytes.
+A copy has six dimensions, strides in elements for both sides, and elements of 1, 2 or 4 bytes.
 """
 
 from typing import Any
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from refquant_runtime.kernels.abi import i32_at, share, u8_at
+from refquant_runtime.kernels.abi import i16_at, i32_at, share, u8_at
 
 __all__ = ["FILL", "MOVE", "fill", "move"]
 
@@ -45,6 +45,8 @@ def move(arena: Any, consts: Any, p: Any, tid: int, nthreads: int) -> None:
     """Copy a strided block within the arena."""
     if p[2] == 1:
         copy_rows(u8_at(arena, p[0]), u8_at(arena, p[1]), p, tid, nthreads)
+    elif p[2] == 2:
+        copy_rows(i16_at(arena, p[0]), i16_at(arena, p[1]), p, tid, nthreads)
     else:
         copy_rows(i32_at(arena, p[0]), i32_at(arena, p[1]), p, tid, nthreads)
 
@@ -56,6 +58,10 @@ def fill(arena: Any, consts: Any, p: Any, tid: int, nthreads: int) -> None:
         narrow = u8_at(arena, p[0])
         for i in range(begin, end):
             narrow[i] = np.uint8(p[3])
+    elif p[2] == 2:
+        short = i16_at(arena, p[0])
+        for i in range(begin, end):
+            short[i] = np.int16(p[3])
     else:
         wide = i32_at(arena, p[0])
         for i in range(begin, end):

@@ -20,6 +20,7 @@ from refquant_runtime.lower.elementwise import (
     lower_unary,
 )
 from refquant_runtime.lower.floating import lower_float
+from refquant_runtime.lower.int16 import lower_int16
 from refquant_runtime.lower.integer import lower_integer
 from refquant_runtime.lower.layout import (
     lower_alias,
@@ -41,6 +42,7 @@ from refquant_runtime.lower.sequence import (
 )
 from refquant_runtime.lower.statistics import lower_mean, lower_softmax_codes
 from refquant_runtime.plan import Buffer, Constants, Plan, finish
+from refquant_runtime.weights import is_int16
 
 __all__ = ["lower"]
 
@@ -94,6 +96,9 @@ LOWERINGS: Mapping[str, Callable[[Lowering, Node], None]] = {
 }
 
 
+_MOVES = (lower_alias, lower_concat, lower_gather, lower_pad, lower_slice, lower_transpose)
+
+
 def lower(
     graph: Graph,
     arithmetics: Mapping[str, Arithmetic],
@@ -109,7 +114,11 @@ def lower(
     ctx = Lowering(graph, arithmetics, isa=isa, nthreads=nthreads, constants=constants)
     for node in graph.nodes:
         ctx.node = node
-        LOWERINGS[node.op](ctx, node)
+        chosen = LOWERINGS[node.op]
+        ends = ctx.value(node.inputs[0]), ctx.value(node.outputs[0])
+        if chosen not in _MOVES and is_int16(*ends):
+            chosen = lower_int16
+        chosen(ctx, node)
     ctx.node = Node("outputs", "Layout", (), (), {}, None)
     outputs = {name: ctx.read(name, FIRST) for name in graph.outputs}
     inputs = {name: ctx.places[name, FIRST] for name in graph.inputs}

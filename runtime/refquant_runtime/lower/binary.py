@@ -44,7 +44,7 @@ def operand(ctx: Lowering, value: Value, rank: int, layout: str) -> tuple[Buffer
         data: NDArray[Any] = unpack(value).reshape(shape)
         if layout == LAST and rank > 2:
             data = np.moveaxis(data, 1, -1)
-        return ctx.resident(data, value.name), list(permuted(shape, layout))
+        return ctx.resident(data, value.name, dtype=value.dtype), list(permuted(shape, layout))
     return ctx.read(value.name, layout), list(permuted(shape, layout))
 
 

@@ -132,7 +132,7 @@ class Lowering:
                 data = unpack(value)
                 if layout == LAST and data.ndim > 2:
                     data = np.moveaxis(data, 1, -1)
-                self.places[name, layout] = self.resident(data, name)
+                self.places[name, layout] = self.resident(data, name, dtype=value.dtype)
             else:
                 other = FIRST if layout == LAST else LAST
                 source = self.places[name, other]
@@ -171,9 +171,12 @@ class Lowering:
         place: int = self.constants.once(("as is", name), lambda: self.constants.add(unpack(value)))
         return place
 
-    def resident(self, data: Array, label: str) -> Buffer:
-        """Return a buffer that holds constant operands of kernels which read the arena."""
-        wide = data.dtype.kind == "f" or data.dtype.itemsize == 4
+    def resident(self, data: Array, label: str, *, dtype: str = "") -> Buffer:
+        """Return a buffer that holds constant operands of kernels which read the arena.
+
+        ``dtype``: that of the value; codes are bytes there, but those of 16 bits.
+        """
+        wide = data.dtype.kind == "f" or data.dtype.itemsize == 4 or dtype == "int16"
         stored = data if wide else data.astype(np.int16).astype(np.uint8)
         stored = np.ascontiguousarray(stored)
         return Buffer(stored.nbytes, label, pinned=True, data=stored)

@@ -148,7 +148,7 @@ def lower_stuff(ctx: Lowering, node: Node) -> None:
 def _pad_bits(node: Node, x: Value) -> int:
     if x.dtype == "float32":
         return f32_bits(np.float32(node.attributes.get("value", 0.0)))
-    return int(x.quant.zero_point) & 255 if x.quant else 0
+    return int(x.quant.zero_point) & (65535 if x.dtype == "int16" else 255) if x.quant else 0
 
 
 def _axis_in_memory(axis: int, rank: int, layout: str) -> int:

@@ -75,6 +75,7 @@ def test_what_is_defined_passes() -> None:
         simple("Mul", contract, Q, Quant(0.25, 3), Q)
         simple("GlobalAveragePool", contract, Q, Q, shape=("N", 2, 4))
     simple("Add", ONNX, Q, Q, Q, dtype="int16")
+    simple("Add", TFLITE, Q, Q, Q, dtype="int16")
 
 
 @pytest.mark.parametrize(
@@ -139,7 +140,7 @@ def test_a_product_of_two_computed_values_is_proved_by_their_ranges() -> None:
 @pytest.mark.parametrize(
     ("build", "message"),
     [
-        (lambda: simple("Add", TFLITE, Q, Q, Q, dtype="int16"), "Add.*int32"),
+        (lambda: simple("Add", TFLITE, Q, Q, Quant(2.0**-20, 0), dtype="int16"), "Add.*int32"),
         (lambda: simple("Add", XNNPACK, Q, Q, Quant(2.0**20, 0)), "xnnpack_shift20 needs"),
         (lambda: simple("Add", ONNX, Q, None, Q), "'x1' has quant"),
         (lambda: simple("Mul", ONNX, Quant(0.5, -2**15), Quant(0.5, -2**15), Q, dtype="int16"),
@@ -187,7 +188,10 @@ def _table(table: np.ndarray, *, dtype: str = "uint8", x: str = "int8") -> Graph
 
 def test_a_table_has_the_dtype_of_the_output() -> None:
     _table(np.zeros(256, np.uint8))
-    for table, dtype, x in ((np.int8, "uint8", "int8"), (np.uint8, "uint8", "int16"),
-                            (np.int16, "int16", "int8")):  # fmt: skip
-        with pytest.raises(GraphError, match=r"table 't' is a constant|at most 8 bits"):
+    _table(np.zeros(256, np.int16), dtype="int16")
+    _table(np.zeros(65536, np.uint8), x="int16")
+    for table, dtype, x in ((np.int8, "uint8", "int8"), (np.uint8, "uint8", "int16")):
+        with pytest.raises(GraphError, match="table 't' is a constant"):
             _table(np.zeros(256, table), dtype=dtype, x=x)
+    with pytest.raises(GraphError, match=r"with 256 entries, got uint8 .65536."):
+        _table(np.zeros(65536, np.uint8))
