@@ -8,12 +8,15 @@ property that must find it. ``refquant-conformance mutants`` runs the whole suit
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
+import numpy as np
+
 from refquant_conformance.adapters.reference import Reference
 from refquant_conformance.arithmetic import Axes
 from refquant_conformance.mutants import (
     blocks,
     casts,
     hosts,
+    loaders,
     operators,
     packers,
     parameters,
@@ -22,11 +25,22 @@ from refquant_conformance.mutants import (
     requantizers,
 )
 from refquant_conformance.mutants.mutant import Host, Mutant
-from refquant_conformance.protocol import Capability, Case, Info, Result
+from refquant_conformance.protocol import Capability, Case, Info, Result, Unsupported
 
 __all__ = ["MUTANTS", "Mutant", "load"]
 
-_FAMILIES = (quantizers, parameters, requantizers, hosts, casts, products, operators, packers, blocks)
+_FAMILIES = (
+    quantizers,
+    parameters,
+    requantizers,
+    hosts,
+    casts,
+    products,
+    operators,
+    packers,
+    blocks,
+    loaders,
+)
 
 MUTANTS: dict[str, Mutant] = {one.name: one for family in _FAMILIES for one in family.MUTANTS}
 """Every planted bug by name."""
@@ -55,6 +69,17 @@ class _Backend:
 
     def prepare(self, case: Case) -> "_Backend":
         return replace(self, host=Host(self.host.knobs, prepared=True))
+
+    def load_bytes(self, file_format: str, data: bytes) -> None:
+        if self.mutant.op != "load" or file_format not in self.mutant.schemes:
+            raise Unsupported("this bug is not one of loaders")
+        x = np.frombuffer(data, np.uint8)
+        changed: Callable[[Case, Callable[[Case], Result]], Result] = self.mutant.run
+        changed(Case("load", file_format, {"x": x}), self._loaded)
+
+    def _loaded(self, case: Case) -> Result:
+        self.honest.load_bytes(case.scheme, case.inputs["x"].tobytes())
+        return Result({})
 
     def run(self, case: Case) -> Result:
         if self.mutant.hosted is not None:

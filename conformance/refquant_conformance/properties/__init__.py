@@ -6,6 +6,8 @@ QPS   choosing parameters
 RQ    requantization
 PK    packed codes
 FF    small floats
+BS    blocks that share scales
+F     files
 ACC   sums of products
 OP    the other operators on codes
 X     whatever the layout, the threads, the mode
@@ -18,6 +20,7 @@ from refquant_conformance.properties import (
     bs,
     claims,
     ff,
+    files,
     layouts,
     op,
     op_functions,
@@ -32,7 +35,22 @@ from refquant_conformance.properties.registry import Property, registered
 __all__ = ["PROPERTIES", "Property", "for_op"]
 
 # Importing a group registers it.
-_GROUPS = (qdq, qps, rq, acc, acc_laws, op, op_functions, layouts, settings, claims, pk, ff, bs)
+_GROUPS = (
+    qdq,
+    qps,
+    rq,
+    acc,
+    acc_laws,
+    op,
+    op_functions,
+    layouts,
+    settings,
+    claims,
+    pk,
+    ff,
+    bs,
+    files,
+)
 
 PROPERTIES = registered()
 """Every property by id."""
