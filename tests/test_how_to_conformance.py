@@ -81,7 +81,10 @@ def test_what_the_page_shows_is_what_is_said(said: dict[str, tuple[int, str]]) -
     shown = [line for block in blocks(PAGE, "text") for line in block.splitlines()]
     assert len(shown) == 14, f"{len(shown)} lines"
     for line in shown:
-        assert " ".join(line.split()) in everything, f"nothing says: {line}"
+        words = re.escape(" ".join(line.split())).replace(r"\ ", " ")
+        if " BIT_EXACT," in line:  # every new property adds to these, as the page says
+            words = re.sub(r"\d+", r"\\d+", words)
+        assert re.search(words, everything), f"nothing says: {line}"
 
 
 def test_the_second_bug_is_mended_as_the_page_says(folder: Path, tmp_path: Path) -> None:
