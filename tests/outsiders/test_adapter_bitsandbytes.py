@@ -1,0 +1,33 @@
+"""bitsandbytes 0.50.2 as a backend: the int32 product of LLM.int8() is exact."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from refquant_conformance.adapters import load_backend
+from refquant_conformance.adapters.samples import sample
+from refquant_conformance.protocol import Capability, Unsupported
+from tests.outsiders.libraries import wrong
+
+pytest.importorskip("bitsandbytes", reason="the outsider itself; see `make outsiders`")
+pytestmark = pytest.mark.torch
+
+BACKEND: Any = load_backend("bitsandbytes")
+
+
+def test_the_product_is_exact() -> None:
+    cells = list(BACKEND.capabilities())
+    assert cells == [Capability("matmul_integer", "i8_i8")], f"{cells}"
+    assert wrong(BACKEND, [("matmul_integer", "i8_i8", "onnx")]) == [], "int8_linear_matmul"
+
+
+def test_zero_points_and_other_types_are_not_taken() -> None:
+    case = sample("matmul_integer", "i8_i8")
+    with pytest.raises(Unsupported, match="no zero points"):
+        BACKEND.run(replace(case, inputs={**case.inputs, "b_zero_point": np.int8(1)}))
+    other = sample("matmul_integer", "u8_i8")
+    zero = {**other.inputs, "a_zero_point": np.uint8(0), "b_zero_point": np.int8(0)}
+    with pytest.raises(Unsupported, match="takes int8"):
+        BACKEND.run(replace(other, inputs=zero))
