@@ -73,7 +73,9 @@ class Case:
 
     ``types`` gives the logical type of every input and output by name. ``layout`` says how the
     arrays lie in memory when the backend sees them, ``environment`` what floating-point mode the
-    caller has set; both are the worker's business, a backend need not look at them.
+    caller has set; both are the worker's business, a backend need not look at them. ``params`` may
+    hold more than the operator has: ``constant_weights`` says whether weights stand in the model or
+    are fed, where that is a difference. Leave alone what you do not know.
 
     >>> case = Case("quantize_linear", "f32_u8", {"x": np.float32([0.5])}, {"axis": None},
     ...             types={"x": "float32", "y": "uint8"})
@@ -166,7 +168,7 @@ def with_layout(array: Array, layout: str) -> Array:
         wide[..., 1::2] = array
         return wide[..., 1::2]
     if layout == "reversed":
-        return np.ascontiguousarray(array[..., ::-1])[..., ::-1]
+        return np.array(array[..., ::-1], order="C")[..., ::-1]  # of one element too, a copy
     flat = np.zeros(array.size + 3, array.dtype)  # starts where no vector is aligned
     flat[3:] = array.reshape(-1)
     return flat[3:].reshape(array.shape)

@@ -39,3 +39,16 @@ def test_what_is_no_result_stays_what_it_is() -> None:
     for kind in ("unsupported", "rejected", "crashed", "hung"):
         answer = Answer(kind, reason="so")
         assert well_formed(case, answer) is answer, kind
+
+
+def test_what_numpy_makes_of_an_array_without_an_axis_is_one() -> None:
+    case = sample("quantize_linear", "f32_u8")
+    scalar: Any = np.clip(np.uint8(3), 0, 2)
+    answer = well_formed(case, Answer("result", Result({"y": scalar})))
+    assert answer.result is not None, f"{answer}"
+    y = answer.result.outputs["y"]
+    assert isinstance(y, np.ndarray), f"{type(y)}"
+    assert (y.shape, y.item()) == ((), 2), f"{y}"
+    other: Any = np.float64(1)
+    broken = well_formed(case, Answer("result", Result({"y": other})))
+    assert "is float64" in broken.reason, f"{broken}"
