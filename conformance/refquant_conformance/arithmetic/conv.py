@@ -14,7 +14,8 @@ them in the order of (1): kernel positions outside, channels inside.
 Depthwise convolutions, where each output channel sees one input channel, are an operator of their
 own here: engines have other kernels for them, with another arithmetic. One of them has two: with
 ``neon_double_by_eight`` the first 8 floor(M/8) channels are rescaled as ``neon_double`` says,
-eight at a time, and the rest one by one, as ``gemmlowp_double`` does.
+eight at a time, and the rest one by one, as ``gemmlowp_double`` does. How sums become codes by the
+range of the output says ``conv_by_range``.
 
 References
 ----------
@@ -29,13 +30,13 @@ import numpy as np
 from refquant.contracts.axes import AxisValue
 from refquant.ops.windows import columns, pad_spatial
 from refquant_conformance.arithmetic.base import Arithmetic, Axes, Outputs
+from refquant_conformance.arithmetic.conv_by_range import RANGES, by_range_exactly, conv_by_range
 from refquant_conformance.arithmetic.conv_probes import depthwise_probes, probes
 from refquant_conformance.arithmetic.geometry import Geometry, cut_out, geometry
-from refquant_conformance.arithmetic.matmul import limits_of
+from refquant_conformance.arithmetic.matmul import RANGE_AXES, again_or_range, limits_of
 from refquant_conformance.arithmetic.rescale import (
     RESCALE_AXES,
     accumulated,
-    again,
     equal_modes,
     formed,
     implied,
@@ -96,6 +97,8 @@ def _of_group(case: Case, name: str, group: int) -> Array:
 
 
 def _compute(case: Case, axes: Axes) -> Outputs | None:
+    if axes["requantize"] in RANGES:
+        return conv_by_range(case, str(axes["requantize"]))
     acc, inputs = _sums(case, axes), case.inputs
     if acc is None:
         return None
@@ -136,6 +139,8 @@ def _at(case: Case, index: int) -> tuple[int, int, tuple[int, int]]:
 def _exact(case: Case, axes: Axes, output: str, index: int) -> int | None:
     inputs = case.inputs
     image, channel, at = _at(case, index)
+    if axes["requantize"] in RANGES:
+        return by_range_exactly(case, str(axes["requantize"]), image, channel, at)
     x, w = inputs["x"][image], inputs["w"][channel]
     zx, per_group = int(inputs["x_zero_point"]), w.shape[0]
     first = channel // (inputs["w"].shape[0] // _group(case)) * per_group
@@ -187,7 +192,7 @@ _SCHEMES = tuple(OPERATORS["qlinear_conv"].schemes)
 QLINEAR_CONV = Arithmetic(
     op="qlinear_conv",
     schemes=_SCHEMES,
-    axes=MappingProxyType(RESCALE_AXES),
+    axes=MappingProxyType(RANGE_AXES),
     spec=MappingProxyType(
         {"requantize": "float_rne", "multiplier": None, "accumulator": "int32_wrap"}
     ),
@@ -197,13 +202,15 @@ QLINEAR_CONV = Arithmetic(
     probes=probes,
     element=_element,
     implied=implied,
-    again=again,
+    again=again_or_range,
     equal=equal_modes(_SCHEMES),
 )
 
 QLINEAR_DEPTHWISE_CONV = replace(
     QLINEAR_CONV,
     op="qlinear_depthwise_conv",
-    axes=MappingProxyType({**RESCALE_AXES, "requantize": (*RESCALE_AXES["requantize"], _BY_EIGHT)}),
+    axes=MappingProxyType(
+        {**RANGE_AXES, "requantize": (*RESCALE_AXES["requantize"], _BY_EIGHT, *RANGES)}
+    ),
     probes=depthwise_probes,
 )

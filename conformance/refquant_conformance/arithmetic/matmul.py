@@ -3,6 +3,12 @@ r"""Matrix products of codes: QLinearMatMul and MatMulInteger, by the axes of ``
 ``a`` is (M, K), ``b`` (K, N); scale and zero point of b are one, or one a column. ``clamp_min`` and
 ``clamp_max`` are codes of y: a fused activation.
 
+One more value of ``requantize``, ``by_range``, needs neither multiplier nor accumulator: the sum
+becomes a code by the range of the output (``fake_quantize``). One more ``accumulator`` of
+MatMulInteger, ``float32_saturate``: the sum is a float32, and the largest below 2^31 is the largest
+code. Which float32 a sum beyond 2^24 is depends on the order of a kernel's additions; here it is
+the nearest.
+
 References
 ----------
 ONNX, QLinearMatMul-21 and MatMulInteger-10; ``docs/spec/operators.md`` sections 3 to 5.
@@ -14,7 +20,9 @@ from types import MappingProxyType
 import numpy as np
 
 from refquant.contracts import Contract
+from refquant.numerics.casts import wrap
 from refquant_conformance.arithmetic.base import Arithmetic, Axes, Outputs
+from refquant_conformance.arithmetic.fake_quantize import sums_by_range
 from refquant_conformance.arithmetic.product_probes import (
     integer_probes,
     probes,
@@ -32,12 +40,15 @@ from refquant_conformance.arithmetic.rescale import (
     summed_exactly,
 )
 from refquant_conformance.operators import OPERATORS
+from refquant_conformance.oracle_fake_quantize import sum_by_range_exact
 from refquant_conformance.protocol import Array, Case
+from refquant_conformance.rational import float32
 from refquant_conformance.types import code_range, storage
 
-__all__ = ["MATMUL_INTEGER", "QLINEAR_MATMUL", "limits_of"]
+__all__ = ["MATMUL_INTEGER", "QLINEAR_MATMUL", "RANGE_AXES", "again_or_range", "limits_of"]
 
 _ZERO = np.zeros((), np.int64)
+_LEAST, _LARGEST = np.float32(-(2.0**31)), np.float32(2.0**31 - 128)
 
 
 def limits_of(case: Case) -> tuple[int, int]:
@@ -76,7 +87,59 @@ def _sum_exactly(case: Case, axes: Axes, index: int) -> tuple[int | None, int]:
     return total, column
 
 
+def _integer_sums(case: Case, types: tuple[str, str]) -> bool:
+    """Return whether the kernel adds codes: weights without a zero point, in int8."""
+    return types[1] == "int8" and not case.inputs["b_zero_point"].any()
+
+
+def _by_range(case: Case) -> Outputs:
+    inputs, types = case.inputs, (case.types["a"], case.types["b"])
+    a, b = (inputs[name].astype(np.int64) for name in ("a", "b"))
+    za, zb = (inputs[f"{name}_zero_point"].astype(np.int64) for name in ("a", "b"))
+    if _integer_sums(case, types):
+        sums, moves = wrap(a @ b, num_bits=32, signed=True), za * b.sum(axis=0)
+    else:
+        sums, moves = (a - za) @ (b - zb), np.zeros(b.shape[1], np.int64)
+    y = sums_by_range(
+        sums + inputs.get("bias", _ZERO).astype(np.int64),
+        moves,
+        (inputs["a_scale"], inputs["b_scale"], inputs["y_scale"]),
+        zero_point=int(inputs["y_zero_point"]),
+        codes=case.types["y"],
+        limits=limits_of(case),
+    )
+    return {"y": y.astype(storage(case.types["y"]))}
+
+
+def _by_range_exactly(case: Case, index: int) -> int:
+    inputs, (row, column) = case.inputs, divmod(index, case.inputs["b"].shape[1])
+    a, za = [int(v) for v in inputs["a"][row]], int(inputs["a_zero_point"])
+    columns = [[int(v) for v in b] for b in inputs["b"].T]
+    zb, sb = (inputs[f"b_{name}"].reshape(-1) for name in ("zero_point", "scale"))
+    moves = [0] * len(columns)
+    if _integer_sums(case, (case.types["a"], case.types["b"])):
+        total = sum(p * q for p, q in zip(a, columns[column], strict=True))
+        total = (total + 2**31) % 2**32 - 2**31
+        moves = [za * sum(b) for b in columns]
+    else:
+        z = int(zb[column % zb.size])
+        total = sum((p - za) * (q - z) for p, q in zip(a, columns[column], strict=True))
+    if "bias" in inputs:
+        total += int(inputs["bias"][column])
+    return sum_by_range_exact(
+        total,
+        column,
+        [(move, float(sb[k % sb.size])) for k, move in enumerate(moves)],
+        scales=(float(inputs["a_scale"]), float(inputs["y_scale"])),
+        zero_point=int(inputs["y_zero_point"]),
+        codes=code_range(case.types["y"]),
+        limits=limits_of(case),
+    )
+
+
 def _compute(case: Case, axes: Axes) -> Outputs | None:
+    if axes["requantize"] == "by_range":
+        return _by_range(case)
     acc, inputs = _sums(case, axes), case.inputs
     if acc is None:
         return None
@@ -92,6 +155,8 @@ def _compute(case: Case, axes: Axes) -> Outputs | None:
 
 
 def _exact(case: Case, axes: Axes, output: str, index: int) -> int | None:
+    if axes["requantize"] == "by_range":
+        return _by_range_exactly(case, index)
     acc, column = _sum_exactly(case, axes, index)
     if acc is None:
         return None
@@ -118,8 +183,42 @@ def _element(case: Case, index: int) -> Case:
     return replace(case, inputs=alone)
 
 
+def _integers(case: Case, axes: Axes) -> Outputs | None:
+    if axes["accumulator"] == "float32_saturate":
+        a, b = (
+            case.inputs[n].astype(np.int64) - case.inputs.get(f"{n}_zero_point", _ZERO)
+            for n in ("a", "b")
+        )
+        real = np.clip((a @ b).astype(np.float32), _LEAST, _LARGEST)
+        return {"y": real.astype(np.int32)}
+    acc = _sums(case, axes)
+    return None if acc is None else {"y": acc.astype(np.int32)}
+
+
+def _integers_exactly(case: Case, axes: Axes, output: str, index: int) -> int | None:
+    if axes["accumulator"] == "float32_saturate":
+        row, column = divmod(index, case.inputs["b"].shape[1])
+        a, b = case.inputs["a"][row], case.inputs["b"][:, column]
+        zb = case.inputs.get("b_zero_point", _ZERO).reshape(-1)
+        za, z = int(case.inputs.get("a_zero_point", _ZERO)), int(zb[column % zb.size])
+        total = sum((int(p) - za) * (int(q) - z) for p, q in zip(a, b, strict=True))
+        return int(min(max(float32(total), -(2.0**31)), 2.0**31 - 128))
+    return _sum_exactly(case, axes, index)[0]
+
+
 def _wrapping(contract: Contract) -> Axes:
     return {"accumulator": implied(contract)["accumulator"]}
+
+
+RANGE_AXES = {**RESCALE_AXES, "requantize": (*RESCALE_AXES["requantize"], "by_range")}
+"""The axes of a dot product, and the range of its output."""
+
+
+def again_or_range(axes: Axes) -> bool:
+    """Return whether another choice computes the same: a range has neither of the other axes."""
+    if axes["requantize"] in ("by_range", "by_range_of_reals"):
+        return (axes["multiplier"], axes["accumulator"]) != ("product_f32", "int32_wrap")
+    return again(axes)
 
 
 _SCHEMES = tuple(OPERATORS["qlinear_matmul"].schemes)
@@ -127,7 +226,7 @@ _SCHEMES = tuple(OPERATORS["qlinear_matmul"].schemes)
 QLINEAR_MATMUL = Arithmetic(
     op="qlinear_matmul",
     schemes=_SCHEMES,
-    axes=MappingProxyType(RESCALE_AXES),
+    axes=MappingProxyType(RANGE_AXES),
     spec=MappingProxyType(
         {"requantize": "float_rne", "multiplier": None, "accumulator": "int32_wrap"}
     ),
@@ -138,20 +237,18 @@ QLINEAR_MATMUL = Arithmetic(
     probes=probes,
     element=_element,
     implied=implied,
-    again=again,
+    again=again_or_range,
     equal=equal_modes(_SCHEMES),
 )
 
 MATMUL_INTEGER = Arithmetic(
     op="matmul_integer",
     schemes=tuple(OPERATORS["matmul_integer"].schemes),
-    axes=MappingProxyType({"accumulator": ACCUMULATORS}),
+    axes=MappingProxyType({"accumulator": (*ACCUMULATORS, "float32_saturate")}),
     spec=MappingProxyType({"accumulator": "int32_wrap"}),
     clause="ONNX MatMulInteger-10: the accumulation may overflow if and only if in 32 bits",
-    compute=lambda case, axes: (
-        None if (acc := _sums(case, axes)) is None else {"y": acc.astype(np.int32)}
-    ),
-    exact=lambda case, axes, output, index: _sum_exactly(case, axes, index)[0],
+    compute=_integers,
+    exact=_integers_exactly,
     probes=integer_probes,
     element=_element,
     implied=_wrapping,

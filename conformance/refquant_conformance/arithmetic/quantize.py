@@ -5,7 +5,8 @@ r"""QuantizeLinear: which code a real gets, by six axes.
     q = \operatorname{clamp}(\operatorname{round}(x \oslash s) \oplus z)    \tag{1}
 
 The axes are those of a contract that the outer world can see when scale and zero point are given:
-``rounding``, ``scale_op``, ``zero_point_at``, ``clamp``, ``overflow`` and ``nan``. The probes are
+``rounding``, ``scale_op``, ``zero_point_at``, ``clamp``, ``overflow`` and ``nan``. One more value
+of ``scale_op``, ``by_range``, decides all of it: ``fake_quantize`` says how. The probes are
 near-ties, edges and special values for a few scales and zero points; NaN is asked in cases of its
 own, because a contract may refuse it.
 
@@ -26,7 +27,9 @@ from refquant.contracts.axes import AXES
 from refquant.formats.affine import QParams, quantize
 from refquant_conformance import oracle
 from refquant_conformance.arithmetic.base import Arithmetic, Axes, Equal, Outputs, contract_of
+from refquant_conformance.arithmetic.fake_quantize import by_range
 from refquant_conformance.operators import OPERATORS, types_of
+from refquant_conformance.oracle_fake_quantize import range_exact
 from refquant_conformance.protocol import Array, Case
 from refquant_conformance.types import INTEGERS, code_range, storage
 
@@ -34,8 +37,11 @@ __all__ = [
     "QUANTIZE",
     "case_of",
     "element",
+    "in_range",
+    "in_range_exactly",
     "nan_of_unsigned",
     "parameters_of_each",
+    "range_again",
     "relevant",
     "ruler",
     "spread",
@@ -116,11 +122,40 @@ def _compute(case: Case, axes: Axes) -> Outputs | None:
         return None
     if axes["nan"] == "error" and np.isnan(x).any():
         return None
+    if axes["scale_op"] == "by_range":
+        return in_range(case)
     with np.errstate(all="ignore"):  # infinities and NaN are what is asked
         return {"y": quantize(x, qparams, contract=contract_of(axes))}
 
 
+def in_range(case: Case) -> Outputs:
+    """Return the codes by the range of the quantizer."""
+    y = by_range(case.inputs["x"].astype(np.float32), *spread(case), case.types["y"])
+    return {"y": y.astype(storage(case.types["y"]))}
+
+
+def in_range_exactly(case: Case, index: int) -> int:
+    """Return one element of ``in_range`` by the oracle."""
+    scale, zero_point = (part.reshape(-1) for part in spread(case))
+    return range_exact(
+        float(case.inputs["x"].reshape(-1)[index]),
+        parameters_of_each(case, index),
+        code_range(case.types["y"]),
+        rules=sorted({(float(s), int(z)) for s, z in zip(scale, zero_point, strict=True)}),
+    )
+
+
+def range_again(axes: Axes) -> bool:
+    """Return whether it is ``by_range``, and not the one choice that stands for it."""
+    stands = {"rounding": "half_even", "zero_point_at": "before_rounding", "nan": "qmin"}
+    stands |= {"clamp": "before_rounding", "overflow": "saturate", "intermediate": "float32"}
+    return axes["scale_op"] == "by_range" and any(stands.get(a, v) != v for a, v in axes.items())
+
+
 def _exact(case: Case, axes: Axes, output: str, index: int) -> int | None:
+    if axes["scale_op"] == "by_range":
+        nan = bool(np.isnan(case.inputs["x"]).any())
+        return None if nan and axes["nan"] == "error" else in_range_exactly(case, index)
     scale, zero_point = parameters_of_each(case, index)
     qmin, qmax = code_range(case.types[output])
     x = float(case.inputs["x"].reshape(-1)[index])
@@ -215,7 +250,10 @@ QUANTIZE = Arithmetic(
     ),
     axes=MappingProxyType(
         # An offset is no zero point of this operator.
-        {axis: tuple(v for v in AXES[axis] if v != "before_scaling") for axis in _AXES}
+        {
+            **{axis: tuple(v for v in AXES[axis] if v != "before_scaling") for axis in _AXES},
+            "scale_op": (*AXES["scale_op"], "by_range"),
+        }
     ),
     spec=MappingProxyType(
         {
@@ -233,5 +271,6 @@ QUANTIZE = Arithmetic(
     probes=_probes,
     element=element,
     relevant=relevant,
+    again=range_again,
     equal=nan_of_unsigned("f32_u"),
 )

@@ -49,6 +49,8 @@ def _compute(case: Case, axes: Axes) -> Outputs | None:
         return None
     if not np.isfinite(scale) or not scale > 0:
         return None
+    if axes["scale_op"] == "by_range":
+        return single.in_range(case)
     contract = contract_of({**axes, "clamp": "after_rounding"})
     with np.errstate(all="ignore"):
         if axes["intermediate"] == "float32":
@@ -75,6 +77,9 @@ def _exact(case: Case, axes: Axes, output: str, index: int) -> int | None:
     known = {**axes, "clamp": "after_rounding"}
     if not 0 < scale < math.inf:
         return None
+    if axes["scale_op"] == "by_range":
+        nan = bool(np.isnan(case.inputs["x"]).any())
+        return None if nan and axes["nan"] == "error" else single.in_range_exactly(case, index)
     try:
         if axes["intermediate"] == "float32":
             return oracle.quantize_exact(
@@ -126,6 +131,7 @@ QUANTIZE_F16 = Arithmetic(
         {
             "intermediate": ("float16", "float32"),
             **{axis: tuple(v for v in AXES[axis] if v not in _LEFT_OUT) for axis in _OWN},
+            "scale_op": ("divide_f32", "reciprocal_f32", "by_range"),
         }
     ),
     spec=MappingProxyType(
@@ -140,5 +146,6 @@ QUANTIZE_F16 = Arithmetic(
     probes=_probes,
     element=single.element,
     relevant=_relevant,
+    again=single.range_again,
     equal=single.nan_of_unsigned("f16_u"),
 )

@@ -1,0 +1,149 @@
+r"""Convolutions whose sums, of codes or of reals, become codes by the range of the output.
+
+``by_range``: the sums of ``conv``, a range divided by :math:`s_x s_w`, and no shift for the zero
+point of x (``fake_quantize``, eq. (3) and (4)). Only int8 weights without a zero point are summed
+in int32, modulo 2^32 before the zero point of x is taken off.
+
+``by_range_of_reals``: a float32 convolution of what the codes mean, by fused operations in the
+order of the taps, then the bias, then the quantizer as one more fused operation:
+
+.. math::
+
+    r = \mathrm{fma}(x_K, w_K, \dots \mathrm{fma}(x_1, w_1, 0)), \qquad
+    y = \operatorname{clamp}(\operatorname{rint}(\mathrm{fma}(r + bias\,s_x s_w, K, T)))     \tag{1}
+
+References
+----------
+As ``fake_quantize``; oneDNN, ``brgemm`` depthwise convolution.
+"""
+
+from fractions import Fraction
+
+import numpy as np
+
+from refquant.numerics.casts import wrap
+from refquant.numerics.fused import fused_multiply_add
+from refquant.ops.windows import columns, pad_spatial
+from refquant_conformance.arithmetic.base import Outputs
+from refquant_conformance.arithmetic.fake_quantize import sums_by_range
+from refquant_conformance.arithmetic.geometry import geometry
+from refquant_conformance.arithmetic.matmul import limits_of
+from refquant_conformance.oracle_fake_quantize import sum_by_range_exact
+from refquant_conformance.protocol import Array, Case
+from refquant_conformance.rational import add, float32, multiply
+from refquant_conformance.types import code_range, storage
+
+__all__ = ["RANGES", "by_range_exactly", "conv_by_range"]
+
+RANGES = ("by_range", "by_range_of_reals")
+_ONE = np.float32(1)
+
+
+def _group(case: Case) -> int:
+    return int(case.params.get("group") or 1)  # type: ignore[arg-type]  # a number, the catalogue says
+
+
+def _integers(case: Case) -> bool:
+    return case.types["w"] == "int8" and not case.inputs["w_zero_point"].any()
+
+
+def _operands(case: Case) -> tuple[Array, Array]:
+    """Return x by tap (group, K, outputs) and w (group, M / group, K), taps outside."""
+    x, w, group = case.inputs["x"], case.inputs["w"], _group(case)
+    window = geometry(case, w.shape[2:])
+    padded = pad_spatial(x, window.window(), int(case.inputs["x_zero_point"]))
+    seen = columns(padded, window.window(padded=True), group=group)
+    by_tap = w.reshape(group, w.shape[0] // group, w.shape[1], -1).swapaxes(2, 3)
+    return seen, by_tap.reshape(group, w.shape[0] // group, -1)
+
+
+def _of_channels(values: Array, case: Case) -> Array:
+    """Return one number for each output channel, (group, M / group, 1)."""
+    count = case.inputs["w"].shape[0]
+    return np.broadcast_to(values, (count,)).reshape(_group(case), -1, 1)
+
+
+def conv_by_range(case: Case, how: str) -> Outputs:
+    """Return the codes of a convolution; ``how`` is one of ``RANGES``."""
+    inputs, (seen, filters) = case.inputs, _operands(case)
+    scales = inputs["x_scale"], inputs["w_scale"], inputs["y_scale"]
+    if how == "by_range":
+        sums = _sums(case, seen.astype(np.int64), filters.astype(np.int64))
+    else:
+        sums, scales = _reals(case, seen, filters), (_ONE, _ONE, scales[2])
+    count, rows = inputs["w"].shape[0], geometry(case, inputs["w"].shape[2:]).output
+    by_channel = sums.reshape(count, inputs["x"].shape[0], *rows)
+    y = sums_by_range(
+        np.moveaxis(by_channel, 0, -1),
+        np.zeros(count),
+        scales,
+        zero_point=int(inputs["y_zero_point"]),
+        codes=case.types["y"],
+        limits=limits_of(case),
+    )
+    return {"y": np.moveaxis(y, -1, 1).astype(storage(case.types["y"]))}
+
+
+def _sums(case: Case, x: Array, w: Array) -> Array:
+    zx = int(case.inputs["x_zero_point"])
+    w = w - _of_channels(case.inputs["w_zero_point"].astype(np.int64), case)
+    if _integers(case):
+        total = wrap(w @ x, num_bits=32, signed=True) - zx * w.sum(axis=2, keepdims=True)
+    else:
+        total = w @ (x - zx)
+    if "bias" in case.inputs:
+        total = total + _of_channels(case.inputs["bias"].astype(np.int64), case)
+    return np.asarray(total)
+
+
+def _reals(case: Case, x: Array, w: Array) -> Array:
+    inputs = case.inputs
+    zx, zw = inputs["x_zero_point"], _of_channels(inputs["w_zero_point"], case)
+    sx, sw = inputs["x_scale"], _of_channels(inputs["w_scale"], case)
+    real = (x.astype(np.float32) - zx.astype(np.float32)) * sx
+    weights = (w.astype(np.float32) - zw.astype(np.float32)) * sw
+    total = np.zeros((*w.shape[:2], x.shape[2]), np.float32)
+    for k in range(x.shape[1]):
+        total = fused_multiply_add(real[:, None, k], weights[:, :, k, None], total)
+    if "bias" in inputs:
+        total = total + _of_channels(inputs["bias"], case).astype(np.float32) * (sx * sw)
+    return np.asarray(total)
+
+
+def by_range_exactly(case: Case, how: str, image: int, channel: int, at: tuple[int, int]) -> int:
+    """Return one element of ``conv_by_range`` by the oracle."""
+    inputs, w = case.inputs, case.inputs["w"]
+    zx, per_group = int(inputs["x_zero_point"]), w.shape[1]
+    first = channel // (w.shape[0] // _group(case)) * per_group
+    pairs = []
+    for tap, place in enumerate(geometry(case, w.shape[2:]).places(at)):
+        for c in range(per_group):
+            code = zx if place is None else int(inputs["x"][image, first + c][place])
+            pairs.append((code, int(w[channel, c].reshape(-1)[tap])))
+    zw, sw = (inputs[f"w_{name}"].reshape(-1) for name in ("zero_point", "scale"))
+    z, bias = int(zw[channel % zw.size]), int(inputs["bias"][channel]) if "bias" in inputs else 0
+    sx, scales = float(inputs["x_scale"]), [float(sw[k % sw.size]) for k in range(w.shape[0])]
+    total: float
+    if how == "by_range_of_reals":
+        total = 0.0
+        for p, q in pairs:
+            real, weight = multiply(float(p - zx), sx), multiply(float(q - z), scales[channel])
+            total = float32(Fraction(real) * Fraction(weight) + Fraction(total))
+        if "bias" in inputs:
+            unit = multiply(sx, scales[channel])
+            total = add(total, multiply(float32(bias), unit))
+        sx, scales = 1.0, [1.0] * len(scales)
+    elif _integers(case):
+        raw = sum(p * q for p, q in pairs)
+        total = (raw + 2**31) % 2**32 - 2**31 - zx * sum(q for _, q in pairs) + bias
+    else:
+        total = sum((p - zx) * (q - z) for p, q in pairs) + bias
+    return sum_by_range_exact(
+        Fraction(total),
+        channel,
+        [(0, scale) for scale in scales],
+        scales=(sx, float(inputs["y_scale"])),
+        zero_point=int(inputs["y_zero_point"]),
+        codes=code_range(case.types["y"]),
+        limits=limits_of(case),
+    )
