@@ -5,6 +5,9 @@ import sys
 from collections.abc import Iterable
 from typing import Any
 
+from refquant.contracts import PRESETS, preset
+from refquant_conformance.arithmetic import arithmetic_of
+from refquant_conformance.arithmetic.base import axes_of
 from refquant_conformance.identify import identify
 from refquant_conformance.protocol import Case
 from refquant_conformance.subject import Local
@@ -13,11 +16,14 @@ Cells = Iterable[tuple[str, str, str]]
 
 
 def wrong(backend: Any, cells: Cells) -> list[str]:
-    """The cells (operator, scheme, first name of the contract) that are found to be another one."""
+    """The cells (operator, scheme, contract: a preset or the whole name) that are another one."""
     found = []
     for op, scheme, name in cells:
-        seen = identify(Local(backend), op, scheme)
-        if seen.name.partition(" (also")[0] != name:
+        seen, family = identify(Local(backend), op, scheme), arithmetic_of(op, scheme)
+        assert family is not None, f"no yardstick for {op} {scheme}"
+        if name in PRESETS and axes_of(preset(name), family) in seen.consistent:
+            continue
+        if seen.name != name:
             found.append(f"{op} {scheme}: {seen.name}, not {name}; {seen.nearest} {seen.trouble}")
     return found
 

@@ -26,8 +26,9 @@ def test_the_product_is_exact() -> None:
 def test_zero_points_and_other_types_are_not_taken() -> None:
     case = sample("matmul_integer", "i8_i8")
     with pytest.raises(Unsupported, match="no zero points"):
-        BACKEND.run(replace(case, inputs={**case.inputs, "b_zero_point": np.int8(1)}))
+        BACKEND.run(replace(case, inputs={**case.inputs, "b_zero_point": np.array(1, np.int8)}))
     other = sample("matmul_integer", "u8_i8")
-    zero = {**other.inputs, "a_zero_point": np.uint8(0), "b_zero_point": np.int8(0)}
+    points = {"a_zero_point": np.array(0, np.uint8), "b_zero_point": np.array(0, np.int8)}
+    zero = {**other.inputs, **points}
     with pytest.raises(Unsupported, match="takes int8"):
         BACKEND.run(replace(other, inputs=zero))

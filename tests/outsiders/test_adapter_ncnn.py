@@ -59,8 +59,8 @@ def test_products_and_convolutions_are_of_codes() -> None:
 
 def test_no_zero_points_no_other_codes() -> None:
     with pytest.raises(Unsupported, match="no layer has a zero point"):
-        BACKEND.run(case_of("f32_i8", np.float32([1.0]), 1.0, 3))
+        BACKEND.run(case_of("f32_i8", np.array([1.0], np.float32), 1.0, 3))
     with pytest.raises(Unsupported, match="int8"):
-        BACKEND.run(case_of("f32_u8", np.float32([1.0]), 1.0, 0))
+        BACKEND.run(case_of("f32_u8", np.array([1.0], np.float32), 1.0, 0))
     with pytest.raises(Unsupported):
         BACKEND.run(sample("qlinear_conv", "u8_i8"))

@@ -50,6 +50,8 @@ def _codes(up: bool, inputs: Arrays, params: Arrays, types: Arrays) -> Any:
     x, scale = inputs["x"], inputs["scale"]
     code, size = types["y" if up else "x"], params.get("block_size") or 0
     small = code.startswith("float")
+    if size and (x.ndim != 2 or params["axis"] % 2 != 1):
+        raise NotImplementedError("a group is of neighbours in a row of a matrix")
     points = np.asarray(inputs.get("zero_point", 0))
     if small and points.any():
         raise NotImplementedError("a float8 has no zero point here")

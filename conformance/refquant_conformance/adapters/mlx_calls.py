@@ -62,6 +62,6 @@ def _words(codes: Any, bits: int) -> Any:
 def _fp8(up: bool, x: Any, types: Arrays) -> Any:
     if {types["x"], types["y"]} != {"float32", "float8_e4m3fn"}:
         raise NotImplementedError("its only cast of one number is float32 to e4m3fn, and back")
-    mx = core()
+    x, mx = np.array(x, order="C"), core()
     made = mx.to_fp8(mx.array(x)) if up else mx.from_fp8(mx.array(x), dtype=mx.float32)
     return np.array(made)

@@ -55,8 +55,7 @@ def _affine(up: bool, inputs: Arrays, params: Arrays, types: Arrays) -> Any:
     if code not in RANGES:
         raise NotImplementedError(f"quantize_affine has no range for {code}")
     scale = tensor(inputs["scale"])
-    points = inputs.get("zero_point")
-    zero_point = None if points is None else tensor(points.astype(np.int32))
+    zero_point = tensor(np.array(inputs.get("zero_point", np.zeros(scale.shape)), np.int32))
     kind = getattr(torch, "uint8" if code.startswith("u") else "int8")
     if code.endswith("16"):
         kind = getattr(torch, code)
@@ -111,9 +110,7 @@ def _dynamic(x: Any, code: str) -> dict[str, Any]:
     torch: Any = importlib.import_module("torch")
     scale, zero_point = _parameters(x, code, symmetric=False)
     kind = getattr(torch, code)
-    y = primitives().quantize_affine(
-        tensor(x), x.shape, scale, zero_point, kind, *RANGES[code]
-    )
+    y = primitives().quantize_affine(tensor(x), x.shape, scale, zero_point, kind, *RANGES[code])
     return {"y": y.numpy(), **_told(scale, zero_point, code)}
 
 

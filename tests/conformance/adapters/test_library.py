@@ -25,7 +25,7 @@ SHEET = Sheet(
     {"": ("quantize_linear",), "loud": ("quantize_linear",)},
     {"threads": (1, 2)},
 )
-ONE = case_of("f32_i8", np.float32([-0.5, 2.7]), 0.5, 1)
+ONE = case_of("f32_i8", np.array([-0.5, 2.7], np.float32), 0.5, 1)
 
 
 def test_only_what_is_computed_is_listed_and_it_is_identified() -> None:
@@ -42,7 +42,8 @@ def test_names_and_versions() -> None:
     info = Library(SHEET, "loud").info()
     assert (info.name, info.version) == ("stub:loud", np.__version__), f"{info}"
     assert dict(info.knobs) == {"threads": (1, 2)}, f"{info.knobs}"
-    assert Library(SHEET, "").declared("quantize_linear") is None, "a library declares nothing"
+    declared: Any = Library(SHEET, "").declared
+    assert declared("quantize_linear") is None, "a library declares nothing"
 
 
 def test_knobs_are_set_and_others_refused() -> None:
@@ -62,7 +63,7 @@ def test_errors_are_answers() -> None:
         Library(SHEET, "").run(sample("matmul_integer", "i8_i8"))
     for setting in ("", "loud"):
         with pytest.raises(Rejected, match="no scale of 2"):
-            Library(SHEET, setting).run(case_of("f32_i8", np.float32([1.0]), 2.0, 0))
+            Library(SHEET, setting).run(case_of("f32_i8", np.array([1.0], np.float32), 2.0, 0))
 
 
 def test_wrong_settings_and_missing_packages() -> None:
