@@ -35,6 +35,6 @@ def test_what_is_right_goes_through_once() -> None:
     ],
 )
 def test_nonsense_is_refused_by_name(info: Any, cells: list[Any], word: str) -> None:
-    with pytest.raises(ValueError, match="info|capabilities") as caught:
+    with pytest.raises(ValueError, match=r"info|capabilities") as caught:
         described(info, cells)
     assert word in str(caught.value), f"{caught.value}"
