@@ -1,0 +1,10 @@
+"""The calls of compressed-tensors stand alone: a program that repeats a case is that file."""
+
+from refquant_conformance.adapters import compressed_tensors_calls
+from tests.conformance.adapters.standing import foreign_imports
+
+
+def test_it_imports_nothing_but_numpy() -> None:
+    assert foreign_imports(compressed_tensors_calls) == set(), (
+        "a program would need more than the library"
+    )

@@ -1,0 +1,7 @@
+"""The adapter of MLX, also where it is not installed; tests/outsiders asks it for real."""
+
+from tests.conformance.adapters.standing import here_or_named
+
+
+def test_it_answers_or_says_what_to_install() -> None:
+    assert here_or_named("mlx"), "neither the backend nor its extra"

@@ -1,0 +1,8 @@
+"""The calls of ncnn stand alone: a program that repeats a case is that file."""
+
+from refquant_conformance.adapters import ncnn_calls
+from tests.conformance.adapters.standing import foreign_imports
+
+
+def test_it_imports_nothing_but_numpy() -> None:
+    assert foreign_imports(ncnn_calls) == set(), "a program would need more than the library"

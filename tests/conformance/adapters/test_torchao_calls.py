@@ -1,0 +1,8 @@
+"""The calls of torchao stand alone: a program that repeats a case is that file."""
+
+from refquant_conformance.adapters import torchao_calls
+from tests.conformance.adapters.standing import foreign_imports
+
+
+def test_it_imports_nothing_but_numpy() -> None:
+    assert foreign_imports(torchao_calls) == set(), "a program would need more than the library"
