@@ -22,7 +22,11 @@ from fractions import Fraction
 
 from refquant_conformance.rational import add, divide, float32, multiply, round_exact
 
-__all__ = ["range_exact", "sum_by_range_exact"]
+__all__ = ["add_by_range_exact", "mul_by_range_exact", "range_exact", "sum_by_range_exact"]
+
+Codes = tuple[int, int]
+Operand = tuple[int, float, int]
+"""Code, scale and zero point."""
 
 
 def range_exact(
@@ -45,16 +49,50 @@ def range_exact(
         if math.isfinite(x) and abs(math.trunc(x)) < 2**31:
             cut = math.trunc(x)
         return (cut - qmin) % 2**16 + qmin
-    low, high, k = _ends(rule, limits)
+    centred = all(_centred(_ends(one, limits), limits) for one in rules)
+    return _in_range(x, _ends(rule, limits), limits, centred)
+
+
+def add_by_range_exact(a: Operand, b: Operand, y: tuple[float, int], limits: Codes) -> int:
+    """Return the code of a + b: b counts, and the scale of a is one of b's.
+
+    >>> add_by_range_exact((3, 0.5, 1), (5, 0.25, 0), (0.5, 0), (0, 255))
+    4
+    """
+    moved = add(float32(a[2]), divide(multiply(float32(b[2]), b[1]), a[1]))
+    left = Fraction(add(float32(a[0]), -moved)) * Fraction(divide(a[1], b[1]))
+    ends = _ends(y, limits, unit=b[1])
+    return _in_range(float32(left + b[0]), ends, limits, _centred(ends, limits))
+
+
+def mul_by_range_exact(a: Operand, b: Operand, y: tuple[float, int], limits: Codes) -> int:
+    """Return the code of a times b; without a zero point of b its scale joins that of a.
+
+    >>> mul_by_range_exact((3, 0.5, 1), (5, 0.25, 0), (0.5, 0), (0, 255))
+    2
+    """
+    left, right = float32(a[0] - a[2]), float32(b[0] - b[2])
+    if b[2] == 0:
+        v = multiply(multiply(left, multiply(a[1], b[1])), right)
+    else:
+        v = multiply(multiply(left, a[1]), multiply(right, b[1]))
+    ends = _ends(y, limits)
+    return _in_range(v, ends, limits, _centred(ends, limits))
+
+
+def _in_range(x: float, ends: tuple[float, float, float], limits: Codes, centred: bool) -> int:
+    low, high, k = ends
     inside = low if math.isnan(x) or x <= low else min(x, high)
     product = multiply(inside, k)
-    centred = all(
-        abs(add(128.0, multiply(end, factor))) < _f32("0.0001")
-        for end, _, factor in (_ends(one, limits) for one in rules)
-    )
-    if (qmin, qmax) == (-128, 127) and centred:
+    if centred:
         return round_exact(Fraction(product), "half_even")
-    return round_exact(Fraction(add(product, -multiply(low, k))), "half_even") + qmin
+    return round_exact(Fraction(add(product, -multiply(low, k))), "half_even") + limits[0]
+
+
+def _centred(ends: tuple[float, float, float], limits: Codes) -> bool:
+    """Return whether the shift is 128, of int8 codes: then it is left out."""
+    near = abs(add(128.0, multiply(ends[0], ends[2]))) < _f32("0.0001")
+    return limits == (-128, 127) and near
 
 
 def sum_by_range_exact(
@@ -99,9 +137,11 @@ def sum_by_range_exact(
     return min(max(round_exact(Fraction(moved), "half_even"), limits[0]), limits[1])
 
 
-def _ends(rule: tuple[float, int], limits: tuple[int, int]) -> tuple[float, float, float]:
-    """Return the range of a quantizer, and the multiplier that comes of it."""
-    low, high = (multiply(float(q - rule[1]), rule[0]) for q in limits)
+def _ends(
+    rule: tuple[float, int], limits: Codes, *, unit: float = 1.0
+) -> tuple[float, float, float]:
+    """Return the range of a quantizer in units, and the multiplier that comes of it."""
+    low, high = (divide(multiply(float(q - rule[1]), rule[0]), unit) for q in limits)
     return low, high, divide(float(limits[1] - limits[0]), add(high, -low))
 
 

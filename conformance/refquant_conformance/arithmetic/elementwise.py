@@ -24,6 +24,8 @@ value of the first: the float32 product of the two reals, quantized.
 Two tensors of 8-bit codes have 2^16 pairs of codes. The probes are all of them, for scales that
 make ties of each kind.
 
+``by_range`` of both axes is ``elementwise_by_range``.
+
 References
 ----------
 onnxruntime, ``docs/ContribOperators.md`` (QLinearAdd, QLinearMul); ``docs/spec/operators.md``
@@ -42,6 +44,7 @@ from refquant.numerics.fused import fused_multiply_add
 from refquant.ops.elementwise import add_quantized
 from refquant_conformance import oracle_elementwise
 from refquant_conformance.arithmetic.base import Arithmetic, Axes, Outputs, contract_of
+from refquant_conformance.arithmetic.elementwise_by_range import add_by_range, mul_by_range
 from refquant_conformance.arithmetic.elementwise_probes import (
     Rule,
     add_probes,
@@ -59,6 +62,7 @@ from refquant_conformance.arithmetic.rescale import (
     rescaled_exactly,
 )
 from refquant_conformance.arithmetic.rules import qparams, real_quantized, rule
+from refquant_conformance.oracle_fake_quantize import add_by_range_exact, mul_by_range_exact
 from refquant_conformance.protocol import Array, Case
 from refquant_conformance.types import code_range, storage
 
@@ -98,6 +102,8 @@ _FUSED = "dequantize_fused"
 
 def _add(case: Case, axes: Axes) -> Outputs | None:
     how = str(axes["add"])
+    if how == "by_range":
+        return add_by_range(case)
     if how == _FUSED:
         return {"y": _added_fused(case)}
     if how in _LANES:
@@ -164,6 +170,8 @@ def _add_exactly(case: Case, axes: Axes, output: str, index: int) -> int | None:
     size = np.broadcast_shapes(case.inputs["a"].shape, case.inputs["b"].shape)
     if how in _LANES and index >= int(np.prod(size)) // _LANES[how] * _LANES[how]:
         how = "tflite_shift20"
+    if how == "by_range":
+        return add_by_range_exact(a, b, rule(case, "y"), limits)
     how = how.partition("_by_")[0]
     try:
         return oracle_elementwise.add_exact(a, b, rule(case, "y"), how=how, limits=limits)
@@ -172,6 +180,8 @@ def _add_exactly(case: Case, axes: Axes, output: str, index: int) -> int | None:
 
 
 def _mul(case: Case, axes: Axes) -> Outputs | None:
+    if axes["requantize"] == "by_range":
+        return mul_by_range(case)
     (sa, za), (sb, zb), (sy, zy) = (rule(case, name) for name in ("a", "b", "y"))
     a = case.inputs["a"].astype(np.int64) - za
     b = case.inputs["b"].astype(np.int64) - zb
@@ -190,6 +200,8 @@ def _mul(case: Case, axes: Axes) -> Outputs | None:
 def _mul_exactly(case: Case, axes: Axes, output: str, index: int) -> int | None:
     a, b = _operands(case, index)
     y, limits = rule(case, "y"), code_range(case.types["y"])
+    if axes["requantize"] == "by_range":
+        return mul_by_range_exact(a, b, y, limits)
     if axes["requantize"] == "dequantize":
         return oracle_elementwise.mul_of_reals_exact(a, b, y, limits)
     acc = (a[0] - a[2]) * (b[0] - b[2])
@@ -197,8 +209,8 @@ def _mul_exactly(case: Case, axes: Axes, output: str, index: int) -> int | None:
 
 
 def _again(axes: Axes) -> bool:
-    """A product of reals has no multiplier."""
-    if axes["requantize"] == "dequantize":
+    """A product of reals, or one by the range of y, has no multiplier."""
+    if axes["requantize"] in ("dequantize", "by_range"):
         return axes["multiplier"] != "product_f32"
     return again(axes)
 
@@ -213,7 +225,7 @@ QLINEAR_ADD = Arithmetic(
     op="qlinear_add",
     schemes=_SCHEMES,
     axes=MappingProxyType(
-        {"add": (*(v for v in AXES["add"] if v != "unspecified"), _FUSED, *_LANES)}
+        {"add": (*(v for v in AXES["add"] if v != "unspecified"), _FUSED, *_LANES, "by_range")}
     ),
     spec=MappingProxyType({"add": None}),
     clause="onnxruntime QLinearAdd: C = (A_scale * (A - A_zp) + B_scale * (B - B_zp)) / C_scale "
@@ -229,7 +241,7 @@ QLINEAR_MUL = Arithmetic(
     schemes=_SCHEMES,
     axes=MappingProxyType(
         {
-            "requantize": (*RESCALE_AXES["requantize"], "dequantize"),
+            "requantize": (*RESCALE_AXES["requantize"], "dequantize", "by_range"),
             "multiplier": RESCALE_AXES["multiplier"],
         }
     ),

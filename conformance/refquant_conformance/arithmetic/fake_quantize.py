@@ -43,9 +43,10 @@ from refquant.numerics.fused import fused_multiply_add
 from refquant_conformance.protocol import Array
 from refquant_conformance.types import code_range
 
-__all__ = ["by_range", "sums_by_range"]
+__all__ = ["by_range", "reals_by_range", "sums_by_range"]
 
 Float = np.float32
+_ONE = np.float32(1)
 
 
 def by_range(x: Array, scale: Array, zero_point: Array, dtype: str) -> Array:
@@ -56,7 +57,7 @@ def by_range(x: Array, scale: Array, zero_point: Array, dtype: str) -> Array:
     [0, 4, 39]
     """
     qmin, qmax = code_range(dtype)
-    scale, steps = np.asarray(scale, Float), Float(qmax - qmin)
+    scale = np.asarray(scale, Float)
     with np.errstate(all="ignore"):
         if qmax - qmin > 255 and (scale == 1).all() and not np.any(zero_point):
             whole = np.trunc(x)
@@ -65,12 +66,31 @@ def by_range(x: Array, scale: Array, zero_point: Array, dtype: str) -> Array:
             return wrap(cut, num_bits=16, signed=qmin < 0)
         low = (qmin - zero_point).astype(Float) * scale
         high = (qmax - zero_point).astype(Float) * scale
-        k = steps / (high - low)
-        clipped = np.where(x > low, np.minimum(x, high), low)  # NaN is the low end
-        start = low * k
-        if dtype == "int8" and (np.abs(start + Float(128)) < 1e-4).all():
-            return np.asarray(np.rint(clipped * k)).astype(np.int64)
-        return np.asarray(np.rint(clipped * k - start)).astype(np.int64) + qmin
+        return _in_range(x, low, high, dtype)
+
+
+def reals_by_range(
+    v: Array, y: tuple[Array, int], dtype: str, *, unit: Array | np.float32 = _ONE
+) -> Array:
+    """Return the codes of ``v`` times ``unit`` by eq. (2), the range divided by ``unit``, int64.
+
+    >>> reals_by_range(np.float32([1.0, 3.0]), (np.float32(0.5), 3), "uint8").tolist()
+    [5, 9]
+    """
+    qmin, qmax = code_range(dtype)
+    with np.errstate(all="ignore"):
+        low, high = (Float(q - y[1]) * np.asarray(y[0], Float) / unit for q in (qmin, qmax))
+        return _in_range(v, low, high, dtype)
+
+
+def _in_range(x: Array, low: Array, high: Array, dtype: str) -> Array:
+    qmin, qmax = code_range(dtype)
+    k = Float(qmax - qmin) / (high - low)
+    clipped = np.where(x > low, np.minimum(x, high), low)  # NaN is the low end
+    start = low * k
+    if dtype == "int8" and (np.abs(start + Float(128)) < 1e-4).all():
+        return np.asarray(np.rint(clipped * k)).astype(np.int64)
+    return np.asarray(np.rint(clipped * k - start)).astype(np.int64) + qmin
 
 
 def sums_by_range(

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from refquant_conformance.arithmetic.fake_quantize import by_range, sums_by_range
+from refquant_conformance.arithmetic.fake_quantize import by_range, reals_by_range, sums_by_range
 from refquant_conformance.arithmetic.matmul import MATMUL_INTEGER, QLINEAR_MATMUL
 from refquant_conformance.arithmetic.product_probes import product_case
 from refquant_conformance.arithmetic.quantize import QUANTIZE, case_of
@@ -98,3 +98,11 @@ def test_a_sum_beyond_int32_is_the_largest_float_below() -> None:
     assert made is not None, "it refuses nothing"
     assert made["y"].tolist() == [[2**31 - 128]], "the largest float32 below 2^31"
     assert MATMUL_INTEGER.exact(case, axes, "y", 0) == 2**31 - 128, "the oracle counts another"
+
+
+def test_real_sums_have_a_range_in_units() -> None:
+    v = np.float32([-3.0, 0.5, 1.5, 1000.0])
+    whole = reals_by_range(v, (np.float32(0.5), 2), "uint8")
+    assert whole.tolist() == [0, 3, 5, 255], "codes of reals"
+    units = reals_by_range(v, (np.float32(0.5), 2), "uint8", unit=np.float32(0.5))
+    assert units.tolist() == [0, 2, 4, 255], "codes of halves"
