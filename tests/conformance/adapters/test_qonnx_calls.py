@@ -5,4 +5,4 @@ from tests.conformance.adapters.standing import foreign_imports
 
 
 def test_it_imports_nothing_but_numpy() -> None:
-    assert foreign_imports(qonnx_calls) == set(), "a program would need more than the library"
+    assert foreign_imports(qonnx_calls) == set(), "a program needs more"

@@ -1,4 +1,4 @@
-"""The adapter of optimum-quanto, also where it is not installed; tests/outsiders asks it for real."""
+"""The adapter of optimum-quanto, also where it is absent; tests/outsiders asks it."""
 
 from tests.conformance.adapters.standing import here_or_named
 
