@@ -72,8 +72,8 @@ def _check_int16(graph: Graph, node: Node, x: Value, name: str) -> None:
     y, value, table = graph.values[node.outputs[0]], graph.values[name], graph.constants.get(name)
     if (y.dtype, y.quant) != ("int16", Quant(2.0**-15, 0)):
         raise ValueError(
-            f"softmax fixed_point_table of int16 gives int16 with scale 2^-15 and zero point 0, got "
-            f"{y.dtype} with {y.quant}"
+            f"softmax fixed_point_table of int16 gives int16 with scale 2^-15 and zero point 0, "
+            f"got {y.dtype} with {y.quant}"
         )
     described = (value.dtype, value.shape, value.quant) == ("int16", (1 << 16,), None)
     if table is None or not described or table.min() < 0 or table[0] < 1 << 14:

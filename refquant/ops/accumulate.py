@@ -9,7 +9,8 @@ in int32, which is the same number provided that no input can push it out:
 
     max|x - zx| * sum_k |w[k, c] - zw[c]| + |bias[c]|  <=  2**31 - 1.                      (2)
 
-With 16-bit codes x and a rescaling that takes them, accumulators have 48 bits (in int64): 2**47 - 1.
+With 16-bit codes x and a rescaling that takes them, accumulators have 48 bits, in int64, and the
+right side is 2**47 - 1.
 :func:`prove_accumulator` checks (2) over the whole range of x's dtype, so partial sums in any
 order fit too.
 

@@ -15,9 +15,9 @@ multiplier, cut off, ties up:
 .. math::
 
     v = (x\,m + [k > 0]\,2^{k-1}) \gg k, \qquad m = \lfloor 2^k \cdot 12288\, s_x \rfloor,
-        \ k \text{ the least with } 2^k \cdot 12288\, s_x > 16383.5 \tag{2}
+        \ k \text{ the least with } 2^k\, 12288\, s_x > 16383.5 \tag{2}
 
-With :math:`a = |v|` and :math:`u = a \gg 9` (of tanh :math:`a \gg 8`), and 255 standing for all above,
+With :math:`a = |v|` and :math:`u = a \gg 9` (of tanh :math:`a \gg 8`), 255 for all above,
 
 .. math::
 
@@ -88,8 +88,8 @@ def curve_int16(op: str, scale: np.float32) -> NDArray[np.int16]:
 def nearest_power(scale: np.float32) -> int | None:
     """Return k where TFLite takes ``scale`` for 2^k: it is within 0.001 of it, in log2.
 
-    >>> nearest_power(np.float32(0.25)), nearest_power(np.float32(0.2501)), nearest_power(np.float32(0.3))
-    (-2, -2, None)
+    >>> [nearest_power(np.float32(scale)) for scale in (0.25, 0.2501, 0.3)]
+    [-2, -2, None]
     """
     inverse = np.float32(1) / np.log(np.float32(2))
     logarithm = np.float32(np.log(np.float32(scale)) * inverse)
@@ -99,9 +99,9 @@ def nearest_power(scale: np.float32) -> int | None:
 
 def _brought(x: Int64, op: str, scale: np.float32) -> Int64:
     """Eq. (2)."""
-    factor = {"Tanh": {-12: 3, -11: 6}}.get(op, {-12: 3}).get(nearest_power(scale))
-    if factor is not None:
-        return x * factor
+    power = nearest_power(scale)
+    if power == -12 or (power == -11 and op == "Tanh"):
+        return x * (3 if power == -12 else 6)
     real, k = float(np.float32(scale) * np.float32(4096)) * 3.0, 0
     if real * 32768 > 2**31 - 1:
         raise ValueError(f"the scale of x must be below 5.33, got {scale}")

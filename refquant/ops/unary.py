@@ -182,8 +182,8 @@ def apply_table(q: Codes, table: Codes) -> Codes:
     """
     if q.dtype.kind not in "iu" or q.itemsize > 2 or table.shape != (1 << 8 * q.itemsize,):
         raise ValueError(
-            f"a table needs 8-bit codes and 256 entries, or 16 bits and 65536, got codes {q.dtype}, "
-            f"table {table.shape}"
+            f"a table needs 8-bit codes and 256 entries, or 16 bits and 65536, got codes "
+            f"{q.dtype}, table {table.shape}"
         )
     qmin, _ = dtype_range(q.dtype.name)
     codes: Codes = table[q.astype(np.intp) - qmin]

@@ -221,8 +221,8 @@ def arithmetic_of(path: object, name: str, axes: Mapping[str, Any]) -> Arithmeti
     Traceback (most recent call last):
     refquant_runtime.errors.UnsupportedError: m.rq: contract 'torch' is not executed by this \
 runtime; quantize with one of ort, xnnpack, tflite_reference, tflite_reference_fc, tflite_int16, \
-tflite_mul, tflite_builtin, ort_elementwise, tflite_hybrid, tflite_hybrid_conv, tflite_hybrid_depthwise, \
-xnnpack_hybrid
+tflite_mul, tflite_builtin, ort_elementwise, tflite_hybrid, tflite_hybrid_conv, \
+tflite_hybrid_depthwise, xnnpack_hybrid
     """
     remedy = f"quantize with one of {', '.join(EXECUTED)}"
     # The axes themselves were checked by the reader: check_axes.

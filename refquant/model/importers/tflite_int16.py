@@ -98,10 +98,11 @@ def _unary(s: Scope, o: TfliteOperator) -> None:
 def _curve(s: Scope, op: str, x: QParams, y: QParams) -> NDArray[Any]:
     if float(y.scale) != 2.0**-15:
         raise UnsupportedError(f"of int16 has the output scale {float(y.scale)}, not 2^-15")
-    if s.tool == "xnnpack" and nearest_power(x.scale) in ((-12, -11) if op == "Tanh" else (-12,)):
+    power = nearest_power(np.float32(x.scale))
+    if s.tool == "xnnpack" and (power == -12 or (power == -11 and op == "Tanh")):
         raise UnsupportedError(
-            f"of int16 has the input scale {float(x.scale)}, for which LiteRT's optimized kernel is "
-            "another; import it for tflite_reference"
+            f"of int16 has the input scale {float(x.scale)}, for which LiteRT's optimized kernel "
+            "is another; import it for tflite_reference"
         )
     return curve_int16(op, np.float32(x.scale))
 
@@ -113,7 +114,7 @@ def _fixed(op: str, alpha: float, x: QParams, y: QParams) -> NDArray[Any]:
     ratio = np.float64(np.float32(x.scale) / np.float32(y.scale))
     codes = np.maximum(requantize(offset, ratio, mode="gemmlowp_double_f32"), 0)
     six = round_half_away(np.asarray(np.float32(6) / np.float32(y.scale)))
-    return np.minimum(codes, int(min(six, 1 << 15))) if op == "RELU6" else codes
+    return np.minimum(codes, int(min(float(six), 32768.0))) if op == "RELU6" else codes
 
 
 def _quantize(s: Scope, o: TfliteOperator) -> None:

@@ -64,7 +64,8 @@ def mean(s: Scope, o: TfliteOperator) -> None:
         raise UnsupportedError("has codes on one side and reals on the other")
     s.write(
         o, "ReduceMean", [s.read(o.inputs[0], inside)], order=inside if plane and keep else AS_IS,
-        attributes=attributes, contract=contract_of(s.tool, o.op, given_back=s.wide(o)) if quantized else None,
+        attributes=attributes,
+        contract=contract_of(s.tool, o.op, given_back=s.wide(o)) if quantized else None,
     )  # fmt: skip
 
 

@@ -25,10 +25,11 @@ from refquant_runtime.lower.fixedpoint import (
     quantize_multiplier,
     real_multiplier,
 )
+from refquant_runtime.lower.int16_products import lower_product, need_int32, reach
 from refquant_runtime.lower.statistics import lined_up
-from refquant_runtime.lower.windows import rows_of, window_fields
+from refquant_runtime.lower.windows import window_fields
 from refquant_runtime.shapes import window
-from refquant_runtime.weights import integer_weights, unpack
+from refquant_runtime.weights import unpack
 
 __all__ = ["lower_int16"]
 
@@ -37,7 +38,7 @@ def lower_int16(ctx: Lowering, node: Node) -> None:
     """Lower one node that takes or gives codes of 16 bits."""
     op = node.op
     if op in ("Conv", "Gemm", "MatMul"):
-        _product(ctx, node)
+        lower_product(ctx, node)
     elif op in ("Add", "Mul"):
         _binary(ctx, node)
     elif op.endswith("Pool"):
@@ -50,72 +51,6 @@ def lower_int16(ctx: Lowering, node: Node) -> None:
         _convert(ctx, node)
     else:
         _table(ctx, node)
-
-
-def _reach(value: Value) -> int:
-    low, high = DTYPE_RANGE[value.dtype]
-    zero = int(quant_of(value).zero_point)
-    return max(high - zero, zero - low)
-
-
-def _product(ctx: Lowering, node: Node) -> None:
-    x, w, y = ctx.value(node.inputs[0]), ctx.value(node.inputs[1]), ctx.value(node.outputs[0])
-    conv = node.op == "Conv"
-    matrix, scales = integer_weights(node, w)
-    layout = LAST if conv else FIRST
-    source, target = ctx.read(x.name, layout), ctx.write(y.name, layout)
-    fields, taps, rows = rows_of(node, x, w, 1)
-    group = node.attributes.get("group", 1) if conv else 1
-    n, channels = matrix.shape[1], matrix.shape[0] // taps
-    bias = ctx.value(node.inputs[2]).data if len(node.inputs) > 2 and node.inputs[2] else None
-    seed = -int(quant_of(x).zero_point) * matrix.astype(np.int64).sum(axis=0)
-    bound = np.abs(matrix.astype(np.int64)).sum(axis=0) * _reach(x)
-    if bias is not None:
-        seed, bound = seed + bias, bound + np.abs(bias.astype(np.int64))
-    low, high = clamp_of(node, y)
-    params: Params = {
-        **fields, "taps": taps, "x": source, "y": target, "n": n, "channels": channels,
-        "per_group": n // group, "weights": ctx.constants.add(matrix.T.astype(np.int16)),
-        "seed": ctx.constants.add(seed.astype(np.int64)), "x_zero": int(quant_of(x).zero_point),
-        "y_zero": int(quant_of(y).zero_point), "low": low, "high": high, "mr": 1, "copies": 1,
-        **_rescaling(ctx, node, scales, bound),
-    }  # fmt: skip
-    ctx.emit(
-        int16_products.conv_i16, int16_products.FIELDS, params=params, reads=[source],
-        writes=[target], scratch=4 * taps + 2 * fields["row_size"] + 64,
-        macs=rows * n * matrix.shape[0],
-    )  # fmt: skip
-
-
-def _rescaling(ctx: Lowering, node: Node, scales: np.ndarray, bound: np.ndarray) -> Params:
-    """Return multipliers, shifts and reals of a product's columns; what leaves int32 is refused."""
-    mode = ctx.arithmetic(node).requantize
-    x, y = ctx.value(node.inputs[0]), ctx.value(node.outputs[0])
-    real = real_multiplier(ctx, node, mode, quant_of(x).scale, scales, quant_of(y).scale)
-    real = np.broadcast_to(real, bound.shape)
-    if mode == "float64_half_away":
-        fixed_multiplier(ctx, node, mode, real, bound)
-    m, shift = quantize_multiplier(real)
-    if mode == "tflite_int64":
-        _need_int32(ctx, node, bound, m, shift)
-    elif mode != "float64_half_away":
-        need_int32_when_shifted(ctx, node, bound, shift)
-    return {
-        "mode": int16_products.MODES[mode], "multiplier": ctx.constants.add(m),
-        "shift": ctx.constants.add(shift), "real": ctx.constants.add(np.array(real, np.float64)),
-    }  # fmt: skip
-
-
-def _need_int32(
-    ctx: Lowering, node: Node, bound: np.ndarray, m: np.ndarray, shift: np.ndarray
-) -> None:
-    for size, mantissa, s in zip(bound.tolist(), m.tolist(), shift.tolist(), strict=True):
-        reduced = min((mantissa + (1 << 15)) >> 16, 0x7FFF)
-        if s > 7 or (size * reduced + (1 << (14 - s)) >> (15 - s)) > 2**31 - 1:
-            raise UnsupportedError(
-                f"{ctx.graph.path}: node {node.name!r}: its rescaled accumulator can leave int32; "
-                "give the output a larger scale"
-            )
 
 
 def _binary(ctx: Lowering, node: Node) -> None:
@@ -151,16 +86,16 @@ def _sum_or_product(ctx: Lowering, node: Node, a: Value, b: Value, y: Value) -> 
     if node.op == "Add":
         twice = 2 * max(sa, sb)
         m, s = quantize_multiplier(np.array([sa / twice, sb / twice, twice / (2.0**15 * sy)]))
-        bound = np.array(2**14 * (_reach(a) + _reach(b)))
+        bound = np.array(2**14 * (reach(a) + reach(b)))
         need_int32_when_shifted(ctx, node, bound, s[2])
         numbers: Params = {f"m{i + 1}": int(m[i]) for i in range(3)}
         return numbers | {f"s{i + 1}": int(s[i]) for i in range(3)} | {"mode": int16.SUM}
-    mode, bound = ctx.arithmetic(node).requantize, np.array([_reach(a) * _reach(b)])
+    mode, bound = ctx.arithmetic(node).requantize, np.array([reach(a) * reach(b)])
     scales = quant_of(a).scale, quant_of(b).scale, quant_of(y).scale
     real = real_multiplier(ctx, node, mode, *scales).reshape(1)
     m, s = quantize_multiplier(real)
     if mode == "tflite_int64":
-        _need_int32(ctx, node, bound, m, s)
+        need_int32(ctx, node, bound, m, s)
     else:
         fixed_multiplier(ctx, node, mode, real, bound)
     return {
