@@ -63,13 +63,14 @@ def _contracts(report: Report, threads: Sequence[Any]) -> Iterator[tuple[str, ..
     seen: dict[tuple[str, str, str], tuple[list[str], Any]] = {}
     for one in report["identified"]:
         axes = one["axes"] or {}
-        for item in one["evidence"]:
-            axis = item["axis"]
+        shown = {(item["axis"], item["value"]): item for item in one["evidence"]}
+        for axis, value in axes.items():
             wanted = one["spec"].get(axis)
-            if wanted is None or axes.get(axis) == wanted or item["value"] != wanted:
+            if wanted is None or value == wanted:
                 continue
-            key = (one["op"], axis, str(axes[axis]))
-            seen.setdefault(key, ([], item))[0].append(one["scheme"])
+            # An axis that another one implies has no evidence of its own.
+            item = shown.get((axis, wanted), {"inputs": {}, "would_be": "", "observed": ""})
+            seen.setdefault((one["op"], axis, str(value)), ([], item))[0].append(one["scheme"])
         if not axes and one["nearest"]:
             key = (one["op"], "no contract of ours", f"{one['mismatches']} of {one['elements']}")
             nothing = {"inputs": {}, "would_be": "", "observed": ""}
