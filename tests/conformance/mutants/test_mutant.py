@@ -1,0 +1,23 @@
+"""What a planted bug is: honest unless it says otherwise."""
+
+import numpy as np
+
+from refquant_conformance.mutants import MUTANTS
+from refquant_conformance.mutants.mutant import Mutant
+from refquant_conformance.operators import types_of
+from refquant_conformance.protocol import Case, Result
+
+
+def test_without_a_change_a_mutant_is_honest() -> None:
+    made = Result({"y": np.zeros(1)})
+    mutant = Mutant("none", "no bug", "-", "X-01", "quantize_linear", ("f32_u8",))
+    assert mutant.run(Case("quantize_linear", "f32_u8", {}), lambda case: made) is made, "changed"
+
+
+def test_every_mutant_is_of_cells_that_exist_and_names_one_property() -> None:
+    for name, mutant in MUTANTS.items():
+        assert name == mutant.name, f"{name} is listed under another name"
+        assert mutant.sentence, f"{name} does not say what is wrong"
+        assert mutant.schemes, f"{name} is of no cell"
+        for scheme in mutant.schemes:
+            types_of(mutant.op, scheme)  # raises for what the catalogue does not have
