@@ -2,7 +2,8 @@
 
 Three kinds of line, all from reports: another contract than the specification's, with the input
 that shows it; a property that fails, with its counterexample; a place where the specification is
-silent, with what was seen. Crashes are left out: whoever finds one tells the vendor first.
+silent, with what was seen. Crashes, and lines that ``threads.toml`` calls private, are left out:
+whoever finds one tells the vendor first.
 
 ``threads.toml`` beside this file knows upstream discussions. It adds a link and nothing else: a
 line is there because it was seen in this run.
@@ -32,14 +33,16 @@ def findings(reports: Sequence[Report]) -> str:
     >>> print(findings([]).splitlines()[0])
     # Findings
     """
-    threads = tomllib.loads(
+    known = tomllib.loads(
         files("refquant_conformance.report").joinpath("threads.toml").read_text("utf-8")
-    )["thread"]
+    )
+    threads, private = known["thread"], known["private"]
     parts = [_HEAD]
     for report in reports:
         name = f"{report['backend']['name']} {report['backend']['version']}"
         machine = report["environment"]["machine"]
-        rows = [*_contracts(report, threads), *_failures(report, threads), *_silences(report)]
+        told = {**report, "results": [x for x in report["results"] if _public(report, private, x)]}
+        rows = [*_contracts(told, threads), *_failures(told, threads), *_silences(told)]
         parts.append(f"\n## {name}\n\n{_counts(report)} ({machine}).\n")
         if rows:
             parts.append("\n| operator | what | smallest input | expected | observed |\n")
@@ -53,6 +56,15 @@ def findings(reports: Sequence[Report]) -> str:
 def _counts(report: Report) -> str:
     counts = ", ".join(f"{count} {name}" for name, count in report["summary"].items())
     return counts or "nothing was asked"
+
+
+def _public(report: Report, private: Sequence[Any], line: Any) -> bool:
+    """Whether a line may be told: what reads foreign memory is told to the vendor first."""
+    return not any(
+        fnmatch.fnmatchcase(report["backend"]["name"], entry["backend"])
+        and fnmatch.fnmatchcase(line["op"], entry["op"])
+        for entry in private
+    )
 
 
 def _contracts(report: Report, threads: Sequence[Any]) -> Iterator[tuple[str, ...]]:

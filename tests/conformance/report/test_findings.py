@@ -59,6 +59,15 @@ def test_what_a_backend_says_stays_in_its_cell() -> None:
     assert "a\\|b c" in text, text
 
 
+def test_what_is_for_the_vendor_first_is_not_told() -> None:
+    report = reported("mutant:half_away")
+    for line in report["results"]:
+        line["op"] = "matmul_integer"
+    assert "QDQ-02 fails" in findings([report]), "a failure is not told"
+    report["backend"]["name"] = "bitsandbytes"
+    assert "QDQ-02 fails" not in findings([report]), "a private finding is told"
+
+
 def test_every_thread_has_all_that_it_needs() -> None:
     source = files("refquant_conformance.report").joinpath("threads.toml").read_text("utf-8")
     for thread in tomllib.loads(source)["thread"]:
