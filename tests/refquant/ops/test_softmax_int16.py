@@ -46,7 +46,7 @@ def test_points_are_reciprocals() -> None:
     points = reciprocal_points()
     for i in range(513):
         real = Fraction(1 << 15) / (1 + Fraction(i, 512))
-        assert abs(Fraction(int(points[i])) - min(real, 32767)) <= 1, f"point {i}"
+        assert abs(Fraction(int(points[i])) - min(real, Fraction(32767))) <= 1, f"point {i}"
 
 
 def test_a_line_is_interpolated_exactly() -> None:

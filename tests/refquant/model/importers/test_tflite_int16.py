@@ -36,6 +36,9 @@ def test_sums_and_products_by_hand() -> None:
     # 3/3, 5/3, -32768 * 2 / 3 and 32767 + 1 over 3
     made = codes(add, a=[1, 2, -32768, 32767], b=[2, 3, -32768, 1])
     assert made == [1, 2, -21845, 10923], "rounded to the nearest"
+    near = one("ADD", [ONE, {"scale": 0.3}], ONE, PotScaleInt16=False)
+    made = codes(near, a=[-27247, 26479, 0, 0], b=[2705, -13975, 0, 0])
+    assert made[:2] == [-26435, 22286], "all but ties: with 14 bits of headroom the next ones"
     mul = one("MUL", [ONE, HALF], ONE)
     made = codes(mul, a=[3, -3, 32767, -32768], b=[1, 1, 1, 32767])
     assert made == [2, -1, 16384, -32768], "ties as gemmlowp's, and saturated"
@@ -43,8 +46,7 @@ def test_sums_and_products_by_hand() -> None:
 
 def test_conversions_by_hand() -> None:
     quantize = one("QUANTIZE", [{"dtype": "float32"}], HALF)
-    ties = {"a": [0.25, 0.75, -0.25, 1e9]}
-    assert codes(quantize, **ties) == [1, 2, -1, 32767], "half away from zero"
+    assert codes(quantize, a=[0.25, 0.75, -0.25, 1e9]) == [1, 2, -1, 32767], "half away from zero"
     narrow = one("QUANTIZE", [{"scale": 1 / 256}], {"dtype": "int8", "scale": 1.0, "zero_point": 3})
     assert codes(narrow, a=[128, -128, 32767, 384]) == [4, 2, 127, 5], "128/256 is a tie"
     wide = one("QUANTIZE", [{"dtype": "int8", "scale": 1.0, "zero_point": 3}], {"scale": 1 / 256})

@@ -65,7 +65,7 @@ def test_one_product_by_hand() -> None:
     assert y.reshape(4, 2).tolist() == expected, "4.5 and -3.5 are ties"
 
 
-REFUSED = {
+REFUSED: dict[str, tuple[tuple[str, str], dict[str, Any], str]] = {
     "a bias of another kind": (("FULLY_CONNECTED", "int32"), {}, "a bias of int32, which LiteRT"),
     "a depthwise int32 bias": (("DEPTHWISE_CONV_2D", "int32"), {}, "which LiteRT reads"),
     "no bias": (("CONV_2D", ""), {}, "has no bias"),
