@@ -98,7 +98,7 @@ def _of_group(case: Case, name: str, group: int) -> Array:
 
 def _compute(case: Case, axes: Axes) -> Outputs | None:
     if axes["requantize"] in RANGES:
-        return conv_by_range(case, str(axes["requantize"]))
+        return conv_by_range(case, axes)
     acc, inputs = _sums(case, axes), case.inputs
     if acc is None:
         return None
@@ -140,7 +140,7 @@ def _exact(case: Case, axes: Axes, output: str, index: int) -> int | None:
     inputs = case.inputs
     image, channel, at = _at(case, index)
     if axes["requantize"] in RANGES:
-        return by_range_exactly(case, str(axes["requantize"]), image, channel, at)
+        return by_range_exactly(case, axes, image, channel, at)
     x, w = inputs["x"][image], inputs["w"][channel]
     zx, per_group = int(inputs["x_zero_point"]), w.shape[0]
     first = channel // (inputs["w"].shape[0] // _group(case)) * per_group

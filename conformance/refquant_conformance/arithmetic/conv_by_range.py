@@ -21,13 +21,14 @@ from fractions import Fraction
 
 import numpy as np
 
-from refquant.numerics.casts import wrap
+from refquant.contracts.axes import AxisValue
 from refquant.numerics.fused import fused_multiply_add
 from refquant.ops.windows import columns, pad_spatial
-from refquant_conformance.arithmetic.base import Outputs
+from refquant_conformance.arithmetic.base import Axes, Outputs
 from refquant_conformance.arithmetic.fake_quantize import sums_by_range
 from refquant_conformance.arithmetic.geometry import geometry
 from refquant_conformance.arithmetic.matmul import limits_of
+from refquant_conformance.arithmetic.rescale import accumulated, summed_exactly
 from refquant_conformance.oracle_fake_quantize import sum_by_range_exact
 from refquant_conformance.protocol import Array, Case
 from refquant_conformance.rational import add, float32, multiply
@@ -36,7 +37,8 @@ from refquant_conformance.types import code_range, storage
 __all__ = ["RANGES", "by_range_exactly", "conv_by_range"]
 
 RANGES = ("by_range", "by_range_of_reals")
-_ONE = np.float32(1)
+_ONE = np.ones((), np.float32)
+_ZERO = np.zeros((), np.int64)
 
 
 def _group(case: Case) -> int:
@@ -63,12 +65,18 @@ def _of_channels(values: Array, case: Case) -> Array:
     return np.broadcast_to(values, (count,)).reshape(_group(case), -1, 1)
 
 
-def conv_by_range(case: Case, how: str) -> Outputs:
-    """Return the codes of a convolution; ``how`` is one of ``RANGES``."""
+def conv_by_range(case: Case, axes: Axes) -> Outputs | None:
+    """Return the codes of a convolution; ``requantize`` is one of ``RANGES``."""
+    how, accumulator = axes["requantize"], axes["accumulator"]
+    if accumulator != "int32_wrap" and not (how == "by_range" and _integers(case)):
+        return None  # sums of float32 have no other
     inputs, (seen, filters) = case.inputs, _operands(case)
     scales = inputs["x_scale"], inputs["w_scale"], inputs["y_scale"]
     if how == "by_range":
-        sums = _sums(case, seen.astype(np.int64), filters.astype(np.int64))
+        found = _sums(case, seen, filters, accumulator)
+        if found is None:
+            return None
+        sums = found
     else:
         sums, scales = _reals(case, seen, filters), (_ONE, _ONE, scales[2])
     count, rows = inputs["w"].shape[0], geometry(case, inputs["w"].shape[2:]).output
@@ -84,13 +92,27 @@ def conv_by_range(case: Case, how: str) -> Outputs:
     return {"y": np.moveaxis(y, -1, 1).astype(storage(case.types["y"]))}
 
 
-def _sums(case: Case, x: Array, w: Array) -> Array:
-    zx = int(case.inputs["x_zero_point"])
-    w = w - _of_channels(case.inputs["w_zero_point"].astype(np.int64), case)
+def _sums(case: Case, x: Array, w: Array, accumulator: AxisValue) -> Array | None:
+    zx, types = int(case.inputs["x_zero_point"]), (case.types["x"], case.types["w"])
     if _integers(case):
-        total = wrap(w @ x, num_bits=32, signed=True) - zx * w.sum(axis=2, keepdims=True)
+        each = [
+            accumulated(
+                *(codes.T, filters.T),
+                zero_points=(_ZERO, _ZERO),
+                bias=None,
+                types=types,
+                accumulator=accumulator,
+            )
+            for codes, filters in zip(x, w, strict=True)
+        ]
+        found = [part for part in each if part is not None]
+        if len(found) < len(each):
+            return None
+        raw = np.stack(found).swapaxes(1, 2)
+        total = raw - zx * w.astype(np.int64).sum(axis=2, keepdims=True)
     else:
-        total = w @ (x - zx)
+        zw = _of_channels(case.inputs["w_zero_point"].astype(np.int64), case)
+        total = (w.astype(np.int64) - zw) @ (x.astype(np.int64) - zx)
     if "bias" in case.inputs:
         total = total + _of_channels(case.inputs["bias"].astype(np.int64), case)
     return np.asarray(total)
@@ -110,8 +132,13 @@ def _reals(case: Case, x: Array, w: Array) -> Array:
     return np.asarray(total)
 
 
-def by_range_exactly(case: Case, how: str, image: int, channel: int, at: tuple[int, int]) -> int:
+def by_range_exactly(
+    case: Case, axes: Axes, image: int, channel: int, at: tuple[int, int]
+) -> int | None:
     """Return one element of ``conv_by_range`` by the oracle."""
+    how, accumulator = axes["requantize"], axes["accumulator"]
+    if accumulator != "int32_wrap" and not (how == "by_range" and _integers(case)):
+        return None
     inputs, w = case.inputs, case.inputs["w"]
     zx, per_group = int(inputs["x_zero_point"]), w.shape[1]
     first = channel // (w.shape[0] // _group(case)) * per_group
@@ -134,8 +161,17 @@ def by_range_exactly(case: Case, how: str, image: int, channel: int, at: tuple[i
             total = add(total, multiply(float32(bias), unit))
         sx, scales = 1.0, [1.0] * len(scales)
     elif _integers(case):
-        raw = sum(p * q for p, q in pairs)
-        total = (raw + 2**31) % 2**32 - 2**31 - zx * sum(q for _, q in pairs) + bias
+        raw = summed_exactly(
+            [p for p, _ in pairs],
+            [q for _, q in pairs],
+            zero_points=(0, 0),
+            bias=0,
+            types=(case.types["x"], case.types["w"]),
+            accumulator=accumulator,
+        )
+        if raw is None:
+            return None
+        total = raw - zx * sum(q for _, q in pairs) + bias
     else:
         total = sum((p - zx) * (q - z) for p, q in pairs) + bias
     return sum_by_range_exact(

@@ -3,7 +3,7 @@ r"""Matrix products of codes: QLinearMatMul and MatMulInteger, by the axes of ``
 ``a`` is (M, K), ``b`` (K, N); scale and zero point of b are one, or one a column. ``clamp_min`` and
 ``clamp_max`` are codes of y: a fused activation.
 
-One more value of ``requantize``, ``by_range``, needs neither multiplier nor accumulator: the sum
+One more value of ``requantize``, ``by_range``, needs no multiplier: the sum
 becomes a code by the range of the output (``fake_quantize``). One more ``accumulator`` of
 MatMulInteger, ``float32_saturate``: the sum is a float32, and the largest below 2^31 is the largest
 code. Which float32 a sum beyond 2^24 is depends on the order of a kernel's additions; here it is
@@ -20,7 +20,7 @@ from types import MappingProxyType
 import numpy as np
 
 from refquant.contracts import Contract
-from refquant.numerics.casts import wrap
+from refquant.contracts.axes import AxisValue
 from refquant_conformance.arithmetic.base import Arithmetic, Axes, Outputs
 from refquant_conformance.arithmetic.fake_quantize import sums_by_range
 from refquant_conformance.arithmetic.product_probes import (
@@ -92,12 +92,23 @@ def _integer_sums(case: Case, types: tuple[str, str]) -> bool:
     return types[1] == "int8" and not case.inputs["b_zero_point"].any()
 
 
-def _by_range(case: Case) -> Outputs:
+def _by_range(case: Case, accumulator: AxisValue) -> Outputs | None:
     inputs, types = case.inputs, (case.types["a"], case.types["b"])
     a, b = (inputs[name].astype(np.int64) for name in ("a", "b"))
     za, zb = (inputs[f"{name}_zero_point"].astype(np.int64) for name in ("a", "b"))
     if _integer_sums(case, types):
-        sums, moves = wrap(a @ b, num_bits=32, signed=True), za * b.sum(axis=0)
+        raw = accumulated(
+            *(inputs["a"], inputs["b"]),
+            zero_points=(_ZERO, _ZERO),
+            bias=None,
+            types=types,
+            accumulator=accumulator,
+        )
+        if raw is None:
+            return None
+        sums, moves = raw, za * b.sum(axis=0)
+    elif accumulator != "int32_wrap":  # sums of float32 have no other
+        return None
     else:
         sums, moves = (a - za) @ (b - zb), np.zeros(b.shape[1], np.int64)
     y = sums_by_range(
@@ -111,16 +122,27 @@ def _by_range(case: Case) -> Outputs:
     return {"y": y.astype(storage(case.types["y"]))}
 
 
-def _by_range_exactly(case: Case, index: int) -> int:
+def _by_range_exactly(case: Case, accumulator: AxisValue, index: int) -> int | None:
     inputs, (row, column) = case.inputs, divmod(index, case.inputs["b"].shape[1])
     a, za = [int(v) for v in inputs["a"][row]], int(inputs["a_zero_point"])
     columns = [[int(v) for v in b] for b in inputs["b"].T]
     zb, sb = (inputs[f"b_{name}"].reshape(-1) for name in ("zero_point", "scale"))
     moves = [0] * len(columns)
-    if _integer_sums(case, (case.types["a"], case.types["b"])):
-        total = sum(p * q for p, q in zip(a, columns[column], strict=True))
-        total = (total + 2**31) % 2**32 - 2**31
+    types = case.types["a"], case.types["b"]
+    if _integer_sums(case, types):
+        raw = summed_exactly(
+            *(a, columns[column]),
+            zero_points=(0, 0),
+            bias=0,
+            types=types,
+            accumulator=accumulator,
+        )
+        if raw is None:
+            return None
+        total = raw
         moves = [za * sum(b) for b in columns]
+    elif accumulator != "int32_wrap":
+        return None
     else:
         z = int(zb[column % zb.size])
         total = sum((p - za) * (q - z) for p, q in zip(a, columns[column], strict=True))
@@ -139,7 +161,7 @@ def _by_range_exactly(case: Case, index: int) -> int:
 
 def _compute(case: Case, axes: Axes) -> Outputs | None:
     if axes["requantize"] == "by_range":
-        return _by_range(case)
+        return _by_range(case, axes["accumulator"])
     acc, inputs = _sums(case, axes), case.inputs
     if acc is None:
         return None
@@ -156,7 +178,7 @@ def _compute(case: Case, axes: Axes) -> Outputs | None:
 
 def _exact(case: Case, axes: Axes, output: str, index: int) -> int | None:
     if axes["requantize"] == "by_range":
-        return _by_range_exactly(case, index)
+        return _by_range_exactly(case, axes["accumulator"], index)
     acc, column = _sum_exactly(case, axes, index)
     if acc is None:
         return None
@@ -215,8 +237,10 @@ RANGE_AXES = {**RESCALE_AXES, "requantize": (*RESCALE_AXES["requantize"], "by_ra
 
 
 def again_or_range(axes: Axes) -> bool:
-    """Return whether another choice computes the same: a range has neither of the other axes."""
-    if axes["requantize"] in ("by_range", "by_range_of_reals"):
+    """Return whether another choice computes the same: a range has no multiplier."""
+    if axes["requantize"] == "by_range":
+        return axes["multiplier"] != "product_f32"
+    if axes["requantize"] == "by_range_of_reals":
         return (axes["multiplier"], axes["accumulator"]) != ("product_f32", "int32_wrap")
     return again(axes)
 
