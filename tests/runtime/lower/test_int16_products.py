@@ -57,3 +57,16 @@ def test_another_rescaling_is_refused_by_name(tmp_path: Path) -> None:
     write_rq(tmp_path / "m.rq", layer("Gemm", "xnnpack"))
     with pytest.raises(UnsupportedError, match="int16 with requantize float_rne"):
         Session(tmp_path / "m.rq")
+
+
+def test_sums_beyond_int32(tmp_path: Path) -> None:
+    b = Builder("g")
+    x = b.input("x", ("N", 600), dtype="int16", quant=Quant(2.0**-9, 0))
+    w = b.constant("w", np.full((600, 1), 127, np.int8), quant=Quant(2.0**-9, 0))
+    y = b.node("MatMul", [x, w], name="y", contract=preset("tflite_int16"), dtype="int16",
+               quant=Quant(1.0, 0))  # fmt: skip
+    g = b.graph([y])
+    write_rq(tmp_path / "m.rq", g)
+    feeds = {"x": np.full((1, 600), 32767, np.int16)}  # 2496845400, of 2^-18
+    assert run(g, feeds)["y"].tolist() == [[9525]], "9524.7"
+    assert Session(tmp_path / "m.rq").run(feeds)["y"].tolist() == [[9525]], "in int64"
