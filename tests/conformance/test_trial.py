@@ -101,7 +101,7 @@ def test_notes_bounds_skips_and_faults_have_verdicts() -> None:
     assert verdict(lambda t: None)[0] == "BIT_EXACT", "nothing was wrong"
     other = replace(trial(), axes={**SPEC, "rounding": "half_away"})
     assert verdict(lambda t: None, other)[0] == "BIT_EXACT_CONTRACT", "not the specification's"
-    kind, why = verdict(lambda t: {}["key"])
+    kind, why = verdict(lambda t: dict[str, int]()["key"])
     assert (kind, "KeyError: 'key' (test_trial.py:" in why) == ("HARNESS_ERROR", True), f"{why}"
     skipped = Property("T-01", "t", "t", (), "", "", lambda t: t.skip("no"))
     assert try_property(skipped, trial()) is None, "a skip has a line"

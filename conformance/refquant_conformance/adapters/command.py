@@ -7,6 +7,7 @@ wrongly: the first is a crash, the second a broken adapter. Either is started ag
 case, for nothing says which question its next line would answer.
 """
 
+import contextlib
 import json
 import shlex
 import shutil
@@ -41,7 +42,15 @@ class Command:
         self._arguments = arguments
         self._asked = 0
         self._process = self._started()
-        self._hello = self._greeting()
+        try:
+            self._hello = self._greeting()
+        except BackendError:
+            self._stop()
+            raise
+
+    def close(self) -> None:
+        """End the program."""
+        self._stop()
 
     def info(self) -> Info:
         """Return the name and version that the program gives."""
@@ -74,12 +83,17 @@ class Command:
 
     def _stop(self) -> int | None:
         """End the program; return what it ended with if it did so of itself."""
+        code: int | None = None
         try:
-            return self._process.wait(0.5)
+            code = self._process.wait(0.5)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-            return None
+        for end in (self._process.stdin, self._process.stdout):
+            with contextlib.suppress(OSError, ValueError):  # what was not written has no reader
+                if end is not None:
+                    end.close()
+        return code
 
     def _exchange(self, line: str) -> str:
         to, source = self._process.stdin, self._process.stdout
@@ -108,7 +122,6 @@ class Command:
             reply = json.loads(self._exchange(dumps({"hello": PROTOCOL})))
         except (ValueError, RecursionError, BackendDiedError) as error:
             late = f" within {_GREETING:g} s" if silent.finished.is_set() else ""
-            self._stop()
             raise BackendError(f"cmd: {self._name} does not greet{late}: {error}") from None
         finally:
             silent.cancel()
