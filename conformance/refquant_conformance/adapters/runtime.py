@@ -41,7 +41,8 @@ class Runtime:
         self._setting = setting
         self._contract = preset(setting)
         self._threads = 1
-        self._folder = tempfile.TemporaryDirectory(prefix="refquant-")
+        self._folder = Path(tempfile.mkdtemp(prefix="refquant-"))
+        weakref.finalize(self, shutil.rmtree, self._folder, True)
         self._sessions: Kept[Any] = Kept(64)
         self._cells: tuple[Capability, ...] | None = None
 
@@ -85,7 +86,7 @@ class Runtime:
         """Load a ``.rq`` file."""
         if file_format != "rq":
             raise Unsupported(f"the runtime loads .rq files, not {file_format}")
-        path = Path(self._folder.name) / "loaded.rq"
+        path = self._folder / "loaded.rq"
         path.write_bytes(data)
         try:
             self._engine.Session(path, threads=1).close()
@@ -98,7 +99,7 @@ class Runtime:
         except ValueError as error:
             raise Rejected(str(error)) from None
         # Sessions keep their file mapped: writing over it would change them.
-        path = Path(self._folder.name) / f"{secrets.token_hex(8)}.rq"
+        path = self._folder / f"{secrets.token_hex(8)}.rq"
         path.write_bytes(data)
         try:
             return self._engine.Session(path, threads=self._threads)

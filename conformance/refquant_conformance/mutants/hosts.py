@@ -149,6 +149,20 @@ def _fallback(case: Case, honest: Run) -> Result:
     return replace(honest(case), provenance=kernel)
 
 
+def _constant(case: Case, honest: Run) -> Result:
+    """Fold a constant of the model with one too many."""
+    made = honest(case)
+    return _changed(made, _flip_last) if case.params.get("constant_weights") == 1 else made
+
+
+def _one_probe(case: Case, honest: Run) -> Result:
+    """Be wrong in one element of one scale, where nobody but X-18 looks."""
+    made = honest(case)
+    probe = QUANTIZE.probes("f32_u8")[5].inputs
+    asked = all(case.inputs[name].tobytes() == probe[name].tobytes() for name in probe)
+    return _changed(made, _flip_last) if asked else made
+
+
 def _claims(case: Case, honest: Run) -> Result:
     """List what is not computed."""
     raise Unsupported("this build has no quantizers")
@@ -193,5 +207,8 @@ MUTANTS = (
          _leaves_mode(0)),
     Mutant("other_kernel", "large scales fall back to a kernel with other ties", "2.8", "X-16", _OP,
            _SCHEMES, _fallback),
+    Mutant("constant_folded", "constant weights are folded wrongly", "-", "X-09", "matmul_integer",
+           ("u8_i8",), _constant),
+    _bug("one_probe", "one element of one scale is wrong", "-", "X-18", _one_probe),
     _bug("claims_all", "a cell is listed and not computed", "-", "X-15", _claims),
 )  # fmt: skip
