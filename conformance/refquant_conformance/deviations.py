@@ -116,14 +116,7 @@ def _entry(where: str, entry: Any) -> Deviation:
     for key in ("op", "scheme", "when", "url"):
         if not isinstance(entry.get(key, ""), str):
             raise ValueError(f"{where}: {key} must be a string, got {entry[key]!r}")
-    contract = entry.get("contract", {})
-    if not isinstance(contract, dict):
-        raise ValueError(f"{where}: contract must be a table of axes, got {contract!r}")
-    for axis, value in contract.items():
-        known = [v for a in ARITHMETICS for v in a.axes.get(axis, ())]
-        if value not in known:
-            values = ", ".join(dict.fromkeys(map(str, known))) or "no operator has this axis"
-            raise ValueError(f"{where}: contract: {axis} cannot be {value!r}: {values}")
+    contract = _contract(where, entry.get("contract", {}))
     expires = entry.get("expires")
     if expires is not None and type(expires) is not date:
         raise ValueError(f"{where}: expires must be a date such as 2027-06-01, got {expires!r}")
@@ -141,10 +134,22 @@ def _entry(where: str, entry: Any) -> Deviation:
         op=str(entry.get("op", "*")),
         scheme=str(entry.get("scheme", "*")),
         when=condition,
-        contract=tuple(sorted(contract.items())),
+        contract=contract,
         url=str(entry.get("url", "")),
         expires=expires if isinstance(expires, date) else None,
     )
+
+
+def _contract(where: str, contract: Any) -> tuple[tuple[str, AxisValue], ...]:
+    """Return the axes of an entry; each is an axis of some operator, with one of its values."""
+    if not isinstance(contract, dict):
+        raise ValueError(f"{where}: contract must be a table of axes, got {contract!r}")
+    for axis, value in contract.items():
+        known = [v for a in ARITHMETICS for v in a.axes.get(axis, ())]
+        if value not in known:
+            values = ", ".join(dict.fromkeys(map(str, known))) or "no operator has this axis"
+            raise ValueError(f"{where}: contract: {axis} cannot be {value!r}: {values}")
+    return tuple(sorted(contract.items()))
 
 
 def _backend(where: str, text: str) -> tuple[str, SpecifierSet]:

@@ -7,7 +7,7 @@ import pytest
 
 from refquant_conformance.conversation import answer
 from refquant_conformance.environment import MODE, entered
-from refquant_conformance.protocol import ENVIRONMENTS, Case, Unsupported
+from refquant_conformance.protocol import ENVIRONMENTS, Array, Case, Unsupported
 from tests.conformance.bad_backends import Honest, LeavingFlushed
 
 TINY = np.array([1e-40], np.float32)  # a subnormal
@@ -45,7 +45,8 @@ def test_who_leaves_another_mode_is_told_and_the_mode_restored() -> None:
         ctypes.CDLL("libm.so.6").fesetround(0x400)  # FE_DOWNWARD
     assert not watch.kept, "it is not told"
     assert third() == before, "a mode is left behind"
-    inputs = {"x": TINY, "scale": np.ones((), np.float32), "zero_point": np.zeros((), np.uint8)}
+    zero = np.zeros((), np.uint8)
+    inputs: dict[str, Array] = {"x": TINY, "scale": np.ones((), np.float32), "zero_point": zero}
     case = Case("quantize_linear", "f32_u8", inputs)
     assert answer(LeavingFlushed().run, case).mutated == (MODE,), "it is not told"
     assert answer(Honest().run, case).mutated == (), "who keeps it is accused"

@@ -4,6 +4,9 @@ import pytest
 
 from refquant_conformance.oracle_windows import output_size, places
 
+Pair = tuple[int, int]
+Pads = tuple[int, int, int, int]
+
 
 @pytest.mark.parametrize(
     ("size", "kernel", "strides", "pads", "dilations", "wanted"),
@@ -14,7 +17,9 @@ from refquant_conformance.oracle_windows import output_size, places
         ((2, 2), (3, 3), (1, 1), (0, 0, 0, 0), (1, 1), (0, 0)),
     ],
 )
-def test_the_size_of_the_output(size, kernel, strides, pads, dilations, wanted) -> None:
+def test_the_size_of_the_output(
+    size: Pair, kernel: Pair, strides: Pair, pads: Pads, dilations: Pair, wanted: Pair
+) -> None:
     assert output_size(size, kernel, strides, pads, dilations) == wanted, "counted by hand"
 
 

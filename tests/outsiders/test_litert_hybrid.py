@@ -39,11 +39,12 @@ def inputs(rng: Rng, *shape: int) -> F32:
     x[5] = rng.integers(0, 511, shape).astype(np.float32) * np.float32(0.5)  # width 255
     x[5].reshape(-1)[0] = 255
     x[6] *= np.float32(1e-42)
-    return x
+    return np.asarray(x, np.float32)
 
 
 def scales(rng: Rng, channels: int, several: bool) -> F32:
-    return (10.0 ** rng.uniform(-3, -1, channels if several else 1)).astype(np.float32)
+    chosen: F32 = (10.0 ** rng.uniform(-3, -1, channels if several else 1)).astype(np.float32)
+    return chosen
 
 
 def dense(rng: Rng, *, several: bool, asymmetric: bool = False, rank: int = 2) -> tuple[bytes, F32]:
@@ -105,7 +106,7 @@ ODD: dict[str, tuple[list[float], str, bool, str]] = {
         "XNNPACK's minimum keeps it: every output is NaN; the text ignores it"),
     "an infinity, asymmetric": ([np.inf, 1, -2], "tflite_reference", True,
         "the zero point is NaN, cast to int8, which C leaves open; the text takes -128"),
-    "just below one half": ([np.float32(0.49999997)] * 7 + [127], "tflite_reference", False,
+    "just below one half": ([float(np.float32(0.49999997))] * 7 + [127], "tflite_reference", False,
         "a group of eight adds one half and truncates, and the sum is 1; the tail rounds to 0"),
 }  # fmt: skip
 """What LiteRT makes of inputs that are no function of the text, and why; one row, one layer."""

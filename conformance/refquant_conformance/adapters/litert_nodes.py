@@ -66,7 +66,7 @@ def _matmul(case: Case) -> Model:
 def _conv(case: Case) -> Model:
     _of_one_type(case, "x", "w")
     sheet = Sheet(case)
-    group, (n, channels, *_) = int(case.params.get("group", 1)), case.inputs["x"].shape  # type: ignore[arg-type]  # a number
+    n, channels, *_ = case.inputs["x"].shape
     count, _, *size = case.inputs["w"].shape
     depthwise = case.op == "qlinear_depthwise_conv"
     x = sheet.flowing("x", order=IMAGES)

@@ -7,7 +7,9 @@ machine has (knobs ``isa`` and ``threads``).
 
 import os
 import secrets
+import shutil
 import tempfile
+import weakref
 from collections.abc import Iterable
 from importlib.metadata import version
 from pathlib import Path

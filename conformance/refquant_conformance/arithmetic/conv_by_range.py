@@ -132,13 +132,8 @@ def _reals(case: Case, x: Array, w: Array) -> Array:
     return np.asarray(total)
 
 
-def by_range_exactly(
-    case: Case, axes: Axes, image: int, channel: int, at: tuple[int, int]
-) -> int | None:
-    """Return one element of ``conv_by_range`` by the oracle."""
-    how, accumulator = axes["requantize"], axes["accumulator"]
-    if accumulator != "int32_wrap" and not (how == "by_range" and _integers(case)):
-        return None
+def _pairs(case: Case, image: int, channel: int, at: tuple[int, int]) -> list[tuple[int, int]]:
+    """Return the codes of x and of w that meet in one element; padding has the zero point."""
     inputs, w = case.inputs, case.inputs["w"]
     zx, per_group = int(inputs["x_zero_point"]), w.shape[1]
     first = channel // (w.shape[0] // _group(case)) * per_group
@@ -147,27 +142,42 @@ def by_range_exactly(
         for c in range(per_group):
             code = zx if place is None else int(inputs["x"][image, first + c][place])
             pairs.append((code, int(w[channel, c].reshape(-1)[tap])))
+    return pairs
+
+
+def _fused(pairs: list[tuple[int, int]], sx: float, sw: float) -> float:
+    """Add the products of reals, each by one fused operation."""
+    total = 0.0
+    for p, q in pairs:
+        real, weight = multiply(float(p), sx), multiply(float(q), sw)
+        total = float32(Fraction(real) * Fraction(weight) + Fraction(total))
+    return total
+
+
+def by_range_exactly(
+    case: Case, axes: Axes, image: int, channel: int, at: tuple[int, int]
+) -> int | None:
+    """Return one element of ``conv_by_range`` by the oracle."""
+    how, accumulator = axes["requantize"], axes["accumulator"]
+    if accumulator != "int32_wrap" and not (how == "by_range" and _integers(case)):
+        return None
+    inputs, w = case.inputs, case.inputs["w"]
+    zx, pairs = int(inputs["x_zero_point"]), _pairs(case, image, channel, at)
     zw, sw = (inputs[f"w_{name}"].reshape(-1) for name in ("zero_point", "scale"))
     z, bias = int(zw[channel % zw.size]), int(inputs["bias"][channel]) if "bias" in inputs else 0
     sx, scales = float(inputs["x_scale"]), [float(sw[k % sw.size]) for k in range(w.shape[0])]
     total: float
     if how == "by_range_of_reals":
-        total = 0.0
-        for p, q in pairs:
-            real, weight = multiply(float(p - zx), sx), multiply(float(q - z), scales[channel])
-            total = float32(Fraction(real) * Fraction(weight) + Fraction(total))
+        total = _fused([(p - zx, q - z) for p, q in pairs], sx, scales[channel])
         if "bias" in inputs:
             unit = multiply(sx, scales[channel])
             total = add(total, multiply(float32(bias), unit))
         sx, scales = 1.0, [1.0] * len(scales)
     elif _integers(case):
+        left, right = [p for p, _ in pairs], [q for _, q in pairs]
+        types = (case.types["x"], case.types["w"])
         raw = summed_exactly(
-            [p for p, _ in pairs],
-            [q for _, q in pairs],
-            zero_points=(0, 0),
-            bias=0,
-            types=(case.types["x"], case.types["w"]),
-            accumulator=accumulator,
+            left, right, zero_points=(0, 0), bias=0, types=types, accumulator=accumulator
         )
         if raw is None:
             return None

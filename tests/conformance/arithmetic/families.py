@@ -6,6 +6,14 @@ import numpy as np
 
 from refquant_conformance.arithmetic import Arithmetic, Axes
 from refquant_conformance.arithmetic.base import candidates
+from refquant_conformance.protocol import Array, Case
+
+
+def computed(arithmetic: Arithmetic, case: Case, axes: Axes) -> Array:
+    """Return the output y, and assert that there is one."""
+    made = arithmetic.compute(case, axes)
+    assert made is not None, f"{arithmetic.op} refuses {dict(axes)}"
+    return made["y"]
 
 
 def assert_counted_again(arithmetic: Arithmetic, scheme: str, *, each: int = 2) -> None:

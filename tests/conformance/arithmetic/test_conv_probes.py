@@ -6,15 +6,16 @@ from refquant_conformance.arithmetic.conv import QLINEAR_CONV, QLINEAR_DEPTHWISE
 from refquant_conformance.arithmetic.conv_probes import as_depthwise, as_pixels, scrambled, shapes
 from refquant_conformance.arithmetic.matmul import QLINEAR_MATMUL
 from refquant_conformance.arithmetic.product_probes import SCALES, near_ties
+from tests.conformance.arithmetic.families import computed
 
 AXES = {"requantize": "float_rne", "multiplier": "product_f32", "accumulator": "int32_wrap"}
 
 
 def test_a_product_is_a_convolution_of_pixels_and_one_of_rows() -> None:
     case = near_ties("u8_i8", SCALES[5], 7)
-    wanted = QLINEAR_MATMUL.compute(case, AXES)["y"]
-    pixels = QLINEAR_CONV.compute(as_pixels(case), AXES)["y"]
-    rows = QLINEAR_DEPTHWISE_CONV.compute(as_depthwise(case), AXES)["y"]
+    wanted = computed(QLINEAR_MATMUL, case, AXES)
+    pixels = computed(QLINEAR_CONV, as_pixels(case), AXES)
+    rows = computed(QLINEAR_DEPTHWISE_CONV, as_depthwise(case), AXES)
     assert np.array_equal(pixels[0, :, :, 0].T, wanted), "pixels"
     assert np.array_equal(rows[0, :, :, 0].T, wanted), "rows"
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from refquant_conformance.arithmetic.base import Arithmetic
 from refquant_conformance.arithmetic.elementwise import (
     QLINEAR_ADD,
     QLINEAR_MUL,
@@ -14,12 +15,13 @@ from tests.conformance.arithmetic.families import (
     assert_alone,
     assert_counted_again,
     assert_told_apart,
+    computed,
 )
 
 
 @pytest.mark.parametrize("scheme", ["u8", "i8"])
 @pytest.mark.parametrize("arithmetic", [QLINEAR_ADD, QLINEAR_MUL])
-def test_the_oracle_counts_the_same(arithmetic, scheme: str) -> None:
+def test_the_oracle_counts_the_same(arithmetic: Arithmetic, scheme: str) -> None:
     assert_counted_again(arithmetic, scheme)
 
 
@@ -39,7 +41,7 @@ def test_probes_tell_the_products_that_backends_have() -> None:
 
 
 @pytest.mark.parametrize("arithmetic", [QLINEAR_ADD, QLINEAR_MUL])
-def test_an_element_alone_is_the_element(arithmetic) -> None:
+def test_an_element_alone_is_the_element(arithmetic: Arithmetic) -> None:
     axes = {"add": "scale_ratios", "requantize": "float_rne", "multiplier": "product_f32"}
     assert_alone(arithmetic, "i8", axes)
 
@@ -50,7 +52,7 @@ def test_a_sum_in_lanes_depends_on_the_place() -> None:
     pairs = all_pairs("qlinear_add", "i8", rules)
     flat = {n: pairs.inputs[n].reshape(-1) for n in "ab"}
     plain, lanes = (
-        QLINEAR_ADD.compute(pairs, {"add": how})["y"].reshape(-1)
+        computed(QLINEAR_ADD, pairs, {"add": how}).reshape(-1)
         for how in ("tflite_shift20", "tflite_shift20_shifted_first_by_sixteen")
     )
     where = np.flatnonzero(plain != lanes)
@@ -58,10 +60,10 @@ def test_a_sum_in_lanes_depends_on_the_place() -> None:
         pytest.fail("these scales have no pair that shows it")
     a, b = (np.full(17, flat[n][where[0]]) for n in "ab")
     case = binary_case("qlinear_add", "i8", a, b, rules)
-    y = QLINEAR_ADD.compute(case, {"add": "tflite_shift20_shifted_first_by_sixteen"})["y"]
+    y = computed(QLINEAR_ADD, case, {"add": "tflite_shift20_shifted_first_by_sixteen"})
     assert y[0] != y[16], f"{y}"
 
 
 def test_nan_has_the_smallest_code_and_infinity_the_largest() -> None:
-    v = np.float32([np.nan, np.inf, -np.inf])
+    v = np.array([np.nan, np.inf, -np.inf], np.float32)
     assert real_quantized(v, (1.0, 3), (0, 255)).tolist() == [0, 255, 0], "specials"

@@ -37,5 +37,6 @@ def test_a_product_without_a_zero_point_of_b_joins_the_scales() -> None:
 
 
 def test_a_sum_of_one_scale_is_the_sum_of_codes() -> None:
-    case = binary_case("qlinear_add", "u8", [10, 200], [20, 30], ((1, 5), (1, 3), (1, 0)))
+    a, b = np.array([10, 200]), np.array([20, 30])
+    case = binary_case("qlinear_add", "u8", a, b, ((1, 5), (1, 3), (1, 0)))
     assert add_by_range(case)["y"].tolist() == [22, 222], "not 10 - 5 + 20 - 3"

@@ -10,7 +10,9 @@ from refquant_conformance.protocol import Case
 @pytest.mark.parametrize("pads", [(0, 0, 0, 0), (2, 1, 0, 1), (1, 0, 1, 0)])
 @pytest.mark.parametrize("strides", [(1, 1), (2, 3)])
 @pytest.mark.parametrize("dilations", [(1, 1), (2, 1)])
-def test_a_window_cut_out_is_the_window(pads, strides, dilations) -> None:
+def test_a_window_cut_out_is_the_window(
+    pads: tuple[int, ...], strides: tuple[int, ...], dilations: tuple[int, ...]
+) -> None:
     x = np.arange(42).reshape(1, 1, 6, 7)
     params = {"pads": pads, "strides": strides, "dilations": dilations}
     case = Case("qlinear_conv", "u8_i8", {"x": x}, params)

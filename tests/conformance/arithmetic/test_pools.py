@@ -2,6 +2,7 @@
 
 import pytest
 
+from refquant_conformance.arithmetic.base import Arithmetic
 from refquant_conformance.arithmetic.pools import QLINEAR_AVERAGE_POOL, QLINEAR_MEAN
 from tests.conformance.arithmetic.families import (
     assert_alone,
@@ -12,7 +13,7 @@ from tests.conformance.arithmetic.families import (
 
 @pytest.mark.parametrize("scheme", ["u8", "i8"])
 @pytest.mark.parametrize("arithmetic", [QLINEAR_AVERAGE_POOL, QLINEAR_MEAN])
-def test_the_oracle_counts_the_same(arithmetic, scheme: str) -> None:
+def test_the_oracle_counts_the_same(arithmetic: Arithmetic, scheme: str) -> None:
     assert_counted_again(arithmetic, scheme, each=6)
 
 
@@ -26,6 +27,6 @@ def test_probes_tell_every_mean() -> None:
 
 
 @pytest.mark.parametrize("arithmetic", [QLINEAR_AVERAGE_POOL, QLINEAR_MEAN])
-def test_a_window_alone_is_the_window(arithmetic) -> None:
+def test_a_window_alone_is_the_window(arithmetic: Arithmetic) -> None:
     axes = {"average_pool": "float_multiplier", "mean": "folded_multiplier"}
     assert_alone(arithmetic, "i8", axes)

@@ -99,7 +99,7 @@ def exact(a: int, real: float, mode: str) -> int:
     if mode == "float_rne":
         return min(round(to_f32(to_f32(a) * to_f32(real))), INT32_MAX)
     if mode == "float_zp_before_round_f32":
-        moved = round(to_f32(Fraction(to_f32(to_f32(a) * to_f32(real))) + 3))
+        moved = round(to_f32(float(Fraction(to_f32(to_f32(a) * to_f32(real))) + 3)))
         return (moved if -(2**31) <= moved < 2**31 else -(2**31)) - 3
     assert mode == "float_zp_before_round", f"no oracle for {mode}"
     return round(float(a) * to_f32(real) + 3) - 3

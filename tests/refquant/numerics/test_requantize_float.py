@@ -41,7 +41,7 @@ def test_an_odd_zero_point_moves_ties() -> None:
 
 def test_in_float32_the_sum_with_the_zero_point_makes_ties() -> None:
     """-87 m = -0.4999973, and 248.5000027 is no float32: 248.5 is the nearest."""
-    m = np.float64(np.float32(0.005747095))
+    m = np.array(np.float32(0.005747095), np.float64)
     assert float_zp_before_round(np.array([-87]), m, np.array(249.0)) == 0, "249 is the nearest"
     assert float_zp_before_round_f32(np.array([-87]), m, np.array(249.0)) == -1, "a tie, to 248"
 

@@ -34,9 +34,7 @@ def test_the_bits_are_those_of_the_text(biased: bool, reverse: bool) -> None:
     x, h0, c0 = rough(rng, 2, 4, 5), rough(rng, 2, 1, size), rough(rng, 2, 1, size)
     w, r = (rng.integers(-127, 128, (1, 4 * size, k)).astype(np.int8) for k in (5, size))
     bias = rough(rng, 1, 8 * size)
-    sw, sr = (
-        (np.abs(rough(rng, 1, 4 * size, 1)) / 64 + 2.0**-9).astype(np.float32) for _ in "wr"
-    )
+    sw, sr = ((np.abs(rough(rng, 1, 4 * size, 1)) / 64 + 2.0**-9).astype(np.float32) for _ in "wr")
     zero = np.zeros((1, 4 * size, 1), np.int32)
     got = dynamic_quantize_lstm(
         x, w, r, bias if biased else None, h0, c0, w_qparams=QParams(sw, zero, (1, 1, 5), "int8"),

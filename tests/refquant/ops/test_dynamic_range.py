@@ -120,7 +120,7 @@ def test_a_convolution_of_one_pixel_is_a_product_and_samples_are_apart(name: str
     rng = np.random.default_rng(5)
     x, w = inputs(), rng.integers(-127, 128, (9, 6)).astype(np.int8)
     bias, ruler = np.zeros(6, np.float32), QParams(np.float32(0.5), np.int32(0), None, "int8")
-    one = {"w_qparams": ruler, "symmetric": False, "contract": preset(name)}
+    one: dict[str, Any] = {"w_qparams": ruler, "symmetric": False, "contract": preset(name)}
     rows = matmul_dynamic_range(x, w, bias, **one)
     image = conv_dynamic_range(x[:, :, None], w.T[:, :, None], bias, **one)
     assert np.array_equal(image[:, :, 0], rows), "each sample has a range of its own"

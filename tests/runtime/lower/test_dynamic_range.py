@@ -25,8 +25,8 @@ def test_it_has_the_bits_of_the_reference(case: str, tool: str, tmp_path: Path) 
     shape = (1, 8) if case.startswith("FULLY") else (1, 2, 2, 2)
     rng = np.random.default_rng(0)
     x = np.concatenate([IMAGE.reshape(shape), rng.normal(size=(6, *shape[1:])), np.zeros(shape)])
-    x = {"x": x.astype(np.float32)}
-    assert np.array_equal(session_of(tmp_path, graph).run(x)["y"], run(graph, x)["y"]), case
+    feeds = {"x": x.astype(np.float32)}
+    assert np.array_equal(session_of(tmp_path, graph).run(feeds)["y"], run(graph, feeds)["y"]), case
 
 
 def layer(contract: Contract, *, group: int, channels: int, relu: bool) -> Graph:

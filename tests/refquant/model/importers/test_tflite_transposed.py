@@ -31,7 +31,7 @@ def net(
     y = m.tensor((1, *out, o), kind, name="y", **rulers[1])
     m.op("TRANSPOSE_CONV", [shape, held, source, bias], [y], Padding=int(not same),
          StrideH=strides[0], StrideW=strides[1], **given)  # fmt: skip
-    return m.data([source], [y]), out  # type: ignore[return-value]  # two numbers
+    return m.data([source], [y]), out
 
 
 def scattered(x: Any, w: Any, strides: tuple[int, int], out: tuple[int, int], same: bool) -> Any:
