@@ -29,7 +29,7 @@ F32 = NDArray[np.float32]
 
 def inputs(rng: Rng, *shape: int) -> F32:
     """Normals of many magnitudes, zeros, one spike, ties of both rules, subnormals."""
-    x = (rng.normal(size=(7, *shape)) * 10.0 ** rng.uniform(-3, 3)).astype(np.float32)
+    x: F32 = (rng.normal(size=(7, *shape)) * 10.0 ** rng.uniform(-3, 3)).astype(np.float32)
     x[1] = 0
     x[2] = 0
     x[2].reshape(-1)[0] = -3.5
@@ -43,8 +43,7 @@ def inputs(rng: Rng, *shape: int) -> F32:
 
 
 def scales(rng: Rng, channels: int, several: bool) -> F32:
-    chosen: F32 = (10.0 ** rng.uniform(-3, -1, channels if several else 1)).astype(np.float32)
-    return chosen
+    return (10.0 ** rng.uniform(-3, -1, channels if several else 1)).astype(np.float32)
 
 
 def dense(rng: Rng, *, several: bool, asymmetric: bool = False, rank: int = 2) -> tuple[bytes, F32]:
