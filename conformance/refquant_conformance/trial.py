@@ -27,7 +27,7 @@ from refquant_conformance.arithmetic import Arithmetic, Axes, Outputs
 from refquant_conformance.arithmetic.base import same_bits
 from refquant_conformance.identify import first_difference
 from refquant_conformance.profiles import PROFILES, Profile
-from refquant_conformance.protocol import Case
+from refquant_conformance.protocol import Array, Case
 from refquant_conformance.subject import Subject
 from refquant_conformance.verdict import Counterexample
 
@@ -100,6 +100,15 @@ class Trial:
         if answer.result is None:
             self.fail(case, f"refused: {answer.reason}")
         return answer.result.outputs
+
+    def ys(self, cases: Sequence[Case]) -> list[Array]:
+        """Return output ``y`` of each case; a rejection fails the property."""
+        found = []
+        for case, answer in zip(cases, self.ask_all(cases), strict=True):
+            if answer.result is None:
+                self.fail(case, f"refused: {answer.reason}")
+            found.append(answer.result.outputs["y"])
+        return found
 
     def expect(self, *cases: Case) -> None:
         """Require that each answer is what ``axes`` computes, bit for bit."""

@@ -5,7 +5,6 @@ References
 ``docs/spec/operators.md`` section 3: a sum of integers has no order.
 """
 
-from collections.abc import Sequence
 from itertools import product
 
 import numpy as np
@@ -22,16 +21,6 @@ __all__: list[str] = []
 _MATRICES = ("matmul_integer", "qlinear_matmul")
 _CLAUSE = "ONNX MatMulInteger-10: a matrix product of integers, which is exact in any order"
 _PAIRS = "i16_pair_saturate"
-
-
-def _ys(trial: Trial, cases: Sequence[Case]) -> list[Array]:
-    """Return y of each case; a refusal fails the property."""
-    found = []
-    for case, answer in zip(cases, trial.ask_all(cases), strict=True):
-        if answer.result is None:
-            trial.fail(case, f"refused: {answer.reason}")
-        found.append(answer.result.outputs["y"])
-    return found
 
 
 def _exact_sums(trial: Trial) -> None:
@@ -60,7 +49,7 @@ def tails(trial: Trial) -> None:
         wide_a[:, :129], wide_b[:129] = a, b
         wide_a[:, rest] = za
         full.append(_cut(trial, wide_a, wide_b, (za, zb)))
-    answers = _ys(trial, [*short, *full])
+    answers = trial.ys([*short, *full])
     for k, case in enumerate(short):
         _same(trial, case, answers[k], answers[k + len(short)],
               f"K = {k + 1}: not what a longer sum with zeros gives")  # fmt: skip
@@ -88,7 +77,7 @@ def tiles(trial: Trial) -> None:
     a, b = codes(kinds[0], (33, 24), trial.seed + 2), codes(kinds[1], (24, 33), trial.seed + 3)
     sizes = [(m, m * 7 % 33 + 1) for m in range(1, 34)]
     cases = [_cut(trial, a[:m], b[:, :n], points) for m, n in sizes]
-    whole, *parts = _ys(trial, [_cut(trial, a, b, points), *cases])
+    whole, *parts = trial.ys([_cut(trial, a, b, points), *cases])
     for case, (m, n), part in zip(cases, sizes, parts, strict=True):
         _same(trial, case, part, whole[:m, :n], f"{m} rows and {n} columns: no corner of 33 and 33")
 
@@ -104,7 +93,7 @@ def permuted(trial: Trial) -> None:
         a, b = codes(kinds[0], (3, length), trial.seed + k), codes(kinds[1], (length, 3), k)
         order = np.random.default_rng(trial.seed + k).permutation(length)
         cases += [_cut(trial, a, b, points), _cut(trial, a[:, order], b[order], points)]
-    answers = _ys(trial, cases)
+    answers = trial.ys(cases)
     for k in range(0, len(cases), 2):
         _same(trial, cases[k + 1], answers[k + 1], answers[k], "another order has another sum")
 
@@ -124,7 +113,7 @@ def superposed(trial: Trial) -> None:
         b = codes(kinds[1], (length, 4), trial.seed + k)
         zb = middle(kinds[1])
         cases += [products_of(trial, v, b, (0, zb)) for v in (first, second, first + second)]
-    answers = _ys(trial, cases)
+    answers = trial.ys(cases)
     for k in range(0, len(cases), 3):
         total = answers[k].astype(np.int64) + answers[k + 1]
         _same(trial, cases[k + 2], answers[k + 2].astype(np.int64), total, "no sum of two products")
@@ -138,7 +127,7 @@ def signs(trial: Trial) -> None:
     known = set(trial.subject.capabilities)
     a, b = codes(kinds[0], (3, 65), trial.seed + 4), codes(kinds[1], (65, 4), trial.seed + 5)
     points = (middle(kinds[0]) + 9, middle(kinds[1]) - 3)
-    (first,) = _ys(trial, [products_of(trial, a, b, points)])
+    (first,) = trial.ys([products_of(trial, a, b, points)])
     others = []
     for turned in ((True, False), (False, True), (True, True)):
         moved, names = [], []
@@ -152,7 +141,7 @@ def signs(trial: Trial) -> None:
             others.append(product_case(scheme, x, w, zero_points=(za, zb, 0), op=trial.op))
     if not others:
         trial.skip("the backend has no product of other signs")
-    for case, seen in zip(others, _ys(trial, others), strict=True):
+    for case, seen in zip(others, trial.ys(others), strict=True):
         _same(trial, case, seen, first, "other signs, the same numbers, another product")
 
 
@@ -169,7 +158,7 @@ def seven_bits(trial: Trial) -> None:
             zip(starts, ((5, 256), (256, 6)), strict=True))  # fmt: skip
     a[0], b[:, 0] = starts[0] + 127, starts[1] + 127
     case = _cut(trial, a, b, (middle(kinds[0]), middle(kinds[1])))
-    (first,) = _ys(trial, [case])
+    (first,) = trial.ys([case])
     for name, values in knobs.items():
         for value in values[1:]:
             (answer,) = trial.subject.variant({name: value}).ask([case])
@@ -188,11 +177,11 @@ def one_hot(trial: Trial) -> None:
         b = codes(kinds[1], (length, columns), trial.seed + length)
         a = np.eye(length, dtype=np.int64) + za
         case = _selecting(trial, a, b, (za, zb))
-        (seen,) = _ys(trial, [case])
+        (seen,) = trial.ys([case])
         _same(trial, case, seen.astype(np.int64) - _zero(trial), b - zb, "no row of b is selected")
         a = codes(kinds[0], (columns, length), trial.seed + length)
         case = _selecting(trial, a, np.eye(length, dtype=np.int64) + zb, (za, zb))
-        (seen,) = _ys(trial, [case])
+        (seen,) = trial.ys([case])
         _same(
             trial, case, seen.astype(np.int64) - _zero(trial), a - za, "no column of a is selected"
         )

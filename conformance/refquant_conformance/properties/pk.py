@@ -23,7 +23,7 @@ from refquant_conformance.arithmetic.packing import (
     width,
 )
 from refquant_conformance.properties.registry import prop
-from refquant_conformance.protocol import Array, Case
+from refquant_conformance.protocol import Array
 from refquant_conformance.trial import Trial
 
 __all__: list[str] = []
@@ -38,16 +38,6 @@ def _unsigned(trial: Trial) -> int:
     if trial.scheme[0] != "u":
         trial.skip("PK-05 speaks of signed codes")
     return width(trial.scheme)
-
-
-def _many(trial: Trial, cases: list[Case]) -> list[Array]:
-    """Return the outputs of cases, of which none may be refused."""
-    found = []
-    for case, answer in zip(cases, trial.ask_all(cases), strict=True):
-        if answer.result is None:
-            trial.fail(case, f"refused: {answer.reason}")
-        found.append(answer.result.outputs["y"])
-    return found
 
 
 def _both(trial: Trial) -> None:
@@ -65,11 +55,11 @@ def roundtrip(trial: Trial) -> None:
     bits = _unsigned(trial)
     _both(trial)
     rows = [(np.arange(n) * 5 + n) % (1 << bits) for n in range(130)]
-    packed = _many(trial, [pack_case(trial.scheme, row) for row in rows])
+    packed = trial.ys([pack_case(trial.scheme, row) for row in rows])
     asked = [
         unpack_case(trial.scheme, data, row.size) for data, row in zip(packed, rows, strict=True)
     ]
-    for case, row, back in zip(asked, rows, _many(trial, asked), strict=True):
+    for case, row, back in zip(asked, rows, trial.ys(asked), strict=True):
         if back.tolist() != row.tolist():
             wrong = [i for i, (a, b) in enumerate(zip(row, back, strict=False)) if a != b]
             trial.fail(case, f"{row.size} codes come back otherwise, first at {wrong[:3]}")
@@ -194,9 +184,9 @@ def repack(trial: Trial) -> None:
     rng = np.random.default_rng(trial.seed)
     data = np.resize(rng.permutation(256), (4, size)).astype(np.uint8)
     data &= np.packbits(~free, bitorder="little")
-    (codes,) = _many(trial, [unpack_case(trial.scheme, data, count)])
+    (codes,) = trial.ys([unpack_case(trial.scheme, data, count)])
     asked = pack_case(trial.scheme, codes)
-    (back,) = _many(trial, [asked])
+    (back,) = trial.ys([asked])
     if back.shape != data.shape:
         trial.fail(asked, f"{data.shape} bytes are {back.shape} when written again")
     if back.tobytes() != data.tobytes():
@@ -211,6 +201,6 @@ def no_stale_bits(trial: Trial) -> None:
     bits = _unsigned(trial)
     full = pack_case(trial.scheme, np.full(47, (1 << bits) - 1))
     empty = pack_case(trial.scheme, np.zeros(47))
-    made = _many(trial, [empty, full, empty])
+    made = trial.ys([empty, full, empty])
     if made[0].tobytes() != made[2].tobytes():
         trial.fail(empty, "zeros are other bytes after something else was packed")
