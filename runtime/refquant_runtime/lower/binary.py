@@ -32,7 +32,7 @@ from refquant_runtime.lower.fixedpoint import (
 from refquant_runtime.plan import Buffer
 from refquant_runtime.weights import reach_of, unpack
 
-__all__ = ["folded", "lower_binary", "operand"]
+__all__ = ["broadcast", "folded", "lower_binary", "operand"]
 
 _FLOAT_MODES = {"Add": 0, "Sub": 1, "Mul": 2, "Div": 3, "Max": 4, "Min": 5}
 
@@ -80,8 +80,11 @@ def folded(
     return dims, steps
 
 
-def lower_binary(ctx: Lowering, node: Node) -> None:
-    """Lower Add, Sub, Mul, Div, Max or Min of floats, Add or Mul of codes."""
+def broadcast(ctx: Lowering, node: Node) -> tuple[Params, list[Buffer], Buffer]:
+    """Return where the operands and the result of ``node`` lie: parameters, buffers read, written.
+
+    Axes that lie together in both operands are one; more than four that remain are refused.
+    """
     a, b, y = ctx.value(node.inputs[0]), ctx.value(node.inputs[1]), ctx.value(node.outputs[0])
     rank = len(y.shape)
     computed = [v for v in (a, b) if v.data is None]
@@ -99,13 +102,20 @@ def lower_binary(ctx: Lowering, node: Node) -> None:
     params: Params = {"a": places[0][0], "b": places[1][0], "y": target}
     for axis in range(4):
         params |= {f"d{axis}": dims[axis], f"a{axis}": steps[0][axis], f"b{axis}": steps[1][axis]}
+    return params, [buffer for buffer, _ in places], target
+
+
+def lower_binary(ctx: Lowering, node: Node) -> None:
+    """Lower Add, Sub, Mul, Div, Max or Min of floats, Add or Mul of codes."""
+    a, b, y = ctx.value(node.inputs[0]), ctx.value(node.inputs[1]), ctx.value(node.outputs[0])
+    params, reads, target = broadcast(ctx, node)
     integer = y.quant is not None
     params |= _integer_binary(ctx, node, a, b, y) if integer else {
         "mode": _FLOAT_MODES[node.op], **bounds(node)
     }  # fmt: skip
     ctx.emit(
         elementwise.binary_i8 if integer else elementwise.binary_f32, elementwise.BINARY,
-        params=params, reads=[buffer for buffer, _ in places], writes=[target],
+        params=params, reads=reads, writes=[target],
     )  # fmt: skip
 
 

@@ -4,10 +4,9 @@ import math
 
 import numpy as np
 
-from refquant_runtime.errors import UnsupportedError
 from refquant_runtime.graph import DTYPE_RANGE, Node, Value
 from refquant_runtime.kernels import int16, int16_products
-from refquant_runtime.lower.binary import folded, operand
+from refquant_runtime.lower.binary import broadcast
 from refquant_runtime.lower.context import (
     FIRST,
     LAST,
@@ -16,7 +15,6 @@ from refquant_runtime.lower.context import (
     clamp_of,
     f32_bits,
     nan_code,
-    permuted,
     quant_of,
 )
 from refquant_runtime.lower.fixedpoint import (
@@ -55,22 +53,7 @@ def lower_int16(ctx: Lowering, node: Node) -> None:
 
 def _binary(ctx: Lowering, node: Node) -> None:
     a, b, y = ctx.value(node.inputs[0]), ctx.value(node.inputs[1]), ctx.value(node.outputs[0])
-    rank = len(y.shape)
-    computed = [v for v in (a, b) if v.data is None]
-    layout = FIRST
-    if computed and all(len(v.shape) == rank for v in computed):
-        layout = ctx.layout_of(computed[0].name)
-    places = [operand(ctx, value, rank, layout) for value in (a, b)]
-    target = ctx.write(y.name, layout)
-    dims, steps = folded(permuted(y.shape, layout), [shape for _, shape in places])
-    if len(dims) > 4:
-        raise UnsupportedError(
-            f"{ctx.graph.path}: node {node.name!r}: this broadcast needs {len(dims)} dimensions, "
-            "at most 4 are executed; reshape its operands to fewer"
-        )
-    params: Params = {"a": places[0][0], "b": places[1][0], "y": target}
-    for axis in range(4):
-        params |= {f"d{axis}": dims[axis], f"a{axis}": steps[0][axis], f"b{axis}": steps[1][axis]}
+    params, reads, target = broadcast(ctx, node)
     low, high = clamp_of(node, y)
     params |= {
         "a_zero": int(quant_of(a).zero_point), "b_zero": int(quant_of(b).zero_point),
@@ -78,7 +61,7 @@ def _binary(ctx: Lowering, node: Node) -> None:
         **_sum_or_product(ctx, node, a, b, y),
     }  # fmt: skip
     ctx.emit(int16.binary_i16, int16.BINARY, params=params,
-             reads=[buffer for buffer, _ in places], writes=[target])  # fmt: skip
+             reads=reads, writes=[target])  # fmt: skip
 
 
 def _sum_or_product(ctx: Lowering, node: Node, a: Value, b: Value, y: Value) -> Params:
