@@ -10,14 +10,12 @@ from typing import Any
 from numpy.typing import NDArray
 
 from refquant.model.execute_call import Call
-from refquant.model.graph import DTYPES, Graph, Node, Shape
+from refquant.model.graph import Graph, Node, Shape
 from refquant.model.operator import Kind, Operator
-from refquant.model.params import qparams_of
 from refquant.model.shapes_common import Attributes
 from refquant.model.shapes_compute import conv, matmul
-from refquant.ops.accumulate import prove_accumulator
+from refquant.model.validate_dynamic import check_weight
 from refquant.ops.dynamic_range import ORDERS, conv_dynamic_range, matmul_dynamic_range
-from refquant.ops.rescale import channel_parameters
 
 __all__ = ["EXECUTE", "HYBRID", "SHAPES", "check_hybrid"]
 
@@ -56,7 +54,7 @@ def check_hybrid(graph: Graph, node: Node) -> None:
 layer takes one of float32_of_scales, float32_weight_first, float32_weight_first_by_four, \
 float32_input_first_fused
     """
-    x_name, w_name, bias_name = node.inputs
+    x_name, _, bias_name = node.inputs
     for name in (x_name, bias_name, node.outputs[0]):
         value = graph.values[name]
         if value.dtype != "float32" or value.quant is not None:
@@ -69,17 +67,7 @@ float32_input_first_fused
             f"contract {contract.name!r} has requantize {contract.requantize!r}, which gives "
             f"codes; a dynamic-range layer takes one of {', '.join(ORDERS)}"
         )
-    w = graph.values[w_name]
-    if w.quant is None or w_name not in graph.constants or DTYPES[w.dtype].bits > 8:
-        raise ValueError(f"the weight {w_name!r} is a constant of codes with quant, got {w.dtype}")
-    codes = graph.constants[w_name]
-    if node.op.startswith("MatMul") and codes.ndim != 2:
-        raise ValueError(f"the weight {w_name!r} is (K, N), got {list(codes.shape)}")
-    axis = 0 if node.op.startswith("Conv") else 1
-    _, zero_point = channel_parameters(node.op, qparams_of(graph, w_name), codes.shape, axis=axis)
-    if zero_point.any():
-        raise ValueError(f"the zero point of the weight {w_name!r} is 0; quantize it symmetrically")
-    prove_accumulator(codes, 0, "uint8", None, None, channel_axis=axis, name=node.name)
+    check_weight(graph, node, bits=8)
 
 
 def _given(c: Call) -> dict[str, Any]:

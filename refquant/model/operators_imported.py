@@ -55,7 +55,7 @@ IMPORTED: Mapping[str, Operator] = {
         attributes={"k": "int", "axis": "int", "largest": (0, 1)},
         required=frozenset({"k"}),
     ),
-    "ConvTranspose": Operator(2, 3, attributes=_WINDOW),
+    "ConvTranspose": Operator(2, 3, attributes=_WINDOW, fused=True),
 }
 
 

@@ -102,6 +102,8 @@ def product_of_codes(
     operands = [shape for shape in (x, w) if shape is not None]
     if op.endswith("ToFloat") and len(shapes) == 5 and shapes[4] is not None:
         operands.append(shapes[4])
+    if op == "ConvTransposeIntegerToFloat":
+        return conv_transpose(op, operands, attributes)
     return (conv if op.startswith("Conv") else matmul)(op, operands, attributes)
 
 

@@ -14,7 +14,7 @@ from refquant.ops.accumulate import prove_accumulator
 from refquant.ops.dynamic_lstm import row_scales
 from refquant.ops.rescale import channel_parameters
 
-__all__ = ["check_dynamic"]
+__all__ = ["check_dynamic", "check_weight"]
 
 _INT32_MAX = 2**31 - 1
 
@@ -76,15 +76,24 @@ def _prove_raw(
 
 def _check_to_float(graph: Graph, node: Node) -> None:
     """Check `MatMulIntegerToFloat` and `ConvIntegerToFloat`: x, w, scale, zero point, bias."""
-    x_name, w_name, x_scale, x_zero, bias = (*node.inputs, "")[:5]
+    x_name, _, x_scale, x_zero, bias = (*node.inputs, "")[:5]
     _need(graph, x_name, ("uint8",))
     _need(graph, x_scale, ("float32",), shapes=[(), (1,)])
     _need(graph, x_zero, ("uint8",), shapes=[(), (1,)])
     if bias:
         _need(graph, bias, ("float32",))
     _need(graph, node.outputs[0], ("float32",))
+    check_weight(graph, node, bits=16)
+
+
+def check_weight(graph: Graph, node: Node, *, bits: int) -> None:
+    """Refuse a weight, the second operand, that is no constant of symmetric codes, or too large.
+
+    A code has at most ``bits`` bits; the accumulator of uint8 inputs must stay within int32.
+    """
+    w_name = node.inputs[1]
     w = graph.values[w_name]
-    if w.quant is None or w_name not in graph.constants or DTYPES[w.dtype].bits > 16:
+    if w.quant is None or w_name not in graph.constants or DTYPES[w.dtype].bits > bits:
         raise ValueError(f"the weight {w_name!r} is a constant of codes with quant, got {w.dtype}")
     codes = graph.constants[w_name]
     if node.op.startswith("MatMul") and codes.ndim != 2:
