@@ -29,10 +29,11 @@ Kullback, Leibler, "On information and sufficiency", 1951; llama.cpp ``tools/per
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from refquant.evaluation.nll import log_softmax
 
 __all__ = ["Divergence", "divergence"]
 
@@ -81,25 +82,10 @@ def divergence(reference: F32, scores: F32) -> Divergence:
     nats = np.empty(len(scores))
     for i in range(0, len(scores), _ROWS):
         z, y = reference[i : i + _ROWS], scores[i : i + _ROWS]
-        log_p, log_q = _log_softmax(z, i, "reference"), _log_softmax(y, i, "model")
+        log_p, log_q = log_softmax(z, i, "reference"), log_softmax(y, i, "model")
         p = np.exp(log_p)
         # Where p is 0 the product is 0, whatever the logarithms are.
         apart = np.subtract(log_p, log_q, out=np.zeros_like(p), where=p > 0)
         nats[i : i + _ROWS] = np.maximum((p * apart).sum(axis=1), 0.0)
     same = np.asarray(reference.argmax(axis=1) == scores.argmax(axis=1))
     return Divergence(nats, same)
-
-
-def _log_softmax(scores: NDArray[Any], first: int, whose: str) -> F64:
-    rows = scores.astype(np.float64)
-    top = rows.max(axis=1, keepdims=True)
-    if not np.isfinite(top).all():
-        bad = first + int(np.flatnonzero(~np.isfinite(top[:, 0]))[0])
-        raise ValueError(
-            f"scores of the {whose} must be numbers, but of position {bad} the largest is "
-            f"{top[bad - first, 0]}: it computes NaN or infinity there; look where it begins with "
-            "--layers, or quantize with more bits"
-        )
-    rows -= top
-    log_softmax: F64 = rows - np.log(np.exp(rows).sum(axis=1, keepdims=True))
-    return log_softmax

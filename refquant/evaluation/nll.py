@@ -36,7 +36,7 @@ from refquant.model.graph import Graph
 from refquant.model.loaders.samples import token_inputs
 from refquant.model.loaders.samples_text import check_rows
 
-__all__ = ["scores_output", "sequence_nll", "token_nll"]
+__all__ = ["log_softmax", "scores_output", "sequence_nll", "token_nll"]
 
 _ROWS = 64  # in float64 at a time: 64 x 49,152 scores are 25 MB
 
@@ -62,20 +62,33 @@ def token_nll(scores: NDArray[np.float32], targets: NDArray[np.integer[Any]]) ->
         )
     result = np.empty(len(targets))
     for i in range(0, len(targets), _ROWS):
-        rows, wanted = scores[i : i + _ROWS].astype(np.float64), targets[i : i + _ROWS]
-        top = rows.max(axis=1, keepdims=True)
-        if not np.isfinite(top).all():
-            bad = i + int(np.flatnonzero(~np.isfinite(top[:, 0]))[0])
-            raise ValueError(
-                f"scores must be numbers, but of position {bad} the largest is "
-                f"{top[bad - i, 0]}: the model computes NaN or infinity there; look where it "
-                "begins with --layers, or quantize with more bits"
-            )
-        rows -= top
-        result[i : i + _ROWS] = (
-            np.log(np.exp(rows).sum(axis=1)) - rows[np.arange(len(wanted)), wanted]
-        )
+        log_p = log_softmax(scores[i : i + _ROWS], i, "model")
+        wanted = targets[i : i + _ROWS]
+        result[i : i + _ROWS] = 0.0 - log_p[np.arange(len(wanted)), wanted]  # of 0, 0: not -0
     return result
+
+
+def log_softmax(scores: NDArray[Any], first: int, whose: str) -> NDArray[np.float64]:
+    """Return the logarithms of the probabilities that ``scores`` (n, V) give, float64 (n, V).
+
+    ``first`` is the position of the first row and ``whose`` the model, as the error names them:
+    `ValueError` for a row whose largest score is NaN or infinite.
+
+    >>> log_softmax(np.float32([[0, 0], [0, -np.inf]]), 0, "model").round(4).tolist()
+    [[-0.6931, -0.6931], [0.0, -inf]]
+    """
+    rows = scores.astype(np.float64)
+    top = rows.max(axis=1, keepdims=True)
+    if not np.isfinite(top).all():
+        bad = int(np.flatnonzero(~np.isfinite(top[:, 0]))[0])
+        raise ValueError(
+            f"scores of the {whose} must be numbers, but of position {first + bad} the largest is "
+            f"{top[bad, 0]}: it computes NaN or infinity there; look where it begins with "
+            "--layers, or quantize with more bits"
+        )
+    rows -= top
+    logarithms: NDArray[np.float64] = rows - np.log(np.exp(rows).sum(axis=1, keepdims=True))
+    return logarithms
 
 
 def sequence_nll(
