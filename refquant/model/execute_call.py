@@ -68,7 +68,7 @@ class Call:
     @property
     def window(self) -> dict[str, Any]:
         """Return what a convolution's window looks like."""
-        return self.attributes("strides", "pads", "dilations", "group")
+        return self.attributes("strides", "pads", "dilations", "group", "output_padding")
 
     @property
     def pool(self) -> dict[str, Any]:

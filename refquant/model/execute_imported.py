@@ -33,19 +33,9 @@ def _gather(c: Call) -> Array:
 def _conv_transpose(c: Call) -> Array:
     x, bias = c.operand(0), c.optional(2)
     if c.quantized:
-        given = {**c.three(), **_transposed(c), **c.clamps}
+        given = {**c.three(), **c.window, **c.clamps}
         return conv_transpose.conv_transpose_quantized(x, c.operand(1), bias, **given)
-    return conv_transpose.conv_transpose(x, c.weight(), bias, **_transposed(c), sums=c.sums)
-
-
-def _conv_transpose_to_float(c: Call) -> Array:
-    x, w, bias = c.operand(0), c.operand(1), c.optional(4)
-    known = {"x_scale": c.operand(2), "x_zero_point": c.operand(3), "w_qparams": c.x(1)}
-    return conv_transpose.conv_transpose_integer_to_float(x, w, bias, **known, **_transposed(c))
-
-
-def _transposed(c: Call) -> dict[str, Any]:
-    return c.attributes("strides", "pads", "dilations", "group", "output_padding")
+    return conv_transpose.conv_transpose(x, c.weight(), bias, **c.window, sums=c.sums)
 
 
 def _sign(x: Array) -> Array:
@@ -81,7 +71,6 @@ IMPORTED: Mapping[str, Callable[[Call], Array | tuple[Array, ...]]] = {
     "ArgMin": _place,
     "TopK": lambda c: extremes.top_k(c.operand(0), **c.attributes("k", "axis", "largest")),
     "ConvTranspose": _conv_transpose,
-    "ConvTransposeIntegerToFloat": _conv_transpose_to_float,
     "Cast": _cast,
     "Gather": _gather,
 }

@@ -17,6 +17,7 @@ from refquant.model.graph import Graph, Node
 from refquant.model.operators_hybrid import EXECUTE as HYBRID
 from refquant.ops import (
     conv,
+    conv_transpose,
     elementwise,
     fake_quantize,
     hadamard,
@@ -198,4 +199,7 @@ _TABLE: Mapping[str, Callable[[Call], Array | tuple[Array, ...]]] = {
     "ConvInteger": _integer(conv.conv_integer, window=True),
     "MatMulIntegerToFloat": _to_float(matmul.matmul_integer_to_float, window=False),
     "ConvIntegerToFloat": _to_float(conv.conv_integer_to_float, window=True),
+    "ConvTransposeIntegerToFloat": _to_float(
+        conv_transpose.conv_transpose_integer_to_float, window=True
+    ),
 }

@@ -127,8 +127,15 @@ ROTATION: Mapping[str, Operator] = {
     "Hadamard": Operator(1, 2, attributes={"axis": "int", "block_size": "int", "inverse": (0, 1)}),
 }
 VERSION_2 = frozenset(
-    {*SEQUENCE, *SIMULATION, *ROTATION, *IMPORTED, *HYBRID, "DynamicQuantizeLSTM",
-     "ConvTransposeIntegerToFloat"}
+    {
+        *SEQUENCE,
+        *SIMULATION,
+        *ROTATION,
+        *IMPORTED,
+        *HYBRID,
+        "DynamicQuantizeLSTM",
+        "ConvTransposeIntegerToFloat",
+    }
 )
 REFERENCE_ONLY = frozenset({*SIMULATION, *ROTATION})
 """What a runtime is told to refuse: docs/spec/operators.md."""
@@ -179,9 +186,7 @@ OPERATORS: Mapping[str, Operator] = {
     "ConvInteger": Operator(2, 4, attributes=_CONV),
     "MatMulIntegerToFloat": Operator(4, 5),
     "ConvIntegerToFloat": Operator(4, 5, attributes=_CONV),
-    "ConvTransposeIntegerToFloat": Operator(
-        4, 5, attributes=IMPORTED["ConvTranspose"].attributes
-    ),
+    "ConvTransposeIntegerToFloat": Operator(4, 5, attributes=IMPORTED["ConvTranspose"].attributes),
     "DynamicQuantizeLSTM": SEQUENCE["LSTM"],
 }
 

@@ -1,13 +1,17 @@
 """From a value of the graph to the ruler its codes are read with."""
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
 from refquant.formats.qparams import QParams
-from refquant.model.graph import Graph, Quant
+from refquant.model.graph import Graph, Node, Quant
 from refquant.model.reals import scale_of, zero_point_of
 from refquant.numerics.blocks import parameter_shape
+from refquant.ops.conv_transpose import mirrored, mirrored_qparams
 
-__all__ = ["is_ruler", "qparams_of", "ruler_of"]
+__all__ = ["channel_weights", "is_ruler", "qparams_of", "ruler_of"]
 
 
 def qparams_of(graph: Graph, name: str) -> QParams:
@@ -31,6 +35,25 @@ def qparams_of(graph: Graph, name: str) -> QParams:
             "beside a float32 activation only; dequantize the activation, or use other codes"
         )
     return ruler_of(graph, name)
+
+
+def channel_weights(graph: Graph, node: Node, name: str) -> tuple[NDArray[Any], QParams]:
+    """Return the codes of the constant ``name`` and their parameters, the weight of ``node``.
+
+    Those of a transposed convolution are the convolution's that it is: output channels first.
+
+    >>> from refquant.model.graph import Value
+    >>> w = Value("int8", (2, 1, 1), Quant(0.5, 0))
+    >>> g = Graph("g", (), (), {"w": w}, (), {"w": np.zeros((2, 1, 1), np.int8)}, {}, {})
+    >>> channel_weights(g, Node("y", "ConvTranspose", ("x", "w"), ("y",)), "w")[0].shape
+    (1, 2, 1)
+    """
+    codes, qparams = graph.constants[name], qparams_of(graph, name)
+    if not node.op.startswith("ConvTranspose"):
+        return codes, qparams
+    group = node.attributes.get("group", 1)
+    assert isinstance(group, int), "check_signature: an integer"
+    return mirrored(codes, group), mirrored_qparams(qparams, codes.shape, group)
 
 
 def is_ruler(graph: Graph, quant: Quant) -> bool:

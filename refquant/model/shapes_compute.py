@@ -6,6 +6,7 @@ Each rule takes the operator's name (for errors), the shapes of its inputs and i
 from collections.abc import Sequence
 
 from refquant.model.graph import Shape
+from refquant.model.operators_imported import SHAPES as IMPORTED
 from refquant.model.shapes_common import (
     Attributes,
     axis_of,
@@ -103,7 +104,7 @@ def product_of_codes(
     if op.endswith("ToFloat") and len(shapes) == 5 and shapes[4] is not None:
         operands.append(shapes[4])
     if op == "ConvTransposeIntegerToFloat":
-        return conv_transpose(op, operands, attributes)
+        return IMPORTED["ConvTranspose"](op, operands, attributes)
     return (conv if op.startswith("Conv") else matmul)(op, operands, attributes)
 
 

@@ -9,7 +9,7 @@ import math
 import numpy as np
 
 from refquant.model.graph import DTYPES, Graph, Node, Value
-from refquant.model.params import qparams_of
+from refquant.model.params import channel_weights, qparams_of
 from refquant.ops.accumulate import prove_accumulator
 from refquant.ops.dynamic_lstm import row_scales
 from refquant.ops.rescale import channel_parameters
@@ -75,7 +75,7 @@ def _prove_raw(
 
 
 def _check_to_float(graph: Graph, node: Node) -> None:
-    """Check `MatMulIntegerToFloat` and `ConvIntegerToFloat`: x, w, scale, zero point, bias."""
+    """Check `MatMulIntegerToFloat` and convolutions like it: x, w, scale, zero point, bias."""
     x_name, _, x_scale, x_zero, bias = (*node.inputs, "")[:5]
     _need(graph, x_name, ("uint8",))
     _need(graph, x_scale, ("float32",), shapes=[(), (1,)])
@@ -99,7 +99,8 @@ def check_weight(graph: Graph, node: Node, *, bits: int) -> None:
     if node.op.startswith("MatMul") and codes.ndim != 2:
         raise ValueError(f"the weight {w_name!r} is (K, N), got {list(codes.shape)}")
     axis = 0 if node.op.startswith("Conv") else 1
-    _, zero_point = channel_parameters(node.op, qparams_of(graph, w_name), codes.shape, axis=axis)
+    codes, qparams = channel_weights(graph, node, w_name)
+    _, zero_point = channel_parameters(node.op, qparams, codes.shape, axis=axis)
     if zero_point.any():
         raise ValueError(f"the zero point of the weight {w_name!r} is 0; quantize it symmetrically")
     prove_accumulator(codes, 0, "uint8", None, None, channel_axis=axis, name=node.name)

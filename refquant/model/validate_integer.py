@@ -15,7 +15,7 @@ from refquant.contracts import Contract
 from refquant.formats.qparams import QParams
 from refquant.model.graph import DTYPES, Graph, Node, Value
 from refquant.model.operators import UNARY
-from refquant.model.params import qparams_of
+from refquant.model.params import channel_weights, qparams_of
 from refquant.model.validate_codes import check_mean, check_softmax, codes_of
 from refquant.ops.accumulate import accumulator_bound, prove_accumulator
 from refquant.ops.dynamic_range import ORDERS
@@ -53,7 +53,7 @@ def _check_specified(graph: Graph, node: Node) -> None:
 
 
 _AXIS: Mapping[str, str] = {
-    **dict.fromkeys(("Conv", "Gemm", "MatMul", "Mul"), "requantize"),
+    **dict.fromkeys(("Conv", "ConvTranspose", "Gemm", "MatMul", "Mul"), "requantize"),
     **dict.fromkeys(("AveragePool", "GlobalAveragePool"), "average_pool"),
     "Add": "add",
     "ReduceMean": "mean",
@@ -73,7 +73,7 @@ def _check_clamp(graph: Graph, node: Node) -> None:
 
 
 def _check_product(graph: Graph, node: Node) -> None:
-    """Check `Conv`, `Gemm`, `MatMul`: x, w and perhaps an int32 bias."""
+    """Check `Conv`, `ConvTranspose`, `Gemm`, `MatMul`: x, w and perhaps an int32 bias."""
     x_name, w_name, bias_name = (*node.inputs, "")[:3]
     x = codes_of(graph, x_name)
     w = graph.values[w_name]
@@ -114,10 +114,10 @@ def _check_computed_product(graph: Graph, node: Node, x: Value) -> None:
 
 def _prove_product(graph: Graph, node: Node, x: Value, w_name: str, bias_name: str) -> None:
     """Prove section 3, and section 4's condition on the left shift of ``gemmlowp_double``."""
-    codes = graph.constants[w_name]
-    rows = node.op == "Conv" or node.attributes.get("transB", 0) == 1
+    codes, w_qparams = channel_weights(graph, node, w_name)
+    rows = node.op != "MatMul" and (node.op != "Gemm" or node.attributes.get("transB", 0) == 1)
     axis = 0 if rows else codes.ndim - 1
-    w_qparams, x_qparams = qparams_of(graph, w_name), qparams_of(graph, node.inputs[0])
+    x_qparams = qparams_of(graph, node.inputs[0])
     w_scale, _ = channel_parameters(node.op, w_qparams, codes.shape, axis=axis)
     zeros = w_qparams.zero_point, x.dtype, int(x_qparams.zero_point)
     bias = graph.constants[bias_name] if bias_name else None
@@ -207,7 +207,7 @@ def _need_equal(graph: Graph, node: Node, what: str) -> None:
 
 
 INTEGER: Mapping[str, Callable[[Graph, Node], None]] = {
-    **dict.fromkeys(("Conv", "Gemm", "MatMul"), _check_product),
+    **dict.fromkeys(("Conv", "ConvTranspose", "Gemm", "MatMul"), _check_product),
     **dict.fromkeys(("AveragePool", "GlobalAveragePool"), _check_average),
     **dict.fromkeys(UNARY, _check_unary),
     **dict.fromkeys(("Add", "Mul"), _check_binary),

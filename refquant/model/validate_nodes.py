@@ -51,7 +51,7 @@ def check_node(graph: Graph, node: Node) -> None:
         _DOORS[node.op](inputs, outputs)
     elif node.op in INTEGER and outputs[0].quant is not None:
         check_integer(graph, node)
-    elif node.op in DTYPES_OF or node.op in IMPORTED:
+    elif node.op in DTYPES_OF or (node.op in IMPORTED and node.op not in WEIGHTS):
         check_typed(graph, node, inputs, outputs)
     else:
         _check_plain(graph, node, inputs, outputs)
