@@ -102,8 +102,9 @@ class Builder:
     ) -> str:
         """Add a node with one output of the node's name, and return that name.
 
-        ``dtype`` and ``quant`` describe the output. Without them movement, ``Relu`` and ``Clip``
-        keep those of their input, and everything else is float32 (``MatMulInteger``: int32).
+        ``dtype`` and ``quant`` describe the output, of several the first. Without them movement,
+        ``Relu`` and ``Clip`` keep those of their input, and everything else is float32
+        (``MatMulInteger``: int32).
         """
         name = name or f"{op.lower()}_{len(self.nodes)}"
         return self.node_with(
@@ -180,7 +181,8 @@ def _described(
     """Return (dtype, quant) of each output."""
     first = operands[0]
     if dtype is not None:
-        return [(dtype, quant)]
+        rest = _OUTPUT_DTYPES.get(op, ())[1:]  # the states of GRU and LSTM stay float32
+        return [(dtype, quant), *((kind, None) for kind in rest)]
     if op in MOVEMENT or (op in ("Relu", "Clip") and len(operands) == 1):
         assert first is not None, "check_signature: input 0 of every operator is required"
         return [(first.dtype, first.quant)]

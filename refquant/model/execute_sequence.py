@@ -16,6 +16,7 @@ from refquant.ops import (
     movement,
     reduce,
     rotary,
+    static_recurrent,
 )
 
 __all__ = ["SEQUENCE"]
@@ -53,14 +54,27 @@ def _reduce_mean(c: Call) -> Array:
 
 def _gru(c: Call) -> tuple[Array, ...]:
     given = c.attributes("hidden_size", "direction", "linear_before_reset")
+    if c.quantized:
+        x, w, r = (c.operand(i) for i in range(3))
+        return static_recurrent.gru_quantized(
+            x, w, r, c.optional(3), c.optional(5), **given | _coded(c)
+        )
     w, r = c.weight(1), c.weight(2)
     return gru.gru(c.operand(0), w, r, c.optional(3), c.optional(5), **given, sums=c.sums)
 
 
 def _lstm(c: Call) -> tuple[Array, ...]:
     given = c.attributes("hidden_size", "direction")
-    w, r, states = c.weight(1), c.weight(2), (c.optional(5), c.optional(6))
+    states = c.optional(5), c.optional(6)
+    if c.quantized:
+        x, w, r = (c.operand(i) for i in range(3))
+        return static_recurrent.lstm_quantized(x, w, r, c.optional(3), *states, **given | _coded(c))
+    w, r = c.weight(1), c.weight(2)
     return lstm.lstm(c.operand(0), w, r, c.optional(3), *states, **given, sums=c.sums)
+
+
+def _coded(c: Call) -> dict[str, Any]:
+    return {**c.three(), "r_qparams": c.x(2)}
 
 
 def _dynamic_lstm(c: Call) -> tuple[Array, ...]:

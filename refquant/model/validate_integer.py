@@ -17,6 +17,7 @@ from refquant.model.graph import DTYPES, Graph, Node, Value
 from refquant.model.operators import UNARY
 from refquant.model.params import channel_weights, qparams_of
 from refquant.model.validate_codes import check_mean, check_softmax, codes_of
+from refquant.model.validate_recurrent import check_static_recurrent
 from refquant.ops.accumulate import accumulator_bound, prove_accumulator
 from refquant.ops.dynamic_range import ORDERS
 from refquant.ops.proofs import prove_add, prove_mul, prove_rescale
@@ -211,6 +212,7 @@ INTEGER: Mapping[str, Callable[[Graph, Node], None]] = {
     **dict.fromkeys(("AveragePool", "GlobalAveragePool"), _check_average),
     **dict.fromkeys(UNARY, _check_unary),
     **dict.fromkeys(("Add", "Mul"), _check_binary),
+    **dict.fromkeys(("GRU", "LSTM"), check_static_recurrent),
     "ReduceMean": check_mean,
     "Softmax": check_softmax,
 }

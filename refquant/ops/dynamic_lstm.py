@@ -95,10 +95,10 @@ def row_scales(w: Codes, qparams: QParams) -> Float:
     """
     scale = np.asarray(qparams.scale, np.float32)
     if np.asarray(qparams.zero_point).any():
-        raise ValueError("DynamicQuantizeLSTM: weights have zero point 0; quantize symmetrically")
+        raise ValueError("weights have zero point 0; quantize symmetrically")
     if scale.ndim and scale.shape not in ((len(w), 1, 1), (*w.shape[:2], 1)):
         raise ValueError(
-            "DynamicQuantizeLSTM: weights have one scale, one a direction or one a row, "
+            "weights have one scale, one a direction or one a row, "
             f"got {list(scale.shape)} for {list(w.shape)}"
         )
     wide = np.broadcast_to(scale.reshape(scale.shape or (1, 1, 1)), (*w.shape[:2], 1))

@@ -22,9 +22,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from refquant.numerics.transcendental import sigmoid, tanh
-from refquant.ops.recurrent import DIRECTIONS, Gates, States, check_recurrent, walk
+from refquant.ops.recurrent import (
+    DIRECTIONS,
+    Cell,
+    FloatGates,
+    Gates,
+    States,
+    check_recurrent,
+    walk,
+)
 
-__all__ = ["gru"]
+__all__ = ["gru", "gru_cell"]
 
 Float = NDArray[np.float32]
 
@@ -53,16 +61,27 @@ def gru(
     """
     operands = {"x": x, "w": w, "r": r, "bias": bias, "initial_h": initial_h}
     check_recurrent("GRU", 3, operands, direction=direction, hidden_size=hidden_size)
+    cell = gru_cell(linear_before_reset)
+    h = np.zeros((x.shape[0], len(w), hidden_size), np.float32) if initial_h is None else initial_h
+    count = range(len(DIRECTIONS[direction]))
+    gates = [FloatGates(w[d], r[d], None if bias is None else bias[d], sums) for d in count]
+    y, last = walk(x, gates, [(h[:, d],) for d in count], direction, cell)
+    return y, last
+
+
+def gru_cell(linear_before_reset: int) -> Cell:
+    """Return the step of eqs. (1), (4) and (2) or (3), for `refquant.ops.recurrent.walk`.
+
+    >>> gates = FloatGates(np.zeros((3, 1), np.float32), np.zeros((3, 1), np.float32), None, "blas")
+    >>> h = (np.full((1, 1), 8, np.float32),)
+    >>> gru_cell(1)(gates, np.zeros((1, 3), np.float32), h)[0].tolist()
+    [[4.0]]
+    """
     if linear_before_reset not in (0, 1):
         raise ValueError(
             f"GRU: attribute linear_before_reset must be 0 or 1, got {linear_before_reset!r}"
         )
-    h = np.zeros((x.shape[0], len(w), hidden_size), np.float32) if initial_h is None else initial_h
-    count = range(len(DIRECTIONS[direction]))
-    gates = [Gates(w[d], r[d], None if bias is None else bias[d], sums) for d in count]
-    cell = _reset_after if linear_before_reset else _reset_before
-    y, last = walk(x, gates, [(h[:, d],) for d in count], direction, cell)
-    return y, last
+    return _reset_after if linear_before_reset else _reset_before
 
 
 def _reset_before(gates: Gates, a: Float, states: States) -> States:

@@ -22,9 +22,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from refquant.numerics.transcendental import sigmoid, tanh
-from refquant.ops.recurrent import DIRECTIONS, Gates, States, check_recurrent, walk
+from refquant.ops.recurrent import DIRECTIONS, FloatGates, Gates, States, check_recurrent, walk
 
-__all__ = ["lstm"]
+__all__ = ["lstm", "lstm_cell"]
 
 Float = NDArray[np.float32]
 
@@ -58,12 +58,19 @@ def lstm(
     h = zeros if initial_h is None else initial_h
     c = zeros if initial_c is None else initial_c
     count = range(len(DIRECTIONS[direction]))
-    gates = [Gates(w[d], r[d], None if bias is None else bias[d], sums) for d in count]
-    y, last_h, last_c = walk(x, gates, [(h[:, d], c[:, d]) for d in count], direction, _cell)
+    gates = [FloatGates(w[d], r[d], None if bias is None else bias[d], sums) for d in count]
+    y, last_h, last_c = walk(x, gates, [(h[:, d], c[:, d]) for d in count], direction, lstm_cell)
     return y, last_h, last_c
 
 
-def _cell(gates: Gates, a: Float, states: States) -> States:
+def lstm_cell(gates: Gates, a: Float, states: States) -> States:
+    """Return h' and c' of eqs. (2), (3) for a (N, 4H) and ``states`` h and c.
+
+    >>> z, c = np.zeros((1, 1), np.float32), np.full((1, 1), 8, np.float32)
+    >>> gates = FloatGates(np.zeros((4, 1), np.float32), np.zeros((4, 1), np.float32), None, "blas")
+    >>> lstm_cell(gates, np.zeros((1, 4), np.float32), (z, c))[1].tolist()
+    [[4.0]]
+    """
     (h, c), size = states, gates.hidden
     total = a + gates.of_state(h, 0, 4)
     three = sigmoid(total[:, : 3 * size])

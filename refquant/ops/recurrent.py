@@ -22,8 +22,9 @@ References
 ONNX ``GRU``, ``LSTM`` (22); ``docs/spec/operators.md`` section 7.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,7 +32,7 @@ from numpy.typing import NDArray
 from refquant.numerics.dot import matmul_f32
 from refquant.ops.rescale import need_float32
 
-__all__ = ["DIRECTIONS", "Gates", "check_recurrent", "walk"]
+__all__ = ["DIRECTIONS", "Cell", "FloatGates", "Gates", "check_recurrent", "walk"]
 
 Float = NDArray[np.float32]
 States = tuple[Float, ...]
@@ -40,9 +41,23 @@ DIRECTIONS = {"forward": (False,), "reverse": (True,), "bidirectional": (False, 
 """Of each direction: does it walk in reverse?"""
 
 
+class Gates(Protocol):
+    """One direction's weights, and how they are multiplied: a, b of eq. (1)."""
+
+    @property
+    def hidden(self) -> int:
+        """Return H, the size of the state."""
+
+    def of_input(self, x: NDArray[Any]) -> Float:
+        """Return a of eq. (1), all gates side by side (N, G H), for ``x`` (N, I)."""
+
+    def of_state(self, h: Float, first: int, last: int) -> Float:
+        """Return b of eq. (1) for the gates ``first`` to ``last - 1``, from ``h`` (N, H)."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
-class Gates:
-    """One direction's weights: ``w`` (G H, I), ``r`` (G H, H), ``bias`` (2 G H) or None."""
+class FloatGates:
+    """Float32 weights: ``w`` (G H, I), ``r`` (G H, H), ``bias`` (2 G H) or None."""
 
     w: Float
     r: Float
@@ -65,22 +80,23 @@ class Gates:
         return _plus(product, self.bias, len(self.r) + rows.start, len(self.r) + rows.stop)
 
 
-Cell = Callable[[Gates, Float, States], States]
-
-
 def _plus(product: Float, bias: Float | None, start: int, stop: int) -> Float:
     return product if bias is None else product + bias[start:stop]
 
 
+Cell = Callable[[Gates, Float, States], States]
+
+
 def walk(
-    x: Float, gates: list[Gates], states: list[States], direction: str, cell: Cell
+    x: NDArray[Any], gates: Sequence[Gates], states: list[States], direction: str, cell: Cell
 ) -> tuple[Float, ...]:
     """Return Y and the last of each state: eq. (1) at every step, by ``cell``.
 
     ``cell`` takes the gates, the input's products (N, G H) and the states, each (N, H), and returns
     the states after the step, the output first.
 
-    >>> weights = Gates(np.ones((1, 1), np.float32), np.ones((1, 1), np.float32), None, "ordered")
+    >>> one = np.ones((1, 1), np.float32)
+    >>> weights = FloatGates(one, one, None, "ordered")
     >>> def add(gates, a, states):
     ...     return (a + gates.of_state(states[0], 0, 1),)
     >>> x, zero = np.array([[[1], [2]]], np.float32), np.zeros((1, 1), np.float32)
@@ -92,7 +108,8 @@ def walk(
     y = np.zeros((n, steps, len(gates), hidden), np.float32)
     last = []
     for d, reverse in enumerate(DIRECTIONS[direction]):
-        products = gates[d].of_input(x.reshape(n * steps, width)).reshape(n, steps, len(gates[d].w))
+        products = gates[d].of_input(x.reshape(n * steps, width))
+        products = products.reshape(n, steps, products.shape[-1])
         state = states[d]
         with np.errstate(over="ignore", under="ignore", invalid="ignore"):
             for t in reversed(range(steps)) if reverse else range(steps):

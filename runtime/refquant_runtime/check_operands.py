@@ -16,6 +16,7 @@ from refquant_runtime.check_products import (
     check_dynamic_range,
     check_product,
     check_raw,
+    check_static_recurrent,
 )
 from refquant_runtime.check_sequence import check_recurrent, check_typed, is_typed
 from refquant_runtime.check_statistics import check_mean, check_softmax
@@ -48,11 +49,12 @@ RAW = frozenset(
         "ConvInteger",
         "MatMulIntegerToFloat",
         "ConvIntegerToFloat",
+        "ConvTransposeIntegerToFloat",
         "DynamicQuantizeLSTM",
     ]
 )
-LAYERS = frozenset(["Conv", "Gemm", "MatMul"])
-WEIGHTS = {"Conv": (1,), "Gemm": (1,), "MatMul": (1,), "GRU": (1, 2), "LSTM": (1, 2)}
+LAYERS = frozenset(["Conv", "ConvTranspose", "Gemm", "MatMul"])
+WEIGHTS = {**dict.fromkeys(LAYERS, (1,)), "GRU": (1, 2), "LSTM": (1, 2)}
 UNARY = frozenset(
     [
         *("Abs", "Clip", "Elu", "Erf", "Exp", "Gelu", "HardSigmoid", "HardSwish", "LeakyRelu"),
@@ -99,6 +101,8 @@ def check_operands(
         check_dynamic_range(node, inputs, y, arithmetics[str(node.contract)].requantize)
     elif op in RAW:
         check_raw(node, inputs, y)
+    elif y.quant is not None and op in ("GRU", "LSTM"):
+        check_static_recurrent(inputs, outputs, arithmetics[str(node.contract)])
     elif y.quant is not None and op in ON_CODES:
         _quantized(node, present, y, arithmetics[str(node.contract)])
     elif is_typed(op):
@@ -152,7 +156,8 @@ def _floats(node: Node, inputs: list[Value | None], outputs: list[Value]) -> Non
         can(constant, "a normalization by computed numbers")
     w = inputs[1] if len(inputs) > 1 else None
     bias = inputs[2] if len(inputs) > 2 else None
-    can(node.op not in ("Conv", "Gemm") or w is None or w.data is not None, "computed weights")
+    constant = w is None or w.data is not None or node.op not in LAYERS - {"MatMul"}
+    can(constant, "computed weights")
     can(node.op not in LAYERS or bias is None or bias.data is not None, "a computed bias")
     low, high = node.attributes.get("min", -np.inf), node.attributes.get("max", np.inf)
     can(low <= high, f"min {low} above max {high}")

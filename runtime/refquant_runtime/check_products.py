@@ -8,9 +8,10 @@ import math
 
 import numpy as np
 
-from refquant_runtime.contracts import TO_REALS
+from refquant_runtime.contracts import TO_REALS, Arithmetic
 from refquant_runtime.graph import Node, Value
 from refquant_runtime.rules import can, need
+from refquant_runtime.transposed import channel_weights
 from refquant_runtime.weights import (
     EIGHT,
     codes_of,
@@ -20,11 +21,15 @@ from refquant_runtime.weights import (
     unpack,
 )
 
-__all__ = ["check_dynamic_lstm", "check_dynamic_range", "check_product", "check_raw"]
+__all__ = ["check_dynamic_lstm", "check_dynamic_range", "check_product", "check_raw",
+           "check_static_recurrent"]  # fmt: skip
+
+
+SIGNED = ("int8", "int7", "int6", "int5", "int4", "int3", "int2")
 
 
 def check_product(node: Node, present: list[Value]) -> None:
-    """Check Conv, Gemm or MatMul on codes: x, w and perhaps a bias."""
+    """Check Conv, ConvTranspose, Gemm or MatMul on codes: x, w and perhaps a bias."""
     x, w = present[0], present[1]
     if w.data is None:
         need(node.op == "MatMul" and len(present) == 2, "weights must be constants")
@@ -37,7 +42,7 @@ def check_product(node: Node, present: list[Value]) -> None:
     if bias is not None:
         described = bias.data is not None and bias.dtype == "int32" and bias.quant is not None
         need(described, "bias is an int32 constant with quant")
-    matrix, _ = integer_weights(node, w)
+    matrix, _ = integer_weights(node, channel_weights(node, w))
     prove_accumulator(matrix, None if bias is None else bias.data, reach_of(x))
 
 
@@ -97,7 +102,7 @@ def _to_float(
     can(bias is None or bias.data is not None, "a computed bias")
     assert w.quant is not None, "_need_weights: checked"
     need(not np.any(w.quant.zero_point), "w has zero point 0")
-    matrix, _ = integer_weights(node, w)
+    matrix, _ = integer_weights(node, channel_weights(node, w))
     prove_accumulator(matrix, None, 255)
 
 
@@ -109,14 +114,38 @@ def check_dynamic_lstm(inputs: list[Value | None], outputs: list[Value]) -> None
         need(plain, "states, bias and outputs are float32")
     can(bias is None or bias.data is not None, "a computed bias")
     for w in inputs[1:3]:
-        assert w is not None, "check: required"
-        need(w.data is not None and w.quant is not None and w.dtype == "int8", "weights are int8")
-        assert w.quant is not None, "said above"
-        need(w.quant.plain and not np.any(w.quant.zero_point), "weights have zero point 0")
-        scale, (d, rows, _) = np.asarray(w.quant.scale), w.shape
-        fits = scale.ndim == 0 or scale.shape in ((d, 1, 1), (d, rows, 1))
-        need(fits, f"weights have a scale, one a direction or one a row, got {list(scale.shape)}")
-        prove_accumulator(unpack(w).reshape(-1, w.shape[-1]).T, None, 255)
+        need(w is not None and w.dtype == "int8", "weights are int8")
+        _need_rows(w, 255)
+
+
+def check_static_recurrent(
+    inputs: list[Value | None], outputs: list[Value], arithmetic: Arithmetic
+) -> None:
+    """Check a GRU or LSTM of codes: codes in and out, reals between; both sums of each row."""
+    x, y, bias = inputs[0], outputs[0], inputs[3] if len(inputs) > 3 else None
+    assert x is not None, "check: required"
+    codes_of(x)
+    codes_of(y)
+    need(arithmetic.rule >= 0, f"contract {arithmetic.name!r} gives reals, not codes")
+    for value in (*inputs[3:], *outputs[1:]):
+        plain = value is None or (value.dtype == "float32" and value.quant is None)
+        need(plain, "its bias and its states are float32")
+    can(bias is None or bias.data is not None, "a computed bias")
+    for w, read in zip(inputs[1:3], (x, y), strict=True):
+        need(w is not None and w.dtype in SIGNED, f"weights are of {', '.join(SIGNED)}")
+        _need_rows(w, reach_of(read))
+
+
+def _need_rows(w: Value | None, reach: int) -> None:
+    """Check a weight (D, rows, K) of codes around 0, and that no row's sum leaves int32."""
+    assert w is not None, "check: required"
+    need(w.data is not None and w.quant is not None, "weights are constants with quant")
+    assert w.quant is not None, "said above"
+    need(w.quant.plain and not np.any(w.quant.zero_point), "weights have zero point 0")
+    scale, (d, rows, _) = np.asarray(w.quant.scale), w.shape
+    fits = scale.ndim == 0 or scale.shape in ((d, 1, 1), (d, rows, 1))
+    need(fits, f"weights have a scale, one a direction or one a row, got {list(scale.shape)}")
+    prove_accumulator(unpack(w).reshape(-1, w.shape[-1]).T, None, reach)
 
 
 def _to_int32(node: Node, x: Value, w: Value, zero: Value | None, w_zero: Value | None) -> None:

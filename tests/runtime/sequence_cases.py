@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from refquant.contracts import Contract
+from refquant.contracts import Contract, preset
 from refquant.model.build import Builder
 from refquant.model.graph import Graph, Quant
 from tests.runtime.weight_formats import KINDS, weight
@@ -151,6 +151,49 @@ def walk(rng: Rng, contract: Contract) -> Case:
     return graph, [feeds(rng, graph, n, {}) for n in runs]
 
 
+def coded_walk(rng: Rng, contract: Contract) -> Case:
+    """GRU and LSTM of codes in every direction, reals and codes before them, with states."""
+    b = Builder("coded_walk")
+    contract = preset(str(rng.choice(["ort", "xnnpack", "tflite_reference", "tflite_builtin"])))
+    t, runs = lengths(rng)
+    op = str(rng.choice(["GRU", "LSTM"]))
+    gates = 3 if op == "GRU" else 4
+    direction = str(rng.choice(["forward", "reverse", "bidirectional"]))
+    d = 2 if direction == "bidirectional" else 1
+    i, h = pick(rng, 1, 5, 16, 33), pick(rng, 1, 3, 16, 65)
+    dtype, y_dtype = (str(rng.choice(["int8", "uint8"])) for _ in "xy")
+
+    def ruler(of: str) -> Quant:
+        zero = rng.integers(-128, 128) if of == "int8" else rng.integers(0, 256)
+        return Quant(float(np.float32(10 ** rng.uniform(-3, -1))), int(zero))
+
+    ours = {"dtype": dtype, "quant": ruler(dtype), "contract": contract}
+    inputs = [b.node("QuantizeLinear", [b.input("x", ("N", t, i))], name="x/codes", **ours)]  # type: ignore[arg-type] # mypy sees one type for all
+    for name, size in (("w", i), ("r", h)):
+        shape = (d, gates * h, size)
+        grid = [(), (d, 1, 1), (d, gates * h, 1)][int(rng.integers(0, 3))]
+        scale = (10 ** rng.uniform(-4, -1, grid)).astype(np.float32)
+        quant = Quant(float(scale), 0) if not grid else Quant(
+            b.constant(f"{name}/scale", scale), 0,
+            tuple(k if g == 1 else 1 for g, k in zip(grid, shape, strict=True)))  # fmt: skip
+        bits = pick(rng, 8, 8, 4, 3)
+        codes = rng.integers(-(1 << bits - 1), 1 << bits - 1, shape).astype(np.int8)
+        inputs.append(b.constant(name, codes, dtype=f"int{bits}", quant=quant))
+    biased = rng.random() < 0.7
+    inputs.append(b.constant("b", reals(rng, (d, 2 * gates * h))) if biased else "")
+    states = [b.input(f"s{n}", ("N", d, h)) for n in range(gates - 2) if rng.random() < 0.7]
+    inputs += ["", *states]
+    while not inputs[-1]:
+        inputs.pop()
+    own: dict[str, Any] = {"hidden_size": h, "layout": 1, "direction": direction}
+    own |= {"linear_before_reset": int(rng.integers(0, 2))} if op == "GRU" else {}
+    outputs = ["y", *(f"y{n}" for n in range(gates - 2))]
+    b.node_with(op, inputs, outputs, name="node", attributes=own, contract=contract, dtype=y_dtype,
+                quant=ruler(y_dtype))  # fmt: skip
+    graph = b.graph([*outputs, b.node("DequantizeLinear", ["y"], name="real", contract=contract)])
+    return graph, [feeds(rng, graph, n, {}) for n in runs]
+
+
 def reduce(rng: Rng, contract: Contract) -> Case:
     """Sums, means and extremes along any axes; parts of axes."""
     b = Builder("reduce")
@@ -247,5 +290,5 @@ def axes(rng: Rng, contract: Contract) -> Case:
 
 
 CASES: dict[str, Callable[[Rng, Contract], Case]] = {
-    case.__name__: case for case in (embedding, attend, walk, reduce, truths, axes)
+    case.__name__: case for case in (embedding, attend, walk, coded_walk, reduce, truths, axes)
 }

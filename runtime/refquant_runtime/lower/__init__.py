@@ -25,6 +25,7 @@ from refquant_runtime.lower.integer import lower_integer
 from refquant_runtime.lower.layout import (
     lower_alias,
     lower_concat,
+    lower_interleave,
     lower_pad,
     lower_pool,
     lower_slice,
@@ -40,6 +41,7 @@ from refquant_runtime.lower.sequence import (
     lower_normalization,
     lower_rotary,
 )
+from refquant_runtime.lower.static_recurrent import lower_static_recurrent
 from refquant_runtime.lower.statistics import lower_mean, lower_softmax_codes
 from refquant_runtime.plan import Buffer, Constants, Plan, finish
 from refquant_runtime.weights import is_int16
@@ -62,6 +64,12 @@ def _softmax(ctx: Lowering, node: Node) -> None:
     (lower_softmax_codes if len(node.inputs) > 1 else lower_softmax)(ctx, node)
 
 
+def _recurrent(ctx: Lowering, node: Node) -> None:
+    """Choose between the forms of GRU and LSTM."""
+    coded = ctx.value(node.outputs[0]).quant is not None
+    (lower_static_recurrent if coded else lower_recurrent)(ctx, node)
+
+
 LOWERINGS: Mapping[str, Callable[[Lowering, Node], None]] = {
     **dict.fromkeys(("Conv", "Gemm", "MatMul"), _layer),
     **dict.fromkeys(
@@ -81,12 +89,13 @@ LOWERINGS: Mapping[str, Callable[[Lowering, Node], None]] = {
     **dict.fromkeys(("ReduceMean", "ReduceSum"), lower_mean),
     "Slice": lower_slice,
     "Stuff": lower_stuff,
+    "Interleave": lower_interleave,
     "Gather": lower_gather,
     "Cast": lower_cast,
     **dict.fromkeys(("LayerNormalization", "RMSNormalization"), lower_normalization),
     "Attention": lower_attention,
     "RotaryEmbedding": lower_rotary,
-    **dict.fromkeys(("GRU", "LSTM"), lower_recurrent),
+    **dict.fromkeys(("GRU", "LSTM"), _recurrent),
     "DynamicQuantizeLSTM": lower_dynamic_lstm,
     **dict.fromkeys(("ConvDynamicRange", "MatMulDynamicRange"), lower_dynamic_range),
     **dict.fromkeys((*CHOICES, "Where"), lower_choice),
@@ -96,7 +105,10 @@ LOWERINGS: Mapping[str, Callable[[Lowering, Node], None]] = {
 }
 
 
-_MOVES = (lower_alias, lower_concat, lower_gather, lower_pad, lower_slice, lower_transpose)
+_MOVES = (
+    *(lower_alias, lower_concat, lower_gather, lower_interleave, lower_pad, lower_slice),
+    *(lower_stuff, lower_transpose),
+)
 
 
 def lower(
