@@ -41,7 +41,7 @@ def infer_shapes(op: str, shapes: Shapes, attributes: Attributes) -> tuple[Shape
     (('N', 5, 3, 3),)
     """
     present = [shape for shape in shapes if shape is not None]
-    if op in ("MatMulInteger", "ConvInteger", "MatMulIntegerToFloat", "ConvIntegerToFloat"):
+    if op in _OF_CODES:
         results = shapes_compute.product_of_codes(op, shapes, attributes)
     elif op in _WITH_ABSENT:
         results = _WITH_ABSENT[op](op, shapes, attributes)
@@ -94,6 +94,10 @@ _WITH_ABSENT: Mapping[str, Callable[[str, Shapes, Attributes], tuple[Shape, ...]
     "GRU": shapes_sequence.recurrent,
     "LSTM": shapes_sequence.recurrent,
 }
+_OF_CODES = (
+    *("MatMulInteger", "ConvInteger"),
+    *("MatMulIntegerToFloat", "ConvIntegerToFloat", "ConvTransposeIntegerToFloat"),
+)
 _RULES: Mapping[str, Rule] = {
     **dict.fromkeys(UNARY, _unary),
     **dict.fromkeys(("Add", "Sub", "Mul", "Div"), _binary),

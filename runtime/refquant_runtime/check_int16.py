@@ -13,13 +13,14 @@ from refquant_runtime.check_statistics import check_mean
 from refquant_runtime.contracts import Arithmetic
 from refquant_runtime.graph import DTYPE_RANGE, Node, Quant, Value
 from refquant_runtime.rules import can, need
+from refquant_runtime.transposed import channel_weights
 from refquant_runtime.weights import EIGHT, integer_weights
 
 __all__ = ["LIMITS", "PRODUCTS", "check_int16"]
 
 LIMITS = {"tflite_int64": 2**47 - 1, "float64_half_away": 2**47 - 1}  # others: int32
 PRODUCTS = (*LIMITS, "gemmlowp_double", "gemmlowp_double_f32", "neon_double")
-_LAYERS = ("Conv", "Gemm", "MatMul")
+_LAYERS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 
 
 def check_int16(node: Node, present: list[Value], y: Value, arithmetic: Arithmetic) -> None:
@@ -94,7 +95,7 @@ def _product(node: Node, present: list[Value], arithmetic: Arithmetic) -> None:
         described = bias.data is not None and bias.dtype == "int32" and bias.quant is not None
         need(described, "bias is an int32 constant with quant")
     can(arithmetic.requantize in PRODUCTS, f"int16 with requantize {arithmetic.requantize}")
-    matrix, _ = integer_weights(node, w)
+    matrix, _ = integer_weights(node, channel_weights(node, w))
     bound = np.abs(matrix.astype(np.int64)).sum(axis=0) * _reach(x)
     if bias is not None and bias.data is not None:
         bound = bound + np.abs(bias.data.astype(np.int64))

@@ -9,6 +9,7 @@ from refquant_runtime.rules import need
 __all__ = ["check_lengths"]
 
 _WINDOWS = ("Conv", "ConvInteger", "ConvIntegerToFloat", "ConvDynamicRange", "ConvTranspose",
+            "ConvTransposeIntegerToFloat",
             "MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool", "Flatten")  # fmt: skip
 _PRODUCTS = ("MatMul", "MatMulInteger", "MatMulIntegerToFloat", "MatMulDynamicRange", "Gemm")
 

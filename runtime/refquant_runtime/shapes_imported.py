@@ -54,7 +54,8 @@ def transposed_pads(w: Shape, attributes: Attributes) -> tuple[list[int], list[i
     return strides, dilations, begins + ends
 
 
-def _conv_transpose(inputs: Shapes, attributes: Attributes) -> list[Shape]:
+def _conv_transpose(inputs: Shapes, attributes: Attributes, at: int) -> list[Shape]:
+    """Return the shape of the result; ``at`` is where the bias stands."""
     x, w = shape_of(inputs, 0), shape_of(inputs, 1)
     need(len(x) in (3, 4) and len(w) == len(x), f"weights {list(w)} do not fit input {list(x)}")
     group = attributes.get("group", 1)
@@ -70,7 +71,7 @@ def _conv_transpose(inputs: Shapes, attributes: Attributes) -> list[Shape]:
         reach = dilations[i] * (w[2 + i] - 1) + 1
         need(stuffed >= reach, f"the result has no pixel: {list(x)}, weights {list(w)}")
         out.append(stuffed - reach + 1)
-    bias = inputs[2] if len(inputs) > 2 else None
+    bias = inputs[at] if len(inputs) > at else None
     need(bias in (None, (w[1] * group,)), f"bias {bias} is not ({w[1] * group},)")
     return [(x[0], w[1] * group, *out)]
 
@@ -92,5 +93,11 @@ IMPORTED: Mapping[str, Operator] = {
     ),
     **dict.fromkeys(("ArgMax", "ArgMin"), Operator(1, 1, _PLACE, _place)),
     "TopK": Operator(1, 1, {"k": "int", "axis": "int", "largest": (0, 1)}, _top_k),
-    "ConvTranspose": Operator(2, 3, _WINDOW, _conv_transpose),
+    "ConvTranspose": Operator(
+        2,
+        3,
+        {**_WINDOW, "clamp_min": "int", "clamp_max": "int"},
+        lambda i, a: _conv_transpose(i, a, 2),
+    ),
+    "ConvTransposeIntegerToFloat": Operator(4, 5, _WINDOW, lambda i, a: _conv_transpose(i, a, 4)),
 }

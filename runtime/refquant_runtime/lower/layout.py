@@ -17,11 +17,12 @@ from refquant_runtime.lower.context import (
     strides_of,
 )
 from refquant_runtime.lower.windows import window_fields
+from refquant_runtime.plan import Buffer
 from refquant_runtime.shapes import window
 
 __all__ = [
-    "lower_alias", "lower_concat", "lower_pad", "lower_pool", "lower_slice", "lower_stuff",
-    "lower_transpose",
+    "lower_alias", "lower_concat", "lower_interleave", "lower_pad", "lower_pool", "lower_slice",
+    "lower_stuff", "lower_transpose",
 ]  # fmt: skip
 
 
@@ -141,8 +142,40 @@ def lower_stuff(ctx: Lowering, node: Node) -> None:
     steps = strides_of(permuted(y.shape, LAST))
     apart = (1, *node.attributes["strides"], 1)
     wide = tuple(step * by for step, by in zip(steps, apart, strict=True))
-    ctx.fill(target, 4, 0)
-    ctx.copy(source, target, 4, dims, strides_of(dims), wide)
+    size = ctx.itemsize(x)
+    ctx.fill(target, size, _pad_bits(node, x))
+    ctx.copy(source, target, size, dims, strides_of(dims), wide)
+
+
+def lower_interleave(ctx: Lowering, node: Node) -> None:
+    """Put the phases of a transposed convolution between each other, and cut off what is over."""
+    x, y = ctx.value(node.inputs[0]), ctx.value(node.outputs[0])
+    source, target, size = ctx.read(x.name, LAST), ctx.write(y.name, LAST), ctx.itemsize(y)
+    group, per = node.attributes["group"], y.shape[1] // node.attributes["group"]
+    high, across = (1, *node.attributes["strides"])[-2:]
+    rows, columns = (1, *x.shape[2:])[-2:]
+    top, left = (0, *node.attributes["begins"])[-2:]
+    height, width = (1, *y.shape[2:])[-2:]
+    m, long = group * per, columns * across * group * per  # of a row of all phases
+    cut = (rows * high, columns * across) != (height, width)
+    all_of = Buffer(x.shape[0] * rows * high * long * size, f"{y.name} (uncut)") if cut else target
+    inner = columns * high * across * m  # of a row of the source
+    axes = [  # size, step in the source, step in the target
+        (x.shape[0] * rows, inner, high * long),
+        (high, across * per, long),
+        (group, high * across * per, per),
+        (across, per, m),
+        (columns, inner // columns, across * m),
+        (per, 1, 1),
+    ]
+    if per < 8 and columns > per:  # the longest run inside
+        axes[4:] = axes[:3:-1]
+    sizes, from_steps, to_steps = (tuple(axis[i] for axis in axes) for i in range(3))
+    ctx.copy(source, all_of, size, sizes, from_steps, to_steps)
+    if cut:
+        dims, steps = (x.shape[0], height, width * m), (rows * high * long, long, 1)
+        ctx.copy(all_of, target, size, dims, steps, strides_of(dims),
+                 from_offset=top * long + left * m)  # fmt: skip
 
 
 def _pad_bits(node: Node, x: Value) -> int:

@@ -11,4 +11,4 @@ __all__ = ["simplified"]
 
 def simplified(graph: Graph) -> Graph:
     """Return the graph with fewer nodes, or with simpler ones."""
-    return fuse_bounds(fuse_bias(convolved(unrolled(graph))))
+    return convolved(fuse_bounds(fuse_bias(unrolled(graph))))

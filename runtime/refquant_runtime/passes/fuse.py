@@ -12,8 +12,9 @@ from refquant_runtime.graph import Graph, Node
 
 __all__ = ["fuse_bounds"]
 
-DOT_PRODUCTS = frozenset(["Conv", "Gemm", "MatMul"])
+DOT_PRODUCTS = frozenset(["Conv", "ConvTranspose", "Gemm", "MatMul"])
 LAYERS = DOT_PRODUCTS | {"Add", "ConvIntegerToFloat", "MatMulIntegerToFloat"}
+LAYERS |= {"ConvTransposeIntegerToFloat"}
 LAYERS |= {"ConvDynamicRange", "MatMulDynamicRange"}
 
 
