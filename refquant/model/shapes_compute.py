@@ -175,4 +175,7 @@ def softmax(op: str, shapes: Shapes, attributes: Attributes) -> tuple[Shape, ...
     axis = axis_of(op, shapes[0], integer(attributes, "axis", -1))
     if 0 in within(op, "the sum over", shapes[0][axis : axis + 1]):
         raise ValueError(f"{op}: axis {axis} of {list(shapes[0])} is empty")
+    if len(shapes) == 2:
+        entries = shapes[1] if shapes[1] == (65536,) else (256,)  # of codes of 16 bits
+        need(op, "the table (input 1)", shapes[1], entries)
     return (shapes[0],)
