@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from refquant_conformance.operators_formats import FORMATS
+from refquant_conformance.operators_methods import METHODS
+from refquant_conformance.operators_movement import MOVEMENT
 from refquant_conformance.operators_tables import TABLES
 
 __all__ = ["OPERATORS", "Operator", "types_of"]
@@ -40,7 +42,7 @@ class Operator:
 
 def _read() -> Mapping[str, Operator]:
     found: dict[str, Operator] = {}
-    for table in (*TABLES, *FORMATS):
+    for table in (*TABLES, *MOVEMENT, *FORMATS, *METHODS):
         schemes = {name: MappingProxyType(dict(types)) for name, types in table.schemes.items()}
         found[table.name] = Operator(
             table.name,

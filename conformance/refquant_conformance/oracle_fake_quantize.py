@@ -22,7 +22,13 @@ from fractions import Fraction
 
 from refquant_conformance.rational import add, divide, float32, multiply, round_exact
 
-__all__ = ["add_by_range_exact", "mul_by_range_exact", "range_exact", "sum_by_range_exact"]
+__all__ = [
+    "add_by_range_exact",
+    "moved_by_range_exact",
+    "mul_by_range_exact",
+    "range_exact",
+    "sum_by_range_exact",
+]
 
 Codes = tuple[int, int]
 Operand = tuple[int, float, int]
@@ -78,6 +84,18 @@ def mul_by_range_exact(a: Operand, b: Operand, y: tuple[float, int], limits: Cod
         v = multiply(multiply(left, a[1]), multiply(right, b[1]))
     ends = _ends(y, limits)
     return _in_range(v, ends, limits, _centred(ends, limits))
+
+
+def moved_by_range_exact(
+    code: int, x: tuple[float, int], y: tuple[float, int], limits: Codes
+) -> int:
+    """Return the code, by the rule y, of a code of the rule x, which is the unit of the range.
+
+    >>> moved_by_range_exact(3, (0.5, 1), (0.25, 0), (0, 255))
+    4
+    """
+    ends = _ends(y, limits, unit=x[0])
+    return _in_range(float32(code - x[1]), ends, limits, _centred(ends, limits))
 
 
 def _in_range(x: float, ends: tuple[float, float, float], limits: Codes, centred: bool) -> int:

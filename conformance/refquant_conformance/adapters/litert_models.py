@@ -29,7 +29,9 @@ _KINDS = {
     **{"float32": "FLOAT32", "float16": "FLOAT16", "int32": "INT32", "uint8": "UINT8"},
     **{"int8": "INT8", "int16": "INT16", "uint16": "UINT16"},
 }
-_VERSIONS = {"CONV_2D": 3, "DEPTHWISE_CONV_2D": 3, "FULLY_CONNECTED": 4}  # the first for int8
+_VERSIONS = {  # the first for int8
+    **{"CONV_2D": 3, "DEPTHWISE_CONV_2D": 3, "FULLY_CONNECTED": 4, "RESHAPE": 1}
+}
 IMAGES = (0, 2, 3, 1)
 """The order of axes that turns (n, channels, rows, columns) into LiteRT's."""
 

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from refquant_conformance.adapters.litert_models import IMAGES, Model, Tensor
+from refquant_conformance.adapters.litert_movement import MOVED
 from refquant_conformance.adapters.litert_sheet import Sheet, activation_of, padded, pair_of
 from refquant_conformance.protocol import Case, Unsupported
 
@@ -179,6 +180,7 @@ OPERATORS: Mapping[str, Callable[[Case], Model]] = MappingProxyType(
         "qlinear_sigmoid": _unary("LOGISTIC"),
         "qlinear_tanh": _unary("TANH"),
         "qlinear_leaky_relu": _unary("LEAKY_RELU", "LeakyReluOptions", alpha="alpha"),
+        **MOVED,
     }
 )
 """The operators that LiteRT has on codes."""

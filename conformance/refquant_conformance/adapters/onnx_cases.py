@@ -5,13 +5,14 @@ In the style ``pairs`` all scales and zero points are constants too: engines fus
 """
 
 from refquant_conformance.adapters.onnx_models import ELEMENT_TYPES, Model
+from refquant_conformance.adapters.onnx_movement import MOVED, MOVED_PAIRS
 from refquant_conformance.adapters.onnx_nodes import DIRECT, PAIRS
 from refquant_conformance.operators import OPERATORS
 from refquant_conformance.protocol import Array, Case, Unsupported
 
 __all__ = ["STYLES", "WEIGHTS", "fed", "model_of"]
 
-STYLES = {"direct": DIRECT, "pairs": PAIRS}
+STYLES = {"direct": {**DIRECT, **MOVED}, "pairs": {**PAIRS, **MOVED_PAIRS}}
 """The operators of each style."""
 
 WEIGHTS = {

@@ -16,6 +16,7 @@ from refquant.model.build import Builder
 from refquant.model.graph import Graph, Quant
 from refquant.ops.softmax import softmax_table
 from refquant.ops.unary import unary_table
+from refquant_conformance.adapters.rq_movement import MOVED
 from refquant_conformance.protocol import Array, Case, Unsupported
 
 __all__ = ["feeds_of", "graph_of"]
@@ -27,12 +28,12 @@ _COMPUTED = frozenset(
     (
         *("quantize_linear", "dequantize_linear", "dynamic_quantize_linear", "matmul_integer"),
         *("qlinear_matmul", "qlinear_conv", "qlinear_add", "qlinear_mul", "qlinear_average_pool"),
-        *("qlinear_mean", "qlinear_softmax", "qlinear_depthwise_conv", *_FUNCTIONS),
+        *("qlinear_mean", "qlinear_softmax", "qlinear_depthwise_conv", *_FUNCTIONS, *MOVED),
     )
 )
 _CONVOLUTIONS = ("qlinear_conv", "qlinear_depthwise_conv")
 _FED = frozenset(("x", "a"))
-_FED_TWICE = frozenset(("qlinear_add", "qlinear_mul"))
+_FED_TWICE = frozenset(("qlinear_add", "qlinear_mul", "qlinear_concat"))
 
 
 def feeds_of(case: Case) -> dict[str, Array]:
@@ -67,6 +68,8 @@ def graph_of(case: Case, contract: Contract) -> Graph:
         node = _matmul_integer(b, case, contract)
     elif case.op in ("qlinear_matmul", *_CONVOLUTIONS):
         node = _product(b, case, contract)
+    elif case.op in MOVED:
+        node = MOVED[case.op](b, case, contract)
     else:
         node = _elementwise(b, case, contract)
     return b.graph([node])

@@ -7,6 +7,7 @@ operator, the types or the granularity.
 import numpy as np
 
 from refquant_conformance.adapters.samples_formats import of_format
+from refquant_conformance.adapters.samples_methods import OF_METHODS, of_method
 from refquant_conformance.operators import OPERATORS, types_of
 from refquant_conformance.protocol import Array, Case, Param
 from refquant_conformance.types import INTEGERS, SMALL_FLOATS, code_range, storage
@@ -31,6 +32,7 @@ _SHAPES: dict[str, dict[str, tuple[int, ...]]] = {
     "qlinear_depthwise_conv": {"x": (1, 2, 4, 4), "w": (2, 1, 3, 3)},
     "qlinear_average_pool": {"x": (1, 2, 4, 4)},
     "qlinear_mean": {"x": (1, 2, 4, 4)},
+    "max_pool": {"x": (1, 2, 4, 4)},
 }
 _FORMATS = ("pack", "unpack", "block_quantize", "block_dequantize", "load")
 _PARAMS: dict[str, dict[str, Param]] = {
@@ -40,6 +42,9 @@ _PARAMS: dict[str, dict[str, Param]] = {
     },
     "qlinear_average_pool": {"kernel": (2, 2), "strides": (2, 2), "pads": (0, 0, 0, 0)},
     "qlinear_leaky_relu": {"alpha": 0.25},
+    "qlinear_concat": {"axis": 1},
+    "max_pool": {"kernel": (2, 2), "strides": (2, 2), "pads": (0, 0, 0, 0)},
+    "move": {"kind": "transpose", "perm": (1, 0)},
 }
 # Where an operator of TFLite has one output scale and no other, this is it.
 _OUTPUTS = {"qlinear_softmax": 1 / 256, "qlinear_sigmoid": 1 / 256, "qlinear_tanh": 1 / 128}
@@ -55,6 +60,8 @@ def sample(op: str, scheme: str) -> Case:
     types = types_of(op, scheme)
     if op in _FORMATS:
         return of_format(op, scheme)
+    if op in OF_METHODS:
+        return of_method(op, scheme)
     shapes = _SHAPES.get(op) or dict.fromkeys(("x", "a", "b"), (2, 8))
     inputs: dict[str, Array] = {}
     for name in OPERATORS[op].inputs:

@@ -3,12 +3,14 @@
 from refquant_conformance.arithmetic.base import Arithmetic, Axes, Outputs
 from refquant_conformance.arithmetic.blocks import DECODED, ENCODED
 from refquant_conformance.arithmetic.cast import CASTS
+from refquant_conformance.arithmetic.concat import QLINEAR_CONCAT
 from refquant_conformance.arithmetic.conv import QLINEAR_CONV, QLINEAR_DEPTHWISE_CONV
 from refquant_conformance.arithmetic.decode import DECODE
 from refquant_conformance.arithmetic.dequantize import DEQUANTIZE
 from refquant_conformance.arithmetic.dynamic_quantize import DYNAMIC
 from refquant_conformance.arithmetic.elementwise import QLINEAR_ADD, QLINEAR_MUL
 from refquant_conformance.arithmetic.matmul import MATMUL_INTEGER, QLINEAR_MATMUL
+from refquant_conformance.arithmetic.movement import MAX_POOL, MOVE
 from refquant_conformance.arithmetic.packing import PACKING
 from refquant_conformance.arithmetic.parameters import ASYMMETRIC, SYMMETRIC
 from refquant_conformance.arithmetic.pools import QLINEAR_AVERAGE_POOL, QLINEAR_MEAN
@@ -29,6 +31,7 @@ ARITHMETICS: tuple[Arithmetic, ...] = (
     *(QLINEAR_CONV, QLINEAR_DEPTHWISE_CONV, QLINEAR_ADD, QLINEAR_MUL),
     *(QLINEAR_AVERAGE_POOL, QLINEAR_MEAN, QLINEAR_SIGMOID, QLINEAR_TANH, QLINEAR_LEAKY_RELU),
     QLINEAR_SOFTMAX,
+    *(QLINEAR_CONCAT, MAX_POOL, MOVE),
     *(*CASTS, DECODE, *PACKING, *DECODED, *ENCODED),
 )
 """Every family that backends are held against."""

@@ -4,31 +4,14 @@ from dataclasses import replace
 
 import numpy as np
 
-from refquant.contracts import preset
-from refquant_conformance.arithmetic import arithmetic_of
-from refquant_conformance.arithmetic.base import axes_of
 from refquant_conformance.mutants.mutant import Mutant, Run
+from refquant_conformance.mutants.otherwise import Otherwise
 from refquant_conformance.protocol import Case, Result
 from refquant_conformance.types import code_range
 
 __all__ = ["MUTANTS"]
 
 _EIGHT = ("u8", "i8")
-
-
-class _Otherwise:
-    """The reference by other axes than those it declares, everywhere or where codes are equal."""
-
-    def __init__(self, **changed: str) -> None:
-        self.changed = changed
-
-    def __call__(self, case: Case, honest: Run) -> Result:
-        """Compute by the wrong axes."""
-        arithmetic = arithmetic_of(case.op, case.scheme)
-        assert arithmetic is not None, "the operators here have one"
-        axes = {**axes_of(preset("onnx"), arithmetic), **self.changed}
-        outputs = arithmetic.compute(case, axes)
-        return honest(case) if outputs is None else Result(outputs)
 
 
 def _moved(case: Case, honest: Run) -> Result:
@@ -106,16 +89,16 @@ def _no_slope(case: Case, honest: Run) -> Result:
 
 MUTANTS = (
     Mutant("add_by_ratios", "a sum is formed of ratios of scales", "2.4", "OP-01", "qlinear_add",
-           _EIGHT, _Otherwise(add="scale_ratios")),
+           _EIGHT, Otherwise(add="scale_ratios")),
     Mutant("mul_half_away", "ties of a product go away from zero", "2.4", "OP-01", "qlinear_mul",
-           _EIGHT, _Otherwise(requantize="float64_half_away")),
+           _EIGHT, Otherwise(requantize="float64_half_away")),
     Mutant("no_identity", "x + 0 is not x for one code", "2.4", "OP-02", "qlinear_add", _EIGHT,
            _moved),
     Mutant("small_sum", "256 codes are added in int16", "2.8", "OP-03", "qlinear_average_pool",
            _EIGHT, _small_sum),
     Mutant("average_early", "the zero point of an average is added before it is rounded", "2.8",
            "OP-03", "qlinear_average_pool", _EIGHT,
-           _Otherwise(average_pool="dequantize_zero_point_first")),
+           Otherwise(average_pool="dequantize_zero_point_first")),
     Mutant("square_mean", "a mean divides by rows times rows", "2.8", "OP-04", "qlinear_mean",
            _EIGHT, _first_axis),
     Mutant("wrapped_softmax", "a share of 1 becomes the smallest code", "2.8", "OP-06",
