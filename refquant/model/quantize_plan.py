@@ -2,25 +2,29 @@
 
 A node has an **integer form** if docs/spec/operators.md, section 4 or 6, defines one:
 
-* `Conv`, `Gemm`, `MatMul` with constant weight and bias; `MatMul` of two computed matrices;
+* `Conv`, `ConvTranspose`, `Gemm`, `MatMul` with constant weight and bias; `MatMul` of two computed
+  matrices;
+* `GRU`, `LSTM` with constant weights and bias, but not in ``full_integer``: their gates are reals;
 * `Add`, `Mul`, average pools, every unary function (as a table);
 * `Softmax`, where the contract computes it;
 * movement, and `Relu` and `Clip` that nothing absorbed, if their input is codes already: they
   follow what stands before them, so that a float32 part of a model stays in one piece.
 
-With ``linear`` only the first line counts, and of it only constant weights: a transformer's norms,
-softmax and gates stay float32, where one scale a tensor is not enough for them.
+But what `refquant.model.quantize_kept` names stays float32.
+With ``linear`` only the first two lines count, and of them only constant weights: a transformer's
+norms, softmax and gates stay float32, where one scale a tensor is not enough for them.
 
-A `Relu` or `Clip` that alone reads a `Conv`, `Gemm`, `MatMul`, `Add` or `Mul` disappears into it:
+A `Relu` or `Clip` that alone reads a product, an `Add` or a `Mul` disappears into it:
 the layer gives the `Relu`'s output, by the `Relu`'s range. An `Add` of a constant vector that alone
 reads a `MatMul` becomes its bias. A `Mul` or `Add` of one constant number that alone reads a unary
 function is in the function's table. Nodes that the recipe excludes fuse with nothing, stay float32.
 
 Two values share parameters where an operator copies codes (section 6, and averages that round half
 away): the value that comes first has its way, for its range holds the other's. `source` finds it.
+The state that a `GRU` or `LSTM` begins with is quantized like its output: they are `Plan.ties`.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -28,14 +32,17 @@ import numpy as np
 from refquant.contracts import Contract
 from refquant.model.graph import Graph, Node
 from refquant.model.operators import MOVEMENT, UNARY
+from refquant.model.quantize_kept import idle_movement, roots_of_squares
+from refquant.model.quantize_recurrent import RECURRENT, has_constant_gates
 from refquant.model.quantize_weights import has_constant_weight
 
 __all__ = ["Layer", "Plan", "plan"]
 
-_FUSING = ("Conv", "Gemm", "MatMul", "Add", "Mul")
+_PRODUCTS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
+_FUSING = (*_PRODUCTS, "Add", "Mul")
 _BOUNDS = ("Relu", "Clip")
 _AXES = {  # by which a contract may say that it has no such operator on codes
-    **dict.fromkeys(("Conv", "Gemm", "MatMul", "Mul"), "requantize"),
+    **dict.fromkeys((*_PRODUCTS, "Mul"), "requantize"),
     "Add": "add",
     **dict.fromkeys(("AveragePool", "GlobalAveragePool"), "average_pool"),
 }
@@ -56,24 +63,34 @@ class Layer:
 
     @property
     def output(self) -> str:
-        """The value it gives; operators of float graphs have one output."""
+        """The value it gives; of several, the one that is codes."""
         return self.node.outputs[0]
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The layers in order; ``source``: value -> the value whose parameters it has."""
+    """The layers in order; ``source``: value -> the value whose parameters it has.
+
+    ``ties`` are pairs of values that share a range.
+    """
 
     layers: tuple[Layer, ...]
     source: Mapping[str, str]
+    ties: tuple[tuple[str, str], ...] = ()
 
 
 def plan(
-    graph: Graph, *, contract: Contract, excluded: Collection[str], linear: bool = False
+    graph: Graph,
+    *,
+    contract: Contract,
+    excluded: Collection[str],
+    linear: bool = False,
+    full_integer: bool = False,
 ) -> Plan:
     """Return what becomes of the nodes of the folded ``graph``; ``excluded`` are names of nodes.
 
-    ``linear``: of the others, only those with a constant weight compute on codes.
+    ``linear``: of the others, only those with a constant weight compute on codes. ``full_integer``:
+    inputs and outputs of the graph are codes.
 
     >>> from refquant.contracts import preset
     >>> from refquant.model.build import Builder
@@ -83,21 +100,48 @@ def plan(
     >>> [(l.node.name, l.output) for l in plan(g, contract=preset("ort"), excluded=()).layers]
     [('sum', 'y')]
     """
-    codes, source = set(graph.inputs), {name: name for name in graph.inputs}
+    kept = {*excluded, *(() if full_integer else roots_of_squares(graph))}
+    kept |= {node.name for node in graph.nodes if full_integer and node.op in RECURRENT}
+    if linear:
+        kept |= {node.name for node in graph.nodes if not _has_weights(graph, node)}
+    layers = _layers(graph, contract, kept, excluded)
+    if not full_integer:
+        idle = idle_movement(graph, {layer.node.name for layer in layers if layer.codes})
+        layers = [Layer(own.node, False) if own.node.name in idle else own for own in layers]
+    source = {name: name for name in graph.inputs}
+    for layer in layers:
+        source |= {name: name for name in layer.node.outputs}
+        if layer.codes and _copies(layer.node, contract):
+            source[layer.output] = source[layer.node.inputs[0]]
+    return Plan(tuple(layers), source, tuple(_ties(layers)))
+
+
+def _layers(
+    graph: Graph, contract: Contract, kept: Collection[str], excluded: Collection[str]
+) -> list[Layer]:
+    """Return the layers: nodes in ``kept`` are float32, and what they absorb is not looked at."""
+    codes, absorbed = set(graph.inputs), set[str]()
     layers: list[Layer] = []
-    absorbed: set[str] = set()
     for node in graph.nodes:
         if node.name in absorbed:
             continue
         layer = Layer(node, codes=False)
-        wanted = node.name not in excluded and (not linear or has_constant_weight(graph, node))
-        if wanted and _integer_form(graph, node, contract, codes):
+        if node.name not in kept and _integer_form(graph, node, contract, codes):
             layer = _fused(graph, node, excluded, absorbed)
             codes.add(layer.output)
         layers.append(layer)
-        copies = layer.codes and _copies(node, contract)
-        source[layer.output] = source[node.inputs[0]] if copies else layer.output
-    return Plan(tuple(layers), source)
+    return layers
+
+
+def _has_weights(graph: Graph, node: Node) -> bool:
+    return has_constant_weight(graph, node) or has_constant_gates(graph, node)
+
+
+def _ties(layers: Sequence[Layer]) -> Iterator[tuple[str, str]]:
+    """Yield the state that each recurrent layer on codes begins with, and its output."""
+    for layer in layers:
+        if layer.codes and layer.node.op in RECURRENT and (*layer.node.inputs, *[""] * 6)[5]:
+            yield layer.node.inputs[5], layer.output
 
 
 def _copies(node: Node, contract: Contract) -> bool:
@@ -118,8 +162,10 @@ def _integer_form(graph: Graph, node: Node, contract: Contract, codes: Collectio
         if graph.values[node.inputs[0]].shape[-1] == "T":
             return False  # no accumulator is proved for a sum of any length
         return has_constant_weight(graph, node) if constant[1] else not constant[0]
-    if node.op in ("Conv", "Gemm", "MatMul"):
+    if node.op in _PRODUCTS:
         return has_constant_weight(graph, node)
+    if node.op in RECURRENT:
+        return has_constant_gates(graph, node)
     if node.op == "Softmax":
         return contract.softmax == "dequantize"
     return node.op in ("Add", "Mul", "AveragePool", "GlobalAveragePool") or node.op in UNARY

@@ -4,6 +4,7 @@ Overrides are looked at after folding, when nodes have the names that the file w
 one that fits has its way; one that fits none is a mistake, and refused. ::
 
     depthwise weights      8 bits per channel, rounded to nearest, unless an override says otherwise
+    of `ConvTranspose`     the same where the recipe has an algorithm other than rounding
                            (`refquant.model.quantize_weights` says why)
     tables of `Gather`     8 bits a row, rounded to nearest, where the recipe has fewer, unless an
                            override says bits or a format
@@ -15,18 +16,20 @@ keeps it in more bits than its 4-bit layers, too.) There is nothing for an algor
 data would be how often each token occurs. And R is multiplied with states that the layer makes
 inside itself, where no calibration looks.
 
-Schemes that compute on codes have integer forms of `Conv`, `Gemm` and `MatMul` only: there tables
-and recurrent layers stay float32.
+Schemes that compute on codes have no use for codes of a table, and those of each sample none for
+codes of a recurrent layer: there they stay float32.
 
 References
 ----------
 llama.cpp ``src/llama-quant.cpp`` (``token_embd`` of the k-quant mixtures).
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from fnmatch import fnmatchcase
 
 from refquant.model.graph import Graph, Node
+from refquant.model.operators import WEIGHTS
+from refquant.model.quantize_recurrent import RECURRENT
 from refquant.model.quantize_weights import WEIGHTED, is_depthwise
 from refquant.model.recipe import Override, Recipe, Weights
 from refquant.model.recipe_rules import without_data
@@ -52,22 +55,22 @@ def rules_of(graph: Graph, recipe: Recipe) -> tuple[set[str], dict[str, Weights]
     excluded: set[str] = set()
     weights: dict[str, Weights] = {}
     assert recipe.weights is not None, "every scheme but float32 has weights"
-    beside_floats = recipe.decodes
+    ops = _coded(recipe)
     for override in recipe.overrides:
-        _matches(graph, override, beside_floats)
+        _matches(graph, override, ops)
     check_slot_names(graph)
     for node in graph.nodes:
         matching = [o for o in recipe.overrides if _fits(node, o) and o.weight is None]
         if matching and matching[-1].exclude:
             excluded.add(node.name)
-        for index in _slots(graph, node, beside_floats):
+        for index in _slots(graph, node, ops):
             name = node.inputs[index]
             own = [o for o in recipe.overrides if _fits(node, o) and _names(o, name)]
             if not own or not own[-1].exclude:
                 rules = _rules(graph, node, index, recipe.weights, own)
                 weights[slot_name(node, index)] = rules
-            elif own[-1].weight is not None and node.op in WEIGHTED:
-                excluded.add(node.name)  # without its one weight it has no codes
+            elif own[-1].weight is not None and not recipe.decodes:
+                excluded.add(node.name)  # products of codes need codes of every weight
     return excluded, weights
 
 
@@ -75,7 +78,8 @@ def _rules(
     graph: Graph, node: Node, index: int, rules: Weights, matching: Sequence[Override]
 ) -> Weights:
     depthwise = is_depthwise(node, graph.constants[node.inputs[index]].shape)
-    if depthwise and (rules.bits < 8 or rules.algorithm != "rtn"):
+    fitted = rules.algorithm != "rtn"
+    if (depthwise and rules.bits < 8) or (fitted and (depthwise or node.op == "ConvTranspose")):
         # A group's size may be all that an override says: then there are groups.
         sized = any("group_size" in override.weights for override in matching)
         kept = (rules.granularity, rules.group_size) if sized else ("per_channel", None)
@@ -90,8 +94,15 @@ def _rules(
     return without_data(rules) if index == 2 else rules
 
 
-def _slots(graph: Graph, node: Node, beside_floats: bool) -> tuple[int, ...]:
-    return slots(graph, node) if beside_floats or node.op in WEIGHTED else ()
+def _coded(recipe: Recipe) -> tuple[str, ...]:
+    """Return the operators whose weights become codes."""
+    if recipe.decodes:
+        return tuple(WEIGHTS)
+    return (*WEIGHTED, *RECURRENT) if recipe.scheme == "static" else WEIGHTED
+
+
+def _slots(graph: Graph, node: Node, ops: Collection[str]) -> tuple[int, ...]:
+    return slots(graph, node) if node.op in ops else ()
 
 
 def _fits(node: Node, override: Override) -> bool:
@@ -102,7 +113,7 @@ def _names(override: Override, weight: str) -> bool:
     return override.weight is None or fnmatchcase(weight, override.weight)
 
 
-def _matches(graph: Graph, override: Override, beside_floats: bool) -> None:
+def _matches(graph: Graph, override: Override, ops: Sequence[str]) -> None:
     """Refuse an override that changes nothing."""
     matching = [node for node in graph.nodes if _fits(node, override)]
     of = "" if override.op is None else f" and op {override.op!r}"
@@ -112,12 +123,11 @@ def _matches(graph: Graph, override: Override, beside_floats: bool) -> None:
             f"override: no node fits the pattern {override.nodes!r}{of}; after folding the nodes "
             f"are {names}{', ...' if len(graph.nodes) > 8 else ''}"
         )
-    there = [n.inputs[i] for n in matching for i in _slots(graph, n, beside_floats)]
+    there = [n.inputs[i] for n in matching for i in _slots(graph, n, ops)]
     if override.weights and not there:
-        ops = "Conv, Gemm, MatMul, Gather, GRU or LSTM" if beside_floats else "Conv, Gemm or MatMul"
         raise ValueError(
             f"override: no node that fits the pattern {override.nodes!r}{of} has a weight; "
-            f"name a {ops}"
+            f"name a {', '.join(ops[:-1])} or {ops[-1]}"
         )
     if override.weight is not None and not any(_names(override, name) for name in there):
         raise ValueError(

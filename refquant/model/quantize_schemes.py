@@ -93,12 +93,13 @@ def on_codes(work: Work, data: Data, excluded: set[str]) -> Made:
         b = quantize_dynamic(fixed, weights, contract=contract)
         return Made(b, _held_record(work.held), notes=notes)
     linear, full = recipe.activations.nodes == "linear", recipe.scheme == "full_integer"
-    layers = plan(fixed, contract=contract, excluded=excluded, linear=linear)
+    layers = plan(fixed, contract=contract, excluded=excluded, linear=linear, full_integer=full)
     if full:
         _need_integer(layers, excluded, contract)
     names = observed(fixed, layers, full_integer=full)
     seen = calibrate(work.folded, data, names=names, rules=recipe.activations, sums=recipe.sums)
-    seen = tied(seen, work.ties)
+    states = tuple((layers.source.get(a, a), b) for a, b in layers.ties)
+    seen = tied(seen, (*work.ties, *states))
     b = quantize_static(
         fixed,
         layers,

@@ -6,7 +6,8 @@ of `refquant.model.calibrate` every value on codes gets its scale and zero point
 and the smallest code behind `Softmax`, whose range is known; else what its observer and the
 contract say. Then, layer by layer:
 
-* products get weights of codes and int32 biases (`refquant.model.quantize_product`);
+* products get weights of codes and int32 biases (`refquant.model.quantize_product`); `GRU` and
+  `LSTM` weights of codes and float32 biases (`refquant.model.quantize_recurrent`);
 * unary functions become tables, with the numbers that are multiplied and added behind them;
 * `Concat` gets its inputs in its own parameters, through `Requantize` tables where they differ;
 * constants beside computed values (`Add`, `Mul`, `Concat`) become codes;
@@ -31,6 +32,7 @@ from refquant.model.graph import Graph, Node, names_of
 from refquant.model.operators import MOVEMENT, UNARY
 from refquant.model.quantize_plan import Layer, Plan
 from refquant.model.quantize_product import add_product
+from refquant.model.quantize_recurrent import RECURRENT, add_gates
 from refquant.model.quantize_values import Values
 from refquant.model.recipe_rules import Activations, Weights
 from refquant.ops.unary import unary_table
@@ -51,8 +53,11 @@ def observed(graph: Graph, plan: Plan, *, full_integer: bool) -> set[str]:
     """
     touched = {*graph.inputs, *graph.outputs} if full_integer else set()
     for layer in plan.layers:
-        if layer.codes:
+        if layer.codes and layer.node.op in RECURRENT:  # its cell and its last states are reals
+            touched |= {layer.node.inputs[0], layer.output}
+        elif layer.codes:
             touched.update(layer.node.inputs, layer.node.outputs)
+    touched.update(name for pair in plan.ties for name in pair)
     known = {layer.output for layer in plan.layers if layer.node.op == "Softmax"}
     return {plan.source[name] for name in touched if name in plan.source} - known
 
@@ -113,6 +118,10 @@ def quantize_static(
 def _operands(v: Values, layer: Layer, weights: Mapping[str, Weights]) -> list[str]:
     """Return the names of the operands of a node on codes, adding what is not there yet."""
     node = layer.node
+    if node.op in RECURRENT:
+        gates = add_gates(v.b, v.graph, node, rules=weights, contract=v.contract)
+        made = [v.codes(node.inputs[0]), *gates, *map(v.reals, node.inputs[4:])]
+        return made[: len(node.inputs)]
     if node.name in weights:
         return add_product(
             v.b,
@@ -139,7 +148,7 @@ def _add_integer(v: Values, layer: Layer, operands: list[str]) -> None:
     v.b.node_with(
         node.op,
         operands,
-        [v.born(layer.output, codes=True)],
+        [v.born(name, codes=name == layer.output) for name in node.outputs],
         name=node.name,
         attributes=attributes,
         contract=None if node.op in MOVEMENT else v.contract,
