@@ -70,6 +70,8 @@ def _symmetric(lo: float, hi: float, qmin: int, qmax: int, axes: Axes) -> tuple[
     middle = 0 if qmin < 0 or axes.get("zero_point") == "none" else (qmax + 1) // 2
     if qmin < 0 and axes.get("weight_range") == "narrow":
         qmin += 1
+    if axes.get("range_includes_zero", True):  # not told apart where only amax counts
+        lo, hi = min(lo, 0.0), max(hi, 0.0)
     if axes["small_range"] == "floor_width":
         hi = max(hi, add(lo, _given(axes), bits=bits))
     amax = max(abs(lo), abs(hi))

@@ -130,9 +130,16 @@ def refusal(*, dtype: str, symmetric: bool, contract: Contract) -> str | None:
     head = f"contract {contract.name!r} has"
     if symmetric and contract.symmetric_scale == "none":
         return f"symmetric must be False: {head} symmetric_scale 'none'; got True"
-    if not symmetric and contract.zero_point == "none":
+    unsigned = dtype.startswith("u")
+    none, signed = contract.zero_point == "none", contract.symmetric_scale == "signed_amax_over_qmin"
+    if symmetric and signed and unsigned and none:
+        return (
+            f"dtype must be signed: {head} symmetric_scale 'signed_amax_over_qmin' and zero_point "
+            f"'none', and unsigned codes have no code below 0; got {dtype!r}"
+        )
+    if not symmetric and none:
         return f"symmetric must be True: {head} zero_point 'none'; got False"
-    if not symmetric and contract.zero_point == "offset" and not dtype.startswith("u"):
+    if not symmetric and contract.zero_point == "offset" and not unsigned:
         return (
             f"dtype must be unsigned: {head} zero_point 'offset', what the code 0 means; "
             f"got {dtype!r}"
@@ -145,6 +152,8 @@ def _symmetric(lo: Real, hi: Real, codes: _Codes) -> tuple[Step, NDArray[Any], s
     contract, qmin, qmax = codes.contract, codes.qmin, codes.qmax
     real = lo.dtype.type
     middle = 0 if qmin < 0 or contract.zero_point == "none" else (qmax + 1) // 2
+    if contract.range_includes_zero:  # to amax the same, not to the width that has a floor
+        lo, hi = np.minimum(lo, real(0)), np.maximum(hi, real(0))
     lo, hi = small_range(lo, hi, contract=contract)
     if contract.small_range == "floor_width":
         hi = np.maximum(hi, lo + real(contract.zero_range_scale))

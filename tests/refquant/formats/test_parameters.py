@@ -189,6 +189,36 @@ def test_refusal_is_what_choose_qparams_raises(name: str) -> None:
     assert somewhere, "every preset chooses something"
 
 
+def test_signed_scales_need_a_code_below_zero() -> None:
+    signed = replace(
+        preset("onnx"), name="ggml_like", symmetric_scale="signed_amax_over_qmin",
+        negative_scale=True, zero_point="none",
+    )  # fmt: skip
+    assert float(choose(-1, 2, "int4", signed, symmetric=True).scale) == -0.25, "2 / -8"
+    with pytest.raises(ValueError, match="dtype must be signed: contract 'ggml_like'"):
+        choose(-1, 2, "uint4", signed, symmetric=True)
+    middle = replace(signed, zero_point="integer")
+    assert float(choose(-1, 2, "uint4", middle, symmetric=True).scale) == -0.25, "2 / (0 - 8)"
+
+
+@pytest.mark.parametrize(
+    ("bounds", "amax"),
+    [((4e-6, 6e-6), 1e-5), ((-6e-6, -4e-6), 6e-6), ((0.0, 0.0), 1e-5), ((-1e-5, 5e-6), 1e-5)],
+)
+def test_the_floor_of_a_width_is_counted_from_zero(
+    bounds: tuple[float, float], amax: float
+) -> None:
+    """AIMET widens a range to include 0 before its gate: hi = max(hi, lo + 1e-5)."""
+    aimet = preset("aimet")
+    assert aimet.range_includes_zero, "the case"
+    made = choose(*bounds, "int8", aimet, symmetric=True)
+    assert float(made.scale) == float(np.float32(float(np.float32(amax)) / 127)), "in float64"
+    off = replace(aimet, name="off", range_includes_zero=False)
+    wider = float(np.float32(4e-6)) + aimet.zero_range_scale
+    made = choose(4e-6, 6e-6, "int8", off, symmetric=True)
+    assert float(made.scale) == float(np.float32(wider / 127)), "counted from lo"
+
+
 def test_what_has_no_such_parameters() -> None:
     cases: list[tuple[str, str, bool, str]] = [
         ("hqq", "uint4", True, "symmetric must be False: contract 'hqq' has symmetric_scale"),
