@@ -130,8 +130,8 @@ def refusal(*, dtype: str, symmetric: bool, contract: Contract) -> str | None:
     head = f"contract {contract.name!r} has"
     if symmetric and contract.symmetric_scale == "none":
         return f"symmetric must be False: {head} symmetric_scale 'none'; got True"
-    unsigned = dtype.startswith("u")
-    none, signed = contract.zero_point == "none", contract.symmetric_scale == "signed_amax_over_qmin"
+    unsigned, none = dtype.startswith("u"), contract.zero_point == "none"
+    signed = contract.symmetric_scale == "signed_amax_over_qmin"
     if symmetric and signed and unsigned and none:
         return (
             f"dtype must be signed: {head} symmetric_scale 'signed_amax_over_qmin' and zero_point "
