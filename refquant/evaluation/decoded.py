@@ -18,7 +18,7 @@ from refquant.model.reals import reals
 
 __all__ = ["decoded_weights"]
 
-_PRODUCTS = ("Conv", "Gemm", "MatMul")
+_PRODUCTS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 
 
 def decoded_weights(graph: Graph) -> Graph:

@@ -33,8 +33,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from refquant.algorithms.channel_scales import divide_norm, divide_rows, scale_columns
+from refquant.model.channels import channel_axis
 from refquant.model.graph import Graph, Node
-from refquant.model.quantize_weights import channel_axis, has_constant_weight
+from refquant.model.quantize_weights import has_constant_weight
 from refquant.model.states import need_pure
 
 __all__ = ["Group", "channel_groups", "rescaled", "taps_last"]
@@ -162,7 +163,7 @@ def _found(graph: Graph) -> Iterator[Group]:
 
 def _reads(graph: Graph, node: Node, counts: Mapping[str, int]) -> bool:
     """Say whether ``node`` is linear in its first input, by a constant of its own."""
-    plain = has_constant_weight(graph, node) and node.attributes.get("group", 1) == 1
+    plain = _linear(graph, node) and node.attributes.get("group", 1) == 1
     return plain and counts[node.inputs[1]] == 1 and node.inputs[1] not in graph.outputs
 
 
@@ -175,7 +176,7 @@ def _maker(
         return None
     if node.op in _NORMS:
         return (node, "") if not conv and _own(graph, node.inputs[1:], counts) else None
-    if has_constant_weight(graph, node):
+    if _linear(graph, node):
         fits = (node.op == "Conv") == conv and _own(graph, node.inputs[1:], counts)
         return (node, "") if fits else None
     before = [name for name in node.inputs if name and name not in graph.constants]
@@ -237,7 +238,7 @@ def _channels(graph: Graph, node: Node) -> tuple[int, int] | None:
 
 
 def _linear(graph: Graph, node: Node) -> bool:
-    return has_constant_weight(graph, node)
+    return has_constant_weight(graph, node) and node.op != "ConvTranspose"
 
 
 def _own(graph: Graph, names: tuple[str, ...], counts: Mapping[str, int]) -> bool:

@@ -184,7 +184,7 @@ def _given(
 
 def _mean(node: Node, batches: list[F32]) -> F64:
     """Return the mean of each channel of the outputs of ``node``, in one order."""
-    axis = 1 if node.op == "Conv" else -1
+    axis = 1 if node.op in ("Conv", "ConvTranspose") else -1
     total, count = None, 0
     for y in batches:
         rows = np.moveaxis(y, axis, -1).reshape(-1, y.shape[axis])

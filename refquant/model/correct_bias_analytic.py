@@ -28,8 +28,8 @@ from numpy.typing import NDArray
 
 from refquant.algorithms.bias_correction import clipped_normal_mean, correct_by_inputs
 from refquant.model.bias_sites import bias_of, rebuilt, record_of, sites_of
+from refquant.model.channels import channel_axis
 from refquant.model.graph import Graph, Node
-from refquant.model.quantize_weights import channel_axis
 
 __all__ = ["correct_analytic"]
 
@@ -67,7 +67,8 @@ def correct_analytic(
         mean = _mean_input(graph, node, statistics)
         rows = channel_axis(node, w.ndim) == 0
         groups = int(node.attributes.get("group", 1))  # type: ignore[arg-type]  # validated
-        if mean is None or mean.shape != (w.shape[1 if rows else 0] * groups,):
+        transposed = node.op == "ConvTranspose"
+        if transposed or mean is None or mean.shape != (w.shape[1 if rows else 0] * groups,):
             left.append(name)
             del sites[name]
             continue

@@ -48,10 +48,11 @@ from refquant.algorithms.cross_layer_equalization import (
     equalize_pair,
     equalize_triple,
 )
+from refquant.model.channels import channel_axis
 from refquant.model.fold import fold
 from refquant.model.graph import Graph, Node, Value, names_of
 from refquant.model.names import free_name
-from refquant.model.quantize_weights import channel_axis, has_constant_weight, is_depthwise
+from refquant.model.quantize_weights import has_constant_weight, is_depthwise
 
 __all__ = ["Equalization", "equalize", "equalized"]
 
@@ -146,7 +147,7 @@ def _paths(graph: Graph) -> Iterator[list[Node]]:
 
 def _usable(graph: Graph, node: Node) -> bool:
     """Say whether ``node`` is linear with constants that nobody else reads."""
-    if not has_constant_weight(graph, node):
+    if not has_constant_weight(graph, node) or node.op == "ConvTranspose":
         return False
     readers = [name for n in graph.nodes for name in n.inputs]
     names = [name for name in node.inputs[1:] if name]

@@ -41,6 +41,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from refquant.model.channels import along_channels
 from refquant.model.fold_activations import fold_activations
 from refquant.model.fold_channels import fold_channels
 from refquant.model.fold_layer_norm import fold_layer_norm
@@ -54,7 +55,8 @@ __all__ = ["fold", "fold_batch_normalization", "lower_batch_normalization"]
 Float = NDArray[np.float32]
 Wide = NDArray[np.float64]
 
-_LINEAR = ("Conv", "Gemm", "MatMul")
+_CONVOLUTIONS = ("Conv", "ConvTranspose")
+_LINEAR = (*_CONVOLUTIONS, "Gemm", "MatMul")
 
 
 def fold(graph: Graph) -> Graph:
@@ -77,8 +79,8 @@ def fold(graph: Graph) -> Graph:
 def fold_batch_normalization(graph: Graph) -> Graph:
     """Return ``graph`` with each foldable `BatchNormalization` inside its linear operator: eq. (2).
 
-    Foldable: the only reader of a float32 `Conv`, `Gemm` or `MatMul` with constant weights, on the
-    channels these make. `Conv` and `Gemm` gain a bias, `MatMul` an `Add`. The constants are new,
+    Foldable: the only reader of a float32 convolution, `Gemm` or `MatMul` of constant weights, on
+    the channels these make. These gain a bias, but `MatMul` an `Add`. The constants are new,
     called ``<node>.weight`` and ``<node>.bias``. A ``var + epsilon`` that is not positive, and
     folded weights beyond float32, are a `ValueError`.
 
@@ -145,7 +147,7 @@ def _foldable(graph: Graph, norm: Node) -> Node | None:
     two_axes = (
         len(graph.values[name].shape) == 2 and len(graph.values[producer.inputs[1]].shape) == 2
     )
-    channels = producer.op == "Conv" or two_axes
+    channels = producer.op in _CONVOLUTIONS or two_axes
     return producer if plain and channels and name not in graph.outputs else None
 
 
@@ -172,14 +174,12 @@ def _lowered(graph: Graph, norm: Node) -> Graph:
 def _folded(graph: Graph, linear: Node, norm: Node) -> Graph:
     gain, mean, offset = _affine(graph, norm)
     w = graph.constants[linear.inputs[1]].astype(np.float64)
-    rows = linear.op == "Conv" or linear.attributes.get("transB", 0) == 1
-    along = (-1, *(1,) * (w.ndim - 1)) if rows else (1, -1)
     has_bias = len(linear.inputs) > 2 and linear.inputs[2] != ""
     b = graph.constants[linear.inputs[2]].astype(np.float64) if has_bias else np.zeros(1)
     weight = _constant_name(graph, linear, 1, "weight")
     bias = _constant_name(graph, linear, 2, "bias")
     constants = {
-        weight: _to_float32(norm, weight, w * gain.reshape(along)),
+        weight: _to_float32(norm, weight, w * along_channels(linear, w.shape, gain)),
         bias: _to_float32(norm, bias, (b - mean) * gain + offset),
     }
     if linear.op == "MatMul":

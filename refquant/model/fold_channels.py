@@ -30,6 +30,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from refquant.model.channels import along_channels, channel_count
 from refquant.model.graph import Graph, Node, Value, names_of
 from refquant.model.names import free_name
 
@@ -78,7 +79,7 @@ def fold_channels(graph: Graph) -> Graph:
     constants: dict[str, NDArray[np.float32]] = {}
     taken = set(names_of(graph))
     for conv in graph.nodes:
-        chain = _chain(graph, conv, readers) if conv.op == "Conv" else None
+        chain = _chain(graph, conv, readers) if conv.op in ("Conv", "ConvTranspose") else None
         if chain is not None and chain.nodes:
             _fold(graph, chain, swaps, constants, taken)
     return rebuilt(graph, swaps, constants) if swaps else graph
@@ -106,7 +107,7 @@ def _chain(graph: Graph, conv: Node, readers: Mapping[str, list[Node]]) -> _Chai
         assert isinstance(perm, tuple), "validated: integers"
         turn, axis, name = after, perm.index(1), after.outputs[0]
         after = only_reader(graph, name, readers)
-    channels = len(graph.constants[conv.inputs[1]])
+    channels = channel_count(conv, graph.constants[conv.inputs[1]].shape)
     gain, shift = np.ones(channels), np.zeros(channels)
     nodes = []
     while after is not None and after.op in _AFFINE:
@@ -157,9 +158,9 @@ def _fold(
     conv, last = chain.conv, chain.nodes[-1]
     w = graph.constants[conv.inputs[1]].astype(np.float64)
     bias = conv.inputs[2] if len(conv.inputs) > 2 else ""
-    b = graph.constants[bias].astype(np.float64) if bias else np.zeros(len(w))
+    b = graph.constants[bias].astype(np.float64) if bias else np.zeros(len(chain.gain))
     with np.errstate(over="ignore", invalid="ignore"):
-        weight = (w * chain.gain.reshape(-1, *(1,) * (w.ndim - 1))).astype(np.float32)
+        weight = (w * along_channels(conv, w.shape, chain.gain)).astype(np.float32)
         offset = (b * chain.gain + chain.shift).astype(np.float32)
     if not (np.isfinite(weight).all() and np.isfinite(offset).all()):
         return

@@ -1,9 +1,9 @@
 """The dynamic scheme: weights are codes in the file, activations become codes while it runs.
 
-In front of every `Conv`, `Gemm` and `MatMul` with a constant weight stands a
+In front of every `Conv`, `ConvTranspose`, `Gemm` and `MatMul` with a constant weight stands a
 `DynamicQuantizeLinear`, one for all readers of a value, and the product is exact in integers:
-`ConvIntegerToFloat`, `MatMulIntegerToFloat` (docs/spec/operators.md, section 5). The rest stays
-float32, biases too. The range is each sample's own, so there is nothing to calibrate.
+`ConvIntegerToFloat`, `MatMulIntegerToFloat` and so on (docs/spec/operators.md, section 5). The rest
+stays float32, biases too. The range is each sample's own, so there is nothing to calibrate.
 
 Weights are int8 with zero point 0, per channel or per tensor. `Gemm` with ``transB`` has its
 weight turned to ``(K, N)``, the one layout of `MatMulIntegerToFloat`.
@@ -86,7 +86,7 @@ def _integer(
     operands += shared[x][1:]
     if bias:
         operands.append(add_float(b, graph, bias))
-    op = "ConvIntegerToFloat" if node.op == "Conv" else "MatMulIntegerToFloat"
+    op = f"{node.op if node.op.startswith('Conv') else 'MatMul'}IntegerToFloat"
     b.node_with(
         op, operands, node.outputs, name=node.name, attributes=attributes, contract=contract
     )

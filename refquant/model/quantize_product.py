@@ -29,8 +29,9 @@ from numpy.typing import NDArray
 from refquant.contracts import Contract
 from refquant.formats.affine import QParams, quantize
 from refquant.model.build import Builder
+from refquant.model.channels import channel_axis
 from refquant.model.graph import Graph, Node
-from refquant.model.quantize_weights import add_codes, channel_axis, weight_block, weight_qparams
+from refquant.model.quantize_weights import add_codes, weight_block, weight_qparams
 from refquant.model.recipe import Weights
 
 __all__ = ["add_product", "bias_codes", "fit_bias"]
@@ -106,6 +107,8 @@ def fit_bias(qparams: QParams, bias: NDArray[np.float32], *, x_scale: Any, axis:
     else:
         shape = [1] * len(qparams.block_shape)
         shape[axis] = -1
+        if axis == 1:  # of a transposed convolution: a row a group
+            shape[0] = np.shape(qparams.scale)[0]
         scale = np.maximum(qparams.scale, least.astype(np.float32).reshape(shape))
     return QParams(scale, qparams.zero_point, qparams.block_shape, qparams.dtype, qparams.narrow)
 

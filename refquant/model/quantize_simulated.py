@@ -118,7 +118,7 @@ def round_inputs(
             nodes.append(node)
             continue
         x = node.inputs[0]
-        axis = None if rules.granularity == "tensor" else 1 if node.op == "Conv" else -1
+        axis = None if rules.granularity == "tensor" else 1 if "Conv" in node.op else -1
         if (x, axis) not in places:
             y, operands = _free(f"{x}/rounded", taken), [x]
             if rules.static:

@@ -1,11 +1,12 @@
 r"""Weights become codes: blocks, ranges, scales.
 
 A weight tensor is known whole, so its ranges need no calibration data. Where its rows are depends
-on the operator: axis 0 of `Conv`, `Gather` and `Gemm` with ``transB``, axes 0 and 1 of `GRU` and
-`LSTM`, the last axis otherwise. A granularity is a block shape (`refquant.numerics.blocks`), and a
-**group** runs along the other axes: ``[group_size, 1]`` of ``[K, N]``; for a convolution as many
-whole kernels as fit, ``[1, max(1, group_size // (KH*KW)), KH, KW]``, and rows or parts of rows of a
-kernel that does not fit, so that no block holds more than ``group_size`` weights.
+on the operator: axis 0 of `Conv`, `Gather` and `Gemm` with ``transB``, axis 1 of `ConvTranspose`
+(of each of its groups), axes 0 and 1 of `GRU` and `LSTM`, the last axis otherwise. A granularity is
+a block shape (`refquant.numerics.blocks`), and a **group** runs along the other axes:
+``[group_size, 1]`` of ``[K, N]``; for a convolution as many whole kernels as fit,
+``[1, max(1, group_size // (KH*KW)), KH, KW]``, and rows or parts of rows of a kernel that does not
+fit, so that no block holds more than ``group_size`` weights.
 
 The observer ``minmax`` spans each block. ``mse_grid`` tries, for each block, the ranges
 
@@ -31,6 +32,7 @@ from numpy.typing import NDArray
 from refquant.contracts import Contract
 from refquant.formats.affine import QParams, choose_qparams, fake_quantize
 from refquant.model.build import Builder
+from refquant.model.channels import channel_axis, channel_count, groups_of
 from refquant.model.graph import Graph, Node, Quant
 from refquant.model.recipe import Weights
 from refquant.numerics.blocks import per_tensor, reduce_blocks
@@ -39,7 +41,6 @@ __all__ = [
     "WEIGHTED",
     "add_codes",
     "add_float",
-    "channel_axis",
     "has_constant_weight",
     "is_depthwise",
     "row_axes",
@@ -49,7 +50,7 @@ __all__ = [
 
 Float = NDArray[np.float32]
 
-WEIGHTED = ("Conv", "Gemm", "MatMul")
+WEIGHTED = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 """The operators that compute with codes, too; their weight is the second input."""
 
 _FACTORS = tuple(1 - i / 100 for i in range(81))
@@ -72,18 +73,8 @@ def has_constant_weight(graph: Graph, node: Node) -> bool:
     weight, bias = graph.constants.get(node.inputs[1]), (*node.inputs, "")[2]
     if weight is None or (node.op == "MatMul" and weight.ndim != 2):
         return False
-    channels = (weight.shape[channel_axis(node, weight.ndim)],)
+    channels = (channel_count(node, weight.shape),)
     return not bias or (bias in graph.constants and graph.constants[bias].shape == channels)
-
-
-def channel_axis(node: Node, ndim: int) -> int:
-    """Return the axis of the output channels of a weight of ``ndim`` axes.
-
-    >>> channel_axis(Node("y", "MatMul", ("x", "w"), ("y",)), 2)
-    1
-    """
-    rows = node.op == "Conv" or node.attributes.get("transB", 0) == 1
-    return 0 if rows else ndim - 1
 
 
 def row_axes(node: Node, ndim: int) -> tuple[int, ...]:
@@ -103,7 +94,8 @@ def is_depthwise(node: Node, shape: tuple[int, ...]) -> bool:
     >>> is_depthwise(Node("c", "Conv", ("x", "w"), ("y",), {"group": 8}), (8, 1, 3, 3))
     True
     """
-    return node.op == "Conv" and node.attributes.get("group", 1) != 1 and shape[1] == 1
+    convolution = node.op in ("Conv", "ConvTranspose")
+    return convolution and node.attributes.get("group", 1) != 1 and shape[1] == 1
 
 
 def weight_block(node: Node, shape: tuple[int, ...], rules: Weights) -> tuple[int, ...] | None:
@@ -117,7 +109,8 @@ def weight_block(node: Node, shape: tuple[int, ...], rules: Weights) -> tuple[in
     if rules.granularity == "per_tensor":
         return None
     if rules.granularity == "per_channel":
-        return tuple(1 if i in rows else d for i, d in enumerate(shape))
+        each = tuple(1 if i in rows else d for i, d in enumerate(shape))
+        return (each[0] // groups_of(node), *each[1:]) if node.op == "ConvTranspose" else each
     block, room = [1] * len(shape), rules.group_size or 1
     for i in reversed(range(len(shape))):
         if i not in rows:

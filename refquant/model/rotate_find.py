@@ -15,8 +15,9 @@ model runs.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from refquant.model.channels import channel_axis
 from refquant.model.graph import Graph, Node
-from refquant.model.quantize_weights import channel_axis, has_constant_weight
+from refquant.model.quantize_weights import has_constant_weight
 
 __all__ = [
     "NORMS",

@@ -68,7 +68,7 @@ def rotate_online(draft: Draft, *, seed: int, leave: frozenset[str]) -> None:
 
 def _obstacle(graph: Graph, node: Node, leave: frozenset[str]) -> str | None:
     """Say why the input of ``node`` is not rotated, nothing if it is; None: it has no weight."""
-    if node.op in ("GRU", "LSTM"):
+    if node.op in ("ConvTranspose", "GRU", "LSTM"):
         return f"a {node.op} is not rotated"
     if node.op not in WEIGHTS or node.op == "Gather" or not has_constant_weight(graph, node):
         return None

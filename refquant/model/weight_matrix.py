@@ -17,7 +17,7 @@ A convolution is the product of its weight with the windows of its input, one co
     x_{t,\,(c, u, v)} = X_{c,\ i_t s_h + u d_h - p_h,\ j_t s_w + v d_w - p_w}               \tag{1}
 
 with strides s, dilations d and padding p of zeros. Convolutions with ``group`` other than 1 are
-several products, each with a few inputs; they are left to rounding.
+several products, each with a few inputs; they are left to rounding, and so is `ConvTranspose`.
 
 **Groups** are runs of columns of W. For a matrix the group size divides k; one that is larger than
 k is one group a row, and one that does not divide is refused. Of a convolution's kernels a group
@@ -72,6 +72,11 @@ def layout(node: Node, shape: tuple[int, ...], rules: Weights) -> Layout:
             f"node {node.name!r}: algorithm {rules.algorithm!r} gives each row its own scales, got "
             "granularity 'per_tensor'; use 'per_channel' or 'group'"
         )
+    if node.op == "ConvTranspose":
+        raise ValueError(
+            f"node {node.name!r}: a transposed convolution is no product of windows for algorithm "
+            f'{rules.algorithm!r}; add an override with weights.algorithm = "rtn"'
+        )
     if node.attributes.get("group", 1) != 1:
         raise ValueError(
             f"node {node.name!r}: a convolution in {node.attributes['group']} groups is several "
@@ -96,7 +101,7 @@ def matrix_of(node: Node, w: NDArray[Any]) -> NDArray[Any]:
     [[1], [2], [3]]
     """
     rows = row_axes(node, w.ndim)
-    turned = w if rows[0] == 0 else w.T
+    turned = w if rows[0] == 0 else np.moveaxis(w, rows[0], 0)
     count = math.prod(turned.shape[: len(rows)])
     return np.ascontiguousarray(turned.reshape(count, -1))
 

@@ -12,12 +12,12 @@ from hypothesis.extra.numpy import arrays
 from refquant.contracts import preset
 from refquant.formats.affine import QParams, dequantize, fake_quantize, quantize
 from refquant.model.build import Builder
+from refquant.model.channels import channel_axis
 from refquant.model.graph import Node, Quant
 from refquant.model.quantize import quantize as quantize_graph
 from refquant.model.quantize_weights import (
     add_codes,
     add_float,
-    channel_axis,
     has_constant_weight,
     is_depthwise,
     weight_block,
