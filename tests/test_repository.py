@@ -38,7 +38,6 @@ _BY_RANGE = "OpenVINO's choices joined a full file; the families are to be split
 LONG_FILES: dict[str, str] = {
     "conformance/refquant_conformance/adapters/torch_calls.py": "printed whole in every repro",
     "conformance/refquant_conformance/arithmetic/elementwise.py": _BY_RANGE,
-    "conformance/refquant_conformance/arithmetic/matmul.py": _BY_RANGE,
     "conformance/refquant_conformance/arithmetic/quantize.py": _BY_RANGE,
 }
 LONG_FUNCTIONS: dict[str, str] = {}

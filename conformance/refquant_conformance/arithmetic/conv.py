@@ -15,7 +15,7 @@ Depthwise convolutions, where each output channel sees one input channel, are an
 own here: engines have other kernels for them, with another arithmetic. One of them has two: with
 ``neon_double_by_eight`` the first 8 floor(M/8) channels are rescaled as ``neon_double`` says,
 eight at a time, and the rest one by one, as ``gemmlowp_double`` does. How sums become codes by the
-range of the output says ``conv_by_range``.
+range of the output says ``conv_by_range``; how sums of reals do, ``conv_of_reals``.
 
 References
 ----------
@@ -31,9 +31,15 @@ from refquant.contracts.axes import AxisValue
 from refquant.ops.windows import columns, pad_spatial
 from refquant_conformance.arithmetic.base import Arithmetic, Axes, Outputs
 from refquant_conformance.arithmetic.conv_by_range import RANGES, by_range_exactly, conv_by_range
+from refquant_conformance.arithmetic.conv_of_reals import conv_of_reals, conv_of_reals_exactly
 from refquant_conformance.arithmetic.conv_probes import depthwise_probes, probes
 from refquant_conformance.arithmetic.geometry import Geometry, cut_out, geometry
-from refquant_conformance.arithmetic.matmul import RANGE_AXES, again_or_range, limits_of
+from refquant_conformance.arithmetic.product_axes import (
+    PRODUCT_AXES,
+    again_or_no_multiplier,
+    limits_of,
+)
+from refquant_conformance.arithmetic.real_sums import ORDERS
 from refquant_conformance.arithmetic.rescale import (
     RESCALE_AXES,
     accumulated,
@@ -99,6 +105,8 @@ def _of_group(case: Case, name: str, group: int) -> Array:
 def _compute(case: Case, axes: Axes) -> Outputs | None:
     if axes["requantize"] in RANGES:
         return conv_by_range(case, axes)
+    if axes["requantize"] in ORDERS:
+        return conv_of_reals(case, str(axes["requantize"]))
     acc, inputs = _sums(case, axes), case.inputs
     if acc is None:
         return None
@@ -141,6 +149,8 @@ def _exact(case: Case, axes: Axes, output: str, index: int) -> int | None:
     image, channel, at = _at(case, index)
     if axes["requantize"] in RANGES:
         return by_range_exactly(case, axes, image, channel, at)
+    if axes["requantize"] in ORDERS:
+        return conv_of_reals_exactly(case, str(axes["requantize"]), image, channel, at)
     x, w = inputs["x"][image], inputs["w"][channel]
     zx, per_group = int(inputs["x_zero_point"]), w.shape[0]
     first = channel // (inputs["w"].shape[0] // _group(case)) * per_group
@@ -192,7 +202,7 @@ _SCHEMES = tuple(OPERATORS["qlinear_conv"].schemes)
 QLINEAR_CONV = Arithmetic(
     op="qlinear_conv",
     schemes=_SCHEMES,
-    axes=MappingProxyType(RANGE_AXES),
+    axes=MappingProxyType(PRODUCT_AXES),
     spec=MappingProxyType(
         {"requantize": "float_rne", "multiplier": None, "accumulator": "int32_wrap"}
     ),
@@ -202,7 +212,7 @@ QLINEAR_CONV = Arithmetic(
     probes=probes,
     element=_element,
     implied=implied,
-    again=again_or_range,
+    again=again_or_no_multiplier,
     equal=equal_modes(_SCHEMES),
 )
 
@@ -210,7 +220,7 @@ QLINEAR_DEPTHWISE_CONV = replace(
     QLINEAR_CONV,
     op="qlinear_depthwise_conv",
     axes=MappingProxyType(
-        {**RANGE_AXES, "requantize": (*RESCALE_AXES["requantize"], _BY_EIGHT, *RANGES)}
+        {**PRODUCT_AXES, "requantize": (*RESCALE_AXES["requantize"], _BY_EIGHT, *RANGES, *ORDERS)}
     ),
     probes=depthwise_probes,
 )

@@ -27,7 +27,7 @@ from refquant.ops.windows import columns, pad_spatial
 from refquant_conformance.arithmetic.base import Axes, Outputs
 from refquant_conformance.arithmetic.fake_quantize import sums_by_range
 from refquant_conformance.arithmetic.geometry import geometry
-from refquant_conformance.arithmetic.matmul import limits_of
+from refquant_conformance.arithmetic.product_axes import limits_of
 from refquant_conformance.arithmetic.rescale import accumulated, summed_exactly
 from refquant_conformance.oracle_fake_quantize import sum_by_range_exact
 from refquant_conformance.protocol import Array, Case

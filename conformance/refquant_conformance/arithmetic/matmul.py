@@ -3,11 +3,13 @@ r"""Matrix products of codes: QLinearMatMul and MatMulInteger, by the axes of ``
 ``a`` is (M, K), ``b`` (K, N); scale and zero point of b are one, or one a column. ``clamp_min`` and
 ``clamp_max`` are codes of y: a fused activation.
 
-One more value of ``requantize``, ``by_range``, needs no multiplier: the sum
-becomes a code by the range of the output (``fake_quantize``). One more ``accumulator`` of
-MatMulInteger, ``float32_saturate``: the sum is a float32, and the largest below 2^31 is the largest
-code. Which float32 a sum beyond 2^24 is depends on the order of a kernel's additions; here it is
-the nearest.
+More values of ``requantize`` need no multiplier: ``by_range``, the sum becomes a code by the range
+of the output (``matmul_by_range``); ``reals_fused`` and ``reals_mlas``, a product of float32
+matrices is quantized (``matmul_of_reals``).
+
+One more ``accumulator`` of MatMulInteger, ``float32_saturate``: the sum is a float32, and the
+largest below 2^31 is the largest code. Which float32 a sum beyond 2^24 is depends on the order of a
+kernel's additions; here it is the nearest.
 
 References
 ----------
@@ -20,18 +22,25 @@ from types import MappingProxyType
 import numpy as np
 
 from refquant.contracts import Contract
-from refquant.contracts.axes import AxisValue
 from refquant_conformance.arithmetic.base import Arithmetic, Axes, Outputs
-from refquant_conformance.arithmetic.fake_quantize import sums_by_range
-from refquant_conformance.arithmetic.product_probes import (
-    integer_probes,
-    probes,
+from refquant_conformance.arithmetic.matmul_by_range import (
+    matmul_by_range,
+    matmul_by_range_exactly,
 )
+from refquant_conformance.arithmetic.matmul_of_reals import (
+    matmul_of_reals,
+    matmul_of_reals_exactly,
+)
+from refquant_conformance.arithmetic.product_axes import (
+    PRODUCT_AXES,
+    again_or_no_multiplier,
+    limits_of,
+)
+from refquant_conformance.arithmetic.product_probes import integer_probes, probes
+from refquant_conformance.arithmetic.real_sums import ORDERS
 from refquant_conformance.arithmetic.rescale import (
     ACCUMULATORS,
-    RESCALE_AXES,
     accumulated,
-    again,
     equal_modes,
     formed,
     implied,
@@ -40,22 +49,14 @@ from refquant_conformance.arithmetic.rescale import (
     summed_exactly,
 )
 from refquant_conformance.operators import OPERATORS
-from refquant_conformance.oracle_fake_quantize import sum_by_range_exact
 from refquant_conformance.protocol import Array, Case
 from refquant_conformance.rational import float32
-from refquant_conformance.types import code_range, storage
+from refquant_conformance.types import storage
 
-__all__ = ["MATMUL_INTEGER", "QLINEAR_MATMUL", "RANGE_AXES", "again_or_range", "limits_of"]
+__all__ = ["MATMUL_INTEGER", "QLINEAR_MATMUL", "limits_of"]
 
 _ZERO = np.zeros((), np.int64)
 _LEAST, _LARGEST = np.float32(-(2.0**31)), np.float32(2.0**31 - 128)
-
-
-def limits_of(case: Case) -> tuple[int, int]:
-    """Return the smallest and the largest code of y, the fused activation included."""
-    qmin, qmax = code_range(case.types["y"])
-    low, high = case.params.get("clamp_min"), case.params.get("clamp_max")
-    return (qmin if low is None else int(low), qmax if high is None else int(high))  # type: ignore[arg-type]  # codes are integers
 
 
 def _sums(case: Case, axes: Axes) -> Array | None:
@@ -87,81 +88,11 @@ def _sum_exactly(case: Case, axes: Axes, index: int) -> tuple[int | None, int]:
     return total, column
 
 
-def _integer_sums(case: Case, types: tuple[str, str]) -> bool:
-    """Return whether the kernel adds codes: weights without a zero point, in int8."""
-    return types[1] == "int8" and not case.inputs["b_zero_point"].any()
-
-
-def _by_range(case: Case, accumulator: AxisValue) -> Outputs | None:
-    inputs, types = case.inputs, (case.types["a"], case.types["b"])
-    a, b = (inputs[name].astype(np.int64) for name in ("a", "b"))
-    za, zb = (inputs[f"{name}_zero_point"].astype(np.int64) for name in ("a", "b"))
-    if _integer_sums(case, types):
-        raw = accumulated(
-            *(inputs["a"], inputs["b"]),
-            zero_points=(_ZERO, _ZERO),
-            bias=None,
-            types=types,
-            accumulator=accumulator,
-        )
-        if raw is None:
-            return None
-        sums, moves = raw, za * b.sum(axis=0)
-    elif accumulator != "int32_wrap":  # sums of float32 have no other
-        return None
-    else:
-        sums, moves = (a - za) @ (b - zb), np.zeros(b.shape[1], np.int64)
-    y = sums_by_range(
-        sums + inputs.get("bias", _ZERO).astype(np.int64),
-        moves,
-        (inputs["a_scale"], inputs["b_scale"], inputs["y_scale"]),
-        zero_point=int(inputs["y_zero_point"]),
-        codes=case.types["y"],
-        limits=limits_of(case),
-    )
-    return {"y": y.astype(storage(case.types["y"]))}
-
-
-def _by_range_exactly(case: Case, accumulator: AxisValue, index: int) -> int | None:
-    inputs, (row, column) = case.inputs, divmod(index, case.inputs["b"].shape[1])
-    a, za = [int(v) for v in inputs["a"][row]], int(inputs["a_zero_point"])
-    columns = [[int(v) for v in b] for b in inputs["b"].T]
-    zb, sb = (inputs[f"b_{name}"].reshape(-1) for name in ("zero_point", "scale"))
-    moves = [0] * len(columns)
-    types = case.types["a"], case.types["b"]
-    if _integer_sums(case, types):
-        raw = summed_exactly(
-            *(a, columns[column]),
-            zero_points=(0, 0),
-            bias=0,
-            types=types,
-            accumulator=accumulator,
-        )
-        if raw is None:
-            return None
-        total = raw
-        moves = [za * sum(b) for b in columns]
-    elif accumulator != "int32_wrap":
-        return None
-    else:
-        z = int(zb[column % zb.size])
-        total = sum((p - za) * (q - z) for p, q in zip(a, columns[column], strict=True))
-    if "bias" in inputs:
-        total += int(inputs["bias"][column])
-    return sum_by_range_exact(
-        total,
-        column,
-        [(move, float(sb[k % sb.size])) for k, move in enumerate(moves)],
-        scales=(float(inputs["a_scale"]), float(inputs["y_scale"])),
-        zero_point=int(inputs["y_zero_point"]),
-        codes=code_range(case.types["y"]),
-        limits=limits_of(case),
-    )
-
-
 def _compute(case: Case, axes: Axes) -> Outputs | None:
     if axes["requantize"] == "by_range":
-        return _by_range(case, axes["accumulator"])
+        return matmul_by_range(case, axes["accumulator"])
+    if axes["requantize"] in ORDERS:
+        return matmul_of_reals(case, str(axes["requantize"]))
     acc, inputs = _sums(case, axes), case.inputs
     if acc is None:
         return None
@@ -178,7 +109,9 @@ def _compute(case: Case, axes: Axes) -> Outputs | None:
 
 def _exact(case: Case, axes: Axes, output: str, index: int) -> int | None:
     if axes["requantize"] == "by_range":
-        return _by_range_exactly(case, axes["accumulator"], index)
+        return matmul_by_range_exactly(case, axes["accumulator"], index)
+    if axes["requantize"] in ORDERS:
+        return matmul_of_reals_exactly(case, str(axes["requantize"]), index)
     acc, column = _sum_exactly(case, axes, index)
     if acc is None:
         return None
@@ -232,25 +165,12 @@ def _wrapping(contract: Contract) -> Axes:
     return {"accumulator": implied(contract)["accumulator"]}
 
 
-RANGE_AXES = {**RESCALE_AXES, "requantize": (*RESCALE_AXES["requantize"], "by_range")}
-"""The axes of a dot product, and the range of its output."""
-
-
-def again_or_range(axes: Axes) -> bool:
-    """Return whether another choice computes the same: a range has no multiplier."""
-    if axes["requantize"] == "by_range":
-        return axes["multiplier"] != "product_f32"
-    if axes["requantize"] == "by_range_of_reals":
-        return (axes["multiplier"], axes["accumulator"]) != ("product_f32", "int32_wrap")
-    return again(axes)
-
-
 _SCHEMES = tuple(OPERATORS["qlinear_matmul"].schemes)
 
 QLINEAR_MATMUL = Arithmetic(
     op="qlinear_matmul",
     schemes=_SCHEMES,
-    axes=MappingProxyType(RANGE_AXES),
+    axes=MappingProxyType(PRODUCT_AXES),
     spec=MappingProxyType(
         {"requantize": "float_rne", "multiplier": None, "accumulator": "int32_wrap"}
     ),
@@ -261,7 +181,7 @@ QLINEAR_MATMUL = Arithmetic(
     probes=probes,
     element=_element,
     implied=implied,
-    again=again_or_range,
+    again=again_or_no_multiplier,
     equal=equal_modes(_SCHEMES),
 )
 

@@ -1,0 +1,46 @@
+"""The axes of matrix products and convolutions of codes: those of ``rescale``, and two more ways.
+
+``requantize`` has the modes of ``rescale``, which need a multiplier and an accumulator of codes;
+``by_range`` (``fake_quantize``), which has no multiplier; and sums of reals (``real_sums``), which
+have neither.
+"""
+
+from refquant.contracts.axes import AxisValue
+from refquant_conformance.arithmetic.base import Axes
+from refquant_conformance.arithmetic.real_sums import ORDERS
+from refquant_conformance.arithmetic.rescale import RESCALE_AXES, again
+from refquant_conformance.protocol import Case
+from refquant_conformance.types import code_range
+
+__all__ = ["PRODUCT_AXES", "again_or_no_multiplier", "limits_of"]
+
+PRODUCT_AXES: dict[str, tuple[AxisValue, ...]] = {
+    **RESCALE_AXES,
+    "requantize": (*RESCALE_AXES["requantize"], "by_range", *ORDERS),
+}
+"""The axes of a dot product, the range of its output, and sums of reals."""
+
+
+def again_or_no_multiplier(axes: Axes) -> bool:
+    """Return whether another choice computes the same.
+
+    >>> again_or_no_multiplier({"requantize": "reals_fused", "multiplier": "product_f64"})
+    True
+    """
+    if axes["requantize"] == "by_range":
+        return axes["multiplier"] != "product_f32"
+    if axes["requantize"] in (*ORDERS, "by_range_of_reals"):
+        return (axes["multiplier"], axes["accumulator"]) != ("product_f32", "int32_wrap")
+    return again(axes)
+
+
+def limits_of(case: Case) -> tuple[int, int]:
+    """Return the smallest and the largest code of y, the fused activation included.
+
+    >>> from refquant_conformance.adapters.samples import sample
+    >>> limits_of(sample("qlinear_matmul", "u8_i8"))
+    (0, 255)
+    """
+    qmin, qmax = code_range(case.types["y"])
+    low, high = case.params.get("clamp_min"), case.params.get("clamp_max")
+    return (qmin if low is None else int(low), qmax if high is None else int(high))  # type: ignore[arg-type]  # codes are integers

@@ -1,0 +1,37 @@
+"""The axes of products: what has no multiplier is one choice, and clamps are codes."""
+
+import numpy as np
+
+from refquant_conformance.arithmetic.product_axes import (
+    PRODUCT_AXES,
+    again_or_no_multiplier,
+    limits_of,
+)
+from refquant_conformance.arithmetic.product_probes import product_case
+
+
+def test_what_has_no_multiplier_is_one_choice() -> None:
+    for how in ("reals_fused", "reals_mlas", "by_range_of_reals"):
+        left = [
+            (m, a)
+            for m in PRODUCT_AXES["multiplier"]
+            for a in PRODUCT_AXES["accumulator"]
+            if not again_or_no_multiplier({"requantize": how, "multiplier": m, "accumulator": a})
+        ]
+        assert left == [("product_f32", "int32_wrap")], how
+
+
+def test_a_range_has_accumulators() -> None:
+    axes = {
+        "requantize": "by_range",
+        "multiplier": "product_f32",
+        "accumulator": "i16_pair_saturate",
+    }
+    assert not again_or_no_multiplier(axes), "sums of codes may saturate"
+    assert again_or_no_multiplier({**axes, "multiplier": "product_f64"}), "no multiplier"
+
+
+def test_limits_are_those_of_the_activation_or_of_the_type() -> None:
+    one = np.ones((1, 1))
+    assert limits_of(product_case("i8_i8", one, one)) == (-128, 127), "the type"
+    assert limits_of(product_case("u8_i8", one, one, clamp_max=9)) == (0, 9), "the activation"
