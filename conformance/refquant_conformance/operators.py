@@ -17,6 +17,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from refquant_conformance.operators_floats import FLOAT_OPERATORS
 from refquant_conformance.operators_formats import FORMATS
 from refquant_conformance.operators_methods import METHODS
 from refquant_conformance.operators_movement import MOVEMENT
@@ -42,7 +43,7 @@ class Operator:
 
 def _read() -> Mapping[str, Operator]:
     found: dict[str, Operator] = {}
-    for table in (*TABLES, *MOVEMENT, *FORMATS, *METHODS):
+    for table in (*TABLES, *MOVEMENT, *FLOAT_OPERATORS, *FORMATS, *METHODS):
         schemes = {name: MappingProxyType(dict(types)) for name, types in table.schemes.items()}
         found[table.name] = Operator(
             table.name,

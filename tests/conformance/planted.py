@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from refquant.contracts import preset
 from refquant_conformance.adapters import load_backend
+from refquant_conformance.adapters.reference_methods import METHODS
 from refquant_conformance.arithmetic import arithmetic_of
 from refquant_conformance.arithmetic.base import axes_of
 from refquant_conformance.inquiry import try_property
@@ -23,10 +24,10 @@ def of_module(name: str) -> list[str]:
 def cell(spec: str, one: Property, op: str, scheme: str, base: str, seed: int = 0) -> Cell | None:
     """Return what a property says of a cell, held to the contract of the preset ``base``."""
     arithmetic = arithmetic_of(op, scheme)
-    if arithmetic is None:
+    if arithmetic is None and op not in METHODS:
         return None
     subject = Local(load_backend(spec), spec)
-    axes = axes_of(preset(base), arithmetic)
+    axes = None if arithmetic is None else axes_of(preset(base), arithmetic)
     return try_property(one, Trial(subject, op, scheme, arithmetic, axes, seed=seed))
 
 

@@ -12,6 +12,7 @@ from refquant.contracts import PRESETS, preset
 from refquant.contracts.axes import AxisValue
 from refquant.formats.gguf import parse_gguf
 from refquant.model.rq import parse_rq
+from refquant_conformance.adapters.reference_methods import METHODS, method_cells
 from refquant_conformance.arithmetic import ARITHMETICS, Arithmetic, Axes, arithmetic_of
 from refquant_conformance.arithmetic.base import axes_of
 from refquant_conformance.protocol import Capability, Case, Info, Rejected, Result, Unsupported
@@ -42,8 +43,9 @@ class Reference:
         return Info(f"reference:{self._setting}", version("refquant"))
 
     def capabilities(self) -> Iterable[Capability]:
-        """List every cell that has an arithmetic."""
-        return [Capability(a.op, scheme) for a in ARITHMETICS for scheme in a.schemes]
+        """List every cell that has an arithmetic, and those of methods."""
+        exact = [Capability(a.op, scheme) for a in ARITHMETICS for scheme in a.schemes]
+        return [*exact, *method_cells()]
 
     def axes(self, arithmetic: Arithmetic) -> Axes:
         """Return the axes of the preset, and the specification's where a preset has none."""
@@ -72,6 +74,8 @@ class Reference:
 
     def run(self, case: Case) -> Result:
         """Compute by the arithmetic of the cell."""
+        if case.op in METHODS:
+            return self._by_method(case)
         arithmetic = arithmetic_of(case.op, case.scheme)
         if arithmetic is None:
             raise Unsupported(f"the reference has no arithmetic for {case.op} {case.scheme}")
@@ -79,3 +83,11 @@ class Reference:
         if outputs is None:
             raise Rejected(f"the preset {self._setting} refuses these inputs")
         return Result(outputs)
+
+    def _by_method(self, case: Case) -> Result:
+        try:
+            return Result(METHODS[case.op](case))
+        except NotImplementedError as refusal:
+            raise Unsupported(str(refusal)) from None
+        except ValueError as refusal:
+            raise Rejected(str(refusal)) from None

@@ -33,6 +33,7 @@ _SHAPES: dict[str, dict[str, tuple[int, ...]]] = {
     "qlinear_average_pool": {"x": (1, 2, 4, 4)},
     "qlinear_mean": {"x": (1, 2, 4, 4)},
     "max_pool": {"x": (1, 2, 4, 4)},
+    "matmul_nbits": {"a": (2, 32), "b": (32, 4)},
 }
 _FORMATS = ("pack", "unpack", "block_quantize", "block_dequantize", "load")
 _PARAMS: dict[str, dict[str, Param]] = {
@@ -45,6 +46,7 @@ _PARAMS: dict[str, dict[str, Param]] = {
     "qlinear_concat": {"axis": 1},
     "max_pool": {"kernel": (2, 2), "strides": (2, 2), "pads": (0, 0, 0, 0)},
     "move": {"kind": "transpose", "perm": (1, 0)},
+    "matmul_nbits": {"block_size": 16},
 }
 # Where an operator of TFLite has one output scale and no other, this is it.
 _OUTPUTS = {"qlinear_softmax": 1 / 256, "qlinear_sigmoid": 1 / 256, "qlinear_tanh": 1 / 128}
@@ -98,6 +100,8 @@ def _values(logical: str, shape: tuple[int, ...]) -> Array:
 
 def _fine(op: str, scheme: str, name: str, shapes: dict[str, tuple[int, ...]]) -> tuple[int, ...]:
     """Return the shape of a scale or zero point: of one, or of the operand with finer ones."""
+    if op == "matmul_nbits":
+        return (2, 4)
     operand = _FINE.get(op)
     own = name in ("scale", "zero_point") or name.startswith(f"{operand}_")
     if operand is None or not own:

@@ -17,6 +17,7 @@ from refquant_conformance.mutants import (
     casts,
     hosts,
     loaders,
+    methods,
     movement,
     operators,
     packers,
@@ -42,6 +43,7 @@ _FAMILIES = (
     packers,
     blocks,
     loaders,
+    methods,
 )
 
 MUTANTS: dict[str, Mutant] = {one.name: one for family in _FAMILIES for one in family.MUTANTS}

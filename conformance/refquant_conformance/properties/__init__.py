@@ -17,9 +17,13 @@ X     whatever the layout, the threads, the mode
 from refquant_conformance.properties import (
     acc,
     acc_laws,
+    acc_weights,
     bs,
+    bs_methods,
+    bs_products,
     claims,
     ff,
+    ff_stochastic,
     files,
     layouts,
     op,
@@ -28,6 +32,7 @@ from refquant_conformance.properties import (
     pk,
     qdq,
     qps,
+    qps_observers,
     rq,
     settings,
 )
@@ -42,6 +47,7 @@ _GROUPS = (
     rq,
     acc,
     acc_laws,
+    acc_weights,
     op,
     op_functions,
     op_movement,
@@ -52,6 +58,10 @@ _GROUPS = (
     ff,
     bs,
     files,
+    bs_methods,
+    bs_products,
+    ff_stochastic,
+    qps_observers,
 )
 
 PROPERTIES = registered()

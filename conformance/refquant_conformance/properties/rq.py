@@ -103,7 +103,7 @@ def lowest_accumulator(trial: Trial) -> None:
     """The lowest and the highest int32 are requantized like any other, and saturate nothing."""
     _main(trial)
     ends = np.array([-(2**31) + 1, 2**31 - 1, 2**31 - 2, -(2**30), 2**30], np.int64)
-    # A loader that proves its accumulators by absolute values may refuse the lowest, so it is alone.
+    # A loader that proves accumulators by their magnitude may refuse the lowest: it is alone.
     both = (np.array([-(2**31)]), ends)
     multipliers = (2.0**-24, 2.0**-25 * 1.5, 2.0**-31)
     scales = [(1.0, m, 1.0) for m in multipliers]

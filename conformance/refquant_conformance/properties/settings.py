@@ -11,7 +11,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from refquant_conformance.answers import Answer
-from refquant_conformance.arithmetic.base import same_bits
+from refquant_conformance.difference import same_answer
 from refquant_conformance.environment import MODE
 from refquant_conformance.operators import OPERATORS
 from refquant_conformance.properties.probes import ELEMENTWISE, few
@@ -59,7 +59,7 @@ def reuse(trial: Trial) -> None:
             if answer.kind not in ("result", "rejected"):
                 raise Unanswered(answer, asked[place])
             trial.cases += 1
-            if not _same(answer, fresh[index]):
+            if not same_answer(answer, fresh[index]):
                 trial.fail(asked[place], f"after {place} other cases the same question is "
                            f"answered in another way", observed=_outputs(answer),
                            expected=_outputs(fresh[index]))  # fmt: skip
@@ -75,7 +75,7 @@ def _any_order(trial: Trial) -> None:
     here = trial.ask_all(cases)
     there = trial.subject.twin().ask(cases[::-1])[::-1]
     for case, a, b in zip(cases, here, there, strict=True):
-        if not _same(a, b):
+        if not same_answer(a, b):
             trial.fail(case, "the answer depends on what was asked before",
                        expected=_outputs(a), observed=_outputs(b))  # fmt: skip
 
@@ -94,9 +94,9 @@ def repeat(trial: Trial) -> None:
     first, second = twice[::2], twice[1::2]
     third = trial.subject.twin().ask(cases)
     for case, a, b, c in zip(cases, first, second, third, strict=True):
-        if not _same(a, b) or not _same(a, c):
-            where = "again" if not _same(a, b) else "in another process"
-            seen = b if not _same(a, b) else c
+        if not same_answer(a, b) or not same_answer(a, c):
+            where = "again" if not same_answer(a, b) else "in another process"
+            seen = b if not same_answer(a, b) else c
             trial.fail(
                 case, f"another answer {where}", expected=_outputs(a), observed=_outputs(seen)
             )
@@ -125,7 +125,7 @@ def _whatever_the_mode(trial: Trial, modes: Sequence[str]) -> None:
         for case, answer, first in zip(asked, trial.ask_all(asked), wanted, strict=True):
             if MODE in answer.mutated:
                 trial.fail(case, f"the caller's mode was {mode}, and is another now")
-            if not _same(answer, first):
+            if not same_answer(answer, first):
                 trial.notes["FloatingPointMode"] = f"computes by the caller's mode, as in {mode}"
 
 
@@ -140,7 +140,7 @@ def _same_for_every(trial: Trial, knob: str, cases: Sequence[Case]) -> None:
             if answer.kind not in ("result", "rejected"):
                 raise Unanswered(answer, case)
             trial.cases += 1
-            if not _same(answer, first):
+            if not same_answer(answer, first):
                 trial.fail(case, f"{knob}={value} gives other bits", expected=_outputs(first),
                            observed=_outputs(answer))  # fmt: skip
 
@@ -157,7 +157,7 @@ def _large(trial: Trial) -> list[Case]:
 def _with_one_preparation(trial: Trial) -> list[Case]:
     """Return cases that differ in what is fed only: the same shapes, parameters and weights."""
     case = few(trial, 1)[0]
-    name = "x" if "x" in case.inputs else "a"
+    name = next((n for n in ("x", "a") if n in case.inputs), next(iter(case.inputs)))
     data = case.inputs[name]
     turned = [data, data[..., ::-1], np.roll(data, 1, axis=-1), np.zeros_like(data)]
     return [replace(case, inputs={**case.inputs, name: values}) for values in turned]
@@ -165,13 +165,3 @@ def _with_one_preparation(trial: Trial) -> list[Case]:
 
 def _outputs(answer: Answer) -> dict[str, np.ndarray[tuple[int, ...], np.dtype[np.generic]]]:
     return dict(answer.result.outputs) if answer.result else {}
-
-
-def _same(a: Answer, b: Answer) -> bool:
-    if a.result is None or b.result is None:
-        return a.kind == b.kind
-    for name, array in a.result.outputs.items():
-        other = b.result.outputs[name]
-        if array.shape != other.shape or not same_bits(array, other).all():
-            return False
-    return True
