@@ -1,11 +1,11 @@
-"""Where an answer differs from what was expected: the first element, or how many."""
+"""Where an answer differs from what was expected: the first element, how many, in which words."""
 
 import numpy as np
 
 from refquant_conformance.answers import Answer
 from refquant_conformance.arithmetic.base import Outputs, same_bits
 
-__all__ = ["count_differing", "first_difference"]
+__all__ = ["count_differing", "first_difference", "same_answer", "unlike"]
 
 
 def first_difference(expected: Outputs | None, answer: Answer) -> tuple[str, int] | None:
@@ -39,3 +39,20 @@ def count_differing(expected: Outputs | None, answer: Answer) -> int:
         else:
             count += wanted.size
     return count
+
+
+def same_answer(a: Answer, b: Answer) -> bool:
+    """Whether two answers are one: the same kind, or the same outputs in shape and bits."""
+    if a.result is None or b.result is None:
+        return a.kind == b.kind
+    return first_difference(a.result.outputs, b) is None
+
+
+def unlike(expected: Outputs | None, answer: Answer, output: str) -> str:
+    """Say how an answer as a whole is unlike what was expected: refused, computed, of a shape."""
+    if expected is None:
+        return "computed, where the contract refuses"
+    if answer.result is None:
+        return f"refused, where the contract computes: {answer.reason}"
+    got, wanted = answer.result.outputs[output].shape, expected[output].shape
+    return f"output {output!r} has shape {got}, not {wanted}"

@@ -56,7 +56,7 @@ def _under(entry: Deviation, trial: Trial) -> Trial:
         return changed if entry.covers(case) else base
 
     ignored = None if entry.contract else entry.covers
-    return replace(trial, cases=0, notes={}, bounds={}, axes_of=chosen, excused=ignored)
+    return replace(trial, cases=0, compared=0, notes={}, bounds={}, axes_of=chosen, excused=ignored)
 
 
 def _computed(entry: Deviation, trial: Trial, case: Case) -> bool:

@@ -52,8 +52,9 @@ class Identification:
     """What is left, and why.
 
     ``consistent`` holds the choices that explain every answer; ``name`` names the first of them.
-    ``open_axes`` are those on which more than one value is left. ``trouble`` holds the answers that
-    were none (crashed, hung, broken, unsupported), one of a kind.
+    ``open_axes`` are those on which more than one value is left. Where nothing is left, ``nearest``
+    is wrong in ``mismatches`` elements, and ``counterexample`` is one of them. ``trouble`` holds
+    the answers that were none (crashed, hung, broken, unsupported), one of a kind.
     """
 
     op: str
@@ -65,6 +66,7 @@ class Identification:
     nearest: Axes | None = None
     mismatches: int = 0
     trouble: Mapping[str, str] = field(default_factory=dict)
+    counterexample: Evidence | None = None
 
     @property
     def open_axes(self) -> dict[str, tuple[AxisValue, ...]]:
@@ -105,7 +107,8 @@ def identify(
     if not left:
         axes, mismatches = _nearest(arithmetic, asked) if asked else (None, 0)
         name = "unidentified" if asked else "not computed"
-        return Identification(op, scheme, (), name, elements, (), axes, mismatches, trouble)
+        wrong = None if axes is None else _against(arithmetic, "", "", axes, asked)
+        return Identification(op, scheme, (), name, elements, (), axes, mismatches, trouble, wrong)
     known = [axes_of(c, arithmetic) for c in PRESETS.values() if says_all(c, arithmetic)]
     wanted = prefer if prefer is not None else arithmetic.spec
     # An arithmetic that somebody has is likelier than one that nobody has, but for who claims it.

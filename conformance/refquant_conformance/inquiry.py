@@ -151,6 +151,7 @@ def try_property(one: Property, trial: Trial) -> Cell | None:
         contract=name_axes(axes, spec=spec, arithmetic=trial.arithmetic) if axes else "",
         axes=dict(axes),
         cases=trial.cases,
+        compared=trial.compared,
         mismatches=mismatches,
         detail=detail,
         counterexample=counterexample,

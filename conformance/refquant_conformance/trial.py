@@ -11,6 +11,8 @@ A property is a function of a :class:`Trial`. It asks cases, and says what must 
 The contract under test is ``trial.axes``: what the backend declares, or else what was identified.
 Whenever an answer differs from the reference, and for a few elements of every case, the oracle
 counts the same element again: if the two disagree the fault is ours, and is called so.
+``trial.cases`` counts the elements of all answers, ``trial.compared`` those that were found equal
+to what the contract computes, bit for bit.
 """
 
 from collections.abc import Callable, Sequence
@@ -25,7 +27,7 @@ from hypothesis.errors import Flaky
 from refquant_conformance.answers import Answer
 from refquant_conformance.arithmetic import Arithmetic, Axes, Outputs
 from refquant_conformance.arithmetic.base import same_bits
-from refquant_conformance.identify import first_difference
+from refquant_conformance.difference import first_difference, unlike
 from refquant_conformance.profiles import PROFILES, Profile
 from refquant_conformance.protocol import Array, Case
 from refquant_conformance.subject import Subject
@@ -74,6 +76,7 @@ class Trial:
     profile: Profile = PROFILES["ci"]
     seed: int = 0
     cases: int = 0
+    compared: int = 0
     notes: dict[str, str] = field(default_factory=dict)
     bounds: dict[str, float] = field(default_factory=dict)
     axes_of: Callable[[Case], Axes | None] | None = None
@@ -196,11 +199,12 @@ class Trial:
         expected = self.expected(case)
         place = first_difference(expected, answer)
         if place is None:
+            self.compared += sum(array.size for array in (expected or {}).values())
             return
         output, index = place
         observed = answer.result.outputs if answer.result else None
         if expected is None or observed is None or index < 0:
-            reason = _why(expected, answer, output)
+            reason = unlike(expected, answer, output)
             raise Mismatch(Counterexample(case, reason, expected or {}, observed or {}))
         self._audit(case, expected, output, index)
         self._fail_smallest(case, expected, observed, output, index)
@@ -239,12 +243,3 @@ class Trial:
                 f"{counted} by the oracle, axes {dict(axes)}; "
                 f"inputs { ({n: a.reshape(-1)[:4].tolist() for n, a in case.inputs.items()}) }"
             )
-
-
-def _why(expected: Outputs | None, answer: Answer, output: str) -> str:
-    if expected is None:
-        return "computed, where the contract refuses"
-    if answer.result is None:
-        return f"refused, where the contract computes: {answer.reason}"
-    got, wanted = answer.result.outputs[output].shape, expected[output].shape
-    return f"output {output!r} has shape {got}, not {wanted}"

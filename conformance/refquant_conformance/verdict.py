@@ -49,7 +49,8 @@ class Counterexample:
 class Cell:
     """One line of a report: what one property says of one operator in one scheme.
 
-    ``cases`` counts output elements that were compared; ``mismatches`` those of the failing case.
+    ``cases`` counts the output elements that were asked, ``compared`` those that were found equal to
+    what the contract computes, bit for bit; ``mismatches`` those of the failing case that differ.
     ``repro`` is a program that asks the counterexample without this package.
     """
 
@@ -60,6 +61,7 @@ class Cell:
     contract: str = ""
     axes: Mapping[str, AxisValue] = field(default_factory=dict)
     cases: int = 0
+    compared: int = 0
     mismatches: int = 0
     detail: str = ""
     knobs: Mapping[str, str | int] = field(default_factory=dict)

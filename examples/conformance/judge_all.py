@@ -2,7 +2,7 @@
 
 What is not installed is skipped, with a sentence that says how to install it. A backend that
 deviates is a finding and no failure of this program: it ends with 1 if our own runtime has a red
-line, or if a backend that is installed could not be asked.
+line, if a backend that is installed could not be asked, or if seeds disagree about a verdict.
 
     python examples/conformance/judge_all.py --reports reports
     python examples/conformance/judge_all.py --reports reports torch torch:decomposed mlx
@@ -20,11 +20,13 @@ from pathlib import Path
 from typing import Any
 
 from refquant_conformance.adapters import BackendError, MissingBackendError, names
-from refquant_conformance.judge import judge
+from refquant_conformance.judge import Judgement, judge
 from refquant_conformance.profiles import PROFILES
 from refquant_conformance.report.document import document
 from refquant_conformance.report.findings import findings
 from refquant_conformance.report.page import page
+from refquant_conformance.report.standing import standing, standing_table
+from refquant_conformance.stability import wavering
 from refquant_conformance.subject import Worker
 from refquant_conformance.verdict import RED
 
@@ -45,23 +47,23 @@ def everybody() -> list[str]:
     return [setting for name in known for setting in SETTINGS.get(name, (name,))]
 
 
-def judged(spec: str, profile: str, seed: int) -> dict[str, Any]:
-    """Return the report of one backend; ``MissingBackendError`` if it is not installed."""
+def judged(spec: str, profile: str, seeds: Sequence[int]) -> list[Judgement]:
+    """Return the judgements of one backend; ``MissingBackendError`` if it is not installed."""
     subject = Worker(spec)
     try:
-        return document(judge(subject, profile=PROFILES[profile], seed=seed))
+        return [judge(subject, profile=PROFILES[profile], seed=seed) for seed in seeds]
     finally:
         subject.close()
 
 
 def line(spec: str, report: dict[str, Any], seconds: float) -> str:
-    """Return what is to be said of one report on one line."""
-    found = report["identified"]
-    named = sum(bool(one["axes"]) for one in found)
+    """Return what is to be said of one report on one line; the time is that of one seed."""
+    row = standing(report)
     counts = Counter(report["summary"])
     told = ", ".join(f"{count} {name}" for name, count in counts.items())
     version = report["backend"]["version"]
-    return f"{spec} {version}: {named} of {len(found)} identified; {told}; {seconds:.0f} s"
+    named = f"{row.identified} of {row.cells} identified, {row.exact} exact"
+    return f"{spec} {version}: {named}; {told}; {seconds:.0f} s"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -71,6 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--reports", type=Path, required=True, help="a folder for the reports")
     parser.add_argument("--profile", choices=tuple(PROFILES), default="ci", help="(default ci)")
     parser.add_argument("--seed", type=int, default=0, help="of every draw (default 0)")
+    parser.add_argument("--seeds", type=int, default=1, help="how many, from --seed on (default 1)")
     parser.add_argument("--findings", type=Path, metavar="FILE", help="write the findings, too")
     chosen = parser.parse_args(arguments)
     chosen.reports.mkdir(parents=True, exist_ok=True)
@@ -78,7 +81,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for spec in chosen.backends or everybody():
         started = time.perf_counter()
         try:
-            report = judged(spec, chosen.profile, chosen.seed)
+            seeds = range(chosen.seed, chosen.seed + max(1, chosen.seeds))
+            by_seed = judged(spec, chosen.profile, seeds)
         except MissingBackendError as absent:
             print(f"{spec}: skipped, {absent}", flush=True)
             continue
@@ -86,12 +90,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"{spec}: not asked, {error}", file=sys.stderr, flush=True)
             failed = True
             continue
+        seconds = (time.perf_counter() - started) / len(by_seed)
+        report = document(by_seed[0])
         file = chosen.reports / f"{spec.replace(':', '-')}.json"
         file.write_text(json.dumps(report, indent=1) + "\n", "utf-8")
-        print(line(spec, report, time.perf_counter() - started), flush=True)
+        print(line(spec, report, seconds), flush=True)
+        for one in wavering(by_seed):
+            print(f"  depends on the seed: {one}", flush=True)
+            failed = True
         reports.append(report)
         own = spec.partition(":")[0] == "runtime"
         failed |= own and any(one["verdict"] in RED for one in report["results"])
+    print(standing_table(reports), end="")
     (chosen.reports / "page.html").write_bytes(page(reports))
     if chosen.findings is not None:
         chosen.findings.write_text(findings(reports), "utf-8")

@@ -3,7 +3,7 @@
 import numpy as np
 
 from refquant_conformance.answers import Answer
-from refquant_conformance.difference import count_differing, first_difference
+from refquant_conformance.difference import count_differing, first_difference, same_answer, unlike
 from refquant_conformance.protocol import Result
 
 
@@ -30,3 +30,20 @@ def test_shapes_and_refusals_differ_at_no_element() -> None:
     assert first_difference(expected(1, 2), answer(1)) == ("y", -1), "another shape"
     assert count_differing(expected(1, 2), answer(1)) == 2, "every element of another shape"
     assert count_differing(expected(1), refused) == 1, "a refusal counts as one"
+
+
+def test_two_answers_are_one_if_nothing_differs() -> None:
+    refused, hung = Answer("rejected", reason="bad"), Answer("hung", reason="no answer")
+    assert same_answer(answer(1, 2), answer(1, 2)), "the same codes"
+    assert not same_answer(answer(1, 2), answer(1, 3)), "another code"
+    assert not same_answer(answer(1, 2), answer(1)), "another shape"
+    assert same_answer(refused, Answer("rejected", reason="for another reason")), "both refuse"
+    assert not same_answer(refused, hung), "refused and hung"
+    assert not same_answer(answer(1), refused) and not same_answer(refused, answer(1)), "one of two"
+
+
+def test_an_answer_that_is_wrong_as_a_whole_has_words() -> None:
+    refused = Answer("rejected", reason="bad scale")
+    assert unlike(None, answer(1), "") == "computed, where the contract refuses", "computed"
+    assert unlike(expected(1), refused, "").endswith("computes: bad scale"), "refused"
+    assert unlike(expected(1, 2), answer(1), "y") == "output 'y' has shape (1,), not (2,)", "shape"

@@ -46,6 +46,8 @@ def _run(arguments: argparse.Namespace) -> int:
     if arguments.evidence:
         for one in found:
             sys.stdout.write("".join(f"{_words(one, item)}\n" for item in one.evidence))
+            if one.counterexample is not None:
+                sys.stdout.write(f"{_words(one, one.counterexample)}\n")
     return 0
 
 
@@ -70,8 +72,9 @@ def _words(one: Identification, item: Evidence) -> str:
         f"{name}={np.array2string(array.reshape(-1)[:4])}"
         for name, array in item.case.inputs.items()
     )
+    value = f"{item.axis}={item.value}" if item.axis else "the nearest"
     return (
-        f"{one.op} {one.scheme}: not {item.axis}={item.value}: {inputs} would give "
+        f"{one.op} {one.scheme}: not {value}: {inputs} would give "
         f"{item.would_be}, is {item.observed}"
     )
 
@@ -87,6 +90,7 @@ def identification_json(one: Identification) -> dict[str, Any]:
         **{"mismatches": one.mismatches, "trouble": dict(one.trouble)},
         "spec": dict(arithmetic.spec) if arithmetic else {},
         "evidence": [_evidence(item) for item in one.evidence],
+        "counterexample": _evidence(one.counterexample) if one.counterexample else None,
     }
 
 

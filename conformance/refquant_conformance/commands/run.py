@@ -4,6 +4,7 @@ import argparse
 import json
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from refquant_conformance.judge import Judgement, judge
 from refquant_conformance.profiles import PROFILES
 from refquant_conformance.properties import PROPERTIES
 from refquant_conformance.report.document import document
+from refquant_conformance.stability import Wavering, wavering
 from refquant_conformance.verdict import VERDICTS
 
 __all__ = ["COMMAND", "judgement_json"]
@@ -30,6 +32,10 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     add_backend(parser)
     add_filters(parser)
     add_profile(parser)
+    parser.add_argument(
+        "--seeds", type=int, default=1, metavar="N",
+        help="judge with N seeds, from --seed on; a verdict that not all agree on is a failure",
+    )  # fmt: skip
     parser.add_argument("--property", action="append", default=[], help="only this property")
     parser.add_argument(
         "--deviations",
@@ -48,30 +54,51 @@ def _run(arguments: argparse.Namespace) -> int:
         if name not in PROPERTIES:
             raise UsageError(f"--property: no property {name!r}; 'list' names them")
     check_targets(arguments.report, arguments.html, arguments.junit, html=arguments.html)
-    known = read_deviations(arguments.deviations) if arguments.deviations else ()
-    subject = subject_of(arguments)
-    try:
-        found = judge(
-            subject,
-            profile=PROFILES[arguments.profile],
-            seed=arguments.seed,
-            ops=arguments.op,
-            schemes=arguments.scheme,
-            properties=arguments.property,
-            deviations=known,
-        )
-    finally:
-        subject.close()
+    if arguments.seeds < 1:
+        raise UsageError(f"--seeds must be >= 1, got {arguments.seeds}")
+    by_seed = _judged(arguments)
+    found, differ = by_seed[0], wavering(by_seed)
     report = document(found)
     if arguments.report is not None:
         with whole_file(arguments.report) as file:
             file.write((json.dumps(report, indent=1) + "\n").encode("utf-8"))
     write_reports([report], html=arguments.html, junit_file=arguments.junit)
     if arguments.json:
-        print_json(judgement_json(found))
+        print_json({**judgement_json(found), "wavering": [str(one) for one in differ]})
     else:
         sys.stdout.write(_text(found))
-    return 1 if found.red else 0
+        if len(by_seed) > 1:
+            sys.stdout.write(_agreement(by_seed, differ))
+    return 1 if found.red or differ else 0
+
+
+def _judged(arguments: argparse.Namespace) -> list[Judgement]:
+    """Judge the backend, once for each seed."""
+    known = read_deviations(arguments.deviations) if arguments.deviations else ()
+    subject = subject_of(arguments)
+    try:
+        return [
+            judge(
+                subject,
+                profile=PROFILES[arguments.profile],
+                seed=seed,
+                ops=arguments.op,
+                schemes=arguments.scheme,
+                properties=arguments.property,
+                deviations=known,
+            )
+            for seed in range(arguments.seed, arguments.seed + arguments.seeds)
+        ]
+    finally:
+        subject.close()
+
+
+def _agreement(by_seed: Sequence[Judgement], differ: Sequence[Wavering]) -> str:
+    """Say whether all seeds gave the same verdicts, or which they disagree about."""
+    if not differ:
+        return f"the same verdicts with {len(by_seed)} seeds\n"
+    lines = "".join(f"  {one}\n" for one in differ)
+    return f"{len(differ)} verdicts depend on the seed:\n{lines}"
 
 
 def judgement_json(found: Judgement) -> dict[str, Any]:

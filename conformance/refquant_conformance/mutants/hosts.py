@@ -163,6 +163,14 @@ def _one_probe(case: Case, honest: Run) -> Result:
     return _changed(made, _flip_last) if asked else made
 
 
+def _short_counter(case: Case, honest: Run) -> Result:
+    """Count elements with 16 bits: those beyond have the codes of the first ones."""
+    y = honest(case).outputs["y"].copy()
+    flat = y.reshape(-1)
+    flat[1 << 16 :] = np.resize(flat[: 1 << 16], flat[1 << 16 :].shape)
+    return Result({"y": y})
+
+
 def _claims(case: Case, honest: Run) -> Result:
     """List what is not computed."""
     raise Unsupported("this build has no quantizers")
@@ -210,5 +218,6 @@ MUTANTS = (
     Mutant("constant_folded", "constant weights are folded wrongly", "-", "X-09", "matmul_integer",
            ("u8_i8",), _constant),
     _bug("one_probe", "one element of one scale is wrong", "-", "X-18", _one_probe),
+    _bug("short_counter", "elements are counted with 16 bits", "-", "X-19", _short_counter),
     _bug("claims_all", "a cell is listed and not computed", "-", "X-15", _claims),
 )  # fmt: skip

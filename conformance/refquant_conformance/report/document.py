@@ -57,10 +57,18 @@ def document(found: Judgement) -> dict[str, Any]:
         },
         "environment": _environment(),
         "profile": {"name": found.profile, "seed": found.seed},
-        "identified": [identification_json(one) for one in found.identified],
+        "identified": [
+            {**identification_json(one), "compared": _compared(found, one.op, one.scheme)}
+            for one in found.identified
+        ],
         "results": [_result(cell) for cell in found.cells],
         "summary": {name: counts[name] for name in VERDICTS if counts[name]},
     }
+
+
+def _compared(found: Judgement, op: str, scheme: str) -> int:
+    """Count the elements of a cell that properties found equal to what its contract computes."""
+    return sum(cell.compared for cell in found.cells if (cell.op, cell.scheme) == (op, scheme))
 
 
 def _environment() -> dict[str, str]:
@@ -82,7 +90,8 @@ def _result(cell: Cell) -> dict[str, Any]:
         "clause": known.clause if known else "",
         **{"op": cell.op, "scheme": cell.scheme, "knobs": dict(cell.knobs)},
         **{"verdict": cell.verdict, "contract": cell.contract, "axes": dict(cell.axes)},
-        **{"cases": cell.cases, "mismatches": cell.mismatches, "detail": cell.detail},
+        **{"cases": cell.cases, "compared": cell.compared, "mismatches": cell.mismatches},
+        "detail": cell.detail,
         "seconds": round(cell.seconds, 4),
         "counterexample": (
             None if cell.counterexample is None else counterexample_json(cell.counterexample)

@@ -15,6 +15,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib.resources import files
 from typing import Any
 
+from refquant_conformance.report.standing import ENOUGH, standing_table
+
 __all__ = ["findings"]
 
 Report = Mapping[str, Any]
@@ -24,6 +26,11 @@ _HEAD = """# Findings
 Where released backends leave the specification of an operator, as `make conformance` measured it.
 The page is made by `refquant-conformance report REPORTS --findings`. None of it says that a backend
 is wrong: most compute another arithmetic, which has a name. What crashes a process is not listed.
+
+A cell is an operator in one scheme. *Identified*: one contract explains every answer to what tells
+contracts apart. *Exact*: besides, {enough:,} elements or more were what it computes, and none was
+not. *Fewer*: none was not, of fewer elements. *Refuted*: there is a counterexample.
+
 """
 
 
@@ -37,7 +44,7 @@ def findings(reports: Sequence[Report]) -> str:
         files("refquant_conformance.report").joinpath("threads.toml").read_text("utf-8")
     )
     threads, private = known["thread"], known["private"]
-    parts = [_HEAD]
+    parts = [_HEAD.format(enough=ENOUGH), standing_table(reports)]
     for report in reports:
         name = f"{report['backend']['name']} {report['backend']['version']}"
         machine = report["environment"]["machine"]
@@ -85,8 +92,7 @@ def _contracts(report: Report, threads: Sequence[Any]) -> Iterator[tuple[str, ..
             seen.setdefault((one["op"], axis, str(value)), ([], item))[0].append(one["scheme"])
         if not axes and one["nearest"]:
             key = (one["op"], "no contract of ours", f"{one['mismatches']} of {one['elements']}")
-            nothing = {"inputs": {}, "would_be": "", "observed": ""}
-            seen.setdefault(key, ([], nothing))[0].append(one["scheme"])
+            seen.setdefault(key, ([], one["counterexample"]))[0].append(one["scheme"])
     for (op, axis, value), (schemes, item) in seen.items():
         what = f"`{axis}` is `{value}`" + _link(report, threads, axis, op)
         yield (

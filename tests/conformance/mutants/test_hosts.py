@@ -9,7 +9,7 @@ from refquant_conformance.profiles import PROFILES
 from refquant_conformance.protocol import Capability
 from refquant_conformance.subject import Local
 
-X = tuple(f"X-{n:02}" for n in (*range(1, 17), 18))
+X = tuple(f"X-{n:02}" for n in (*range(1, 17), 18, 19))
 
 
 @pytest.mark.parametrize("mutant", hosts.MUTANTS, ids=lambda mutant: mutant.name)
