@@ -18,7 +18,7 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["MODELS", "em_dot_seq", "em_lut", "em_qdq", "em_qps", "em_softmax"]
+__all__ = ["MODELS", "em_dot_seq", "em_lut", "em_qdq", "em_qps", "em_softmax", "em_weights"]
 
 Real = NDArray[np.float64]
 _U = 2.0**-24
@@ -83,6 +83,25 @@ def em_dot_seq(products: Real, *, axis: int = -1) -> Real:
     return np.asarray(n * _U / (1 - n * _U) * np.abs(products).sum(axis=axis))
 
 
+def em_weights(sizes: Real, terms: int) -> Real:
+    r"""Return the bound of a float32 dot product of reals and codes; ``sizes`` are sums of |a w|.
+
+    A weight (q - z) s is one rounded product, for q - z has few bits; its product with a is the
+    second, and K - 1 sums follow. If s multiplies sums of a (q - z) instead, that is one rounding
+    too, and blocks only shorten the way. So a term passes K + 1 roundings at most, fused or not:
+
+    .. math::
+
+        |\mathrm{fl}(y) - y| \le \gamma_{K+1} \sum_k |a_k (q_k - z) s|,
+        \qquad \gamma_n = \frac{n u}{1 - n u}
+
+    >>> float(em_weights(np.array([0.0]), 32)[0])
+    0.0
+    """
+    n = terms + 1
+    return np.asarray(n * _U / (1 - n * _U) * sizes)
+
+
 def em_lut(true: Real, scale: float, zero_point: int) -> Real:
     r"""Return the bound, in codes, of a function of one code.
 
@@ -130,6 +149,7 @@ MODELS: Mapping[str, str] = MappingProxyType(
         "EM-QDQ": "half a scale, and three roundings of the quotient",
         "EM-DOT-SEQ": "n roundings of every product, gamma_n times the sum of their sizes",
         "EM-DOT-ANY": "EM-DOT-SEQ, which no other order exceeds",
+        "EM-WEIGHTS": "EM-DOT-ANY, and the rounding of a weight",
         "EM-LUT": "half a step, 5 units of the function, the roundings of the quotient",
         "EM-SOFTMAX": "half a step, and the roundings of exponents, sum and quotient",
         "EM-QPS": "half a scale, and the roundings of scale and zero point",

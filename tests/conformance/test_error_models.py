@@ -12,6 +12,7 @@ from refquant_conformance.error_models import (
     em_qdq,
     em_qps,
     em_softmax,
+    em_weights,
 )
 
 
@@ -45,6 +46,16 @@ def test_a_dot_product_in_order_nears_its_bound_where_every_sum_is_rounded_one_w
     for term in products:
         total = np.float32(total + np.float32(term))
     ratio = abs(float(total) - products.sum()) / float(em_dot_seq(products))
+    assert 0.25 <= ratio <= 1, f"{ratio}"
+
+
+def test_a_product_of_weights_nears_its_bound_where_every_sum_is_rounded_one_way() -> None:
+    """Weight 1, then weights that each are nearly half a unit in the last place of the sum."""
+    weights = np.array([1.0, *[2.0**-24 * (1 - 2.0**-20)] * 400])
+    total = np.float32(0)
+    for weight in weights:
+        total = np.float32(total + np.float32(weight))
+    ratio = abs(float(total) - weights.sum()) / float(em_weights(weights.sum(), len(weights)))
     assert 0.25 <= ratio <= 1, f"{ratio}"
 
 

@@ -4,6 +4,7 @@ Weights are constants, as in every model file, unless ``case.params["constant_we
 In the style ``pairs`` all scales and zero points are constants too: engines fuse no others.
 """
 
+from refquant_conformance.adapters.onnx_floats import FLOATS
 from refquant_conformance.adapters.onnx_models import ELEMENT_TYPES, Model
 from refquant_conformance.adapters.onnx_movement import MOVED, MOVED_PAIRS
 from refquant_conformance.adapters.onnx_nodes import DIRECT, PAIRS
@@ -12,7 +13,7 @@ from refquant_conformance.protocol import Array, Case, Unsupported
 
 __all__ = ["STYLES", "WEIGHTS", "fed", "model_of"]
 
-STYLES = {"direct": {**DIRECT, **MOVED}, "pairs": {**PAIRS, **MOVED_PAIRS}}
+STYLES = {"direct": {**DIRECT, **MOVED, **FLOATS}, "pairs": {**PAIRS, **MOVED_PAIRS}}
 """The operators of each style."""
 
 WEIGHTS = {

@@ -16,6 +16,7 @@ from refquant.model.build import Builder
 from refquant.model.graph import Graph, Quant
 from refquant.ops.softmax import softmax_table
 from refquant.ops.unary import unary_table
+from refquant_conformance.adapters.rq_floats import FLOATS
 from refquant_conformance.adapters.rq_movement import MOVED
 from refquant_conformance.protocol import Array, Case, Unsupported
 
@@ -29,6 +30,7 @@ _COMPUTED = frozenset(
         *("quantize_linear", "dequantize_linear", "dynamic_quantize_linear", "matmul_integer"),
         *("qlinear_matmul", "qlinear_conv", "qlinear_add", "qlinear_mul", "qlinear_average_pool"),
         *("qlinear_mean", "qlinear_softmax", "qlinear_depthwise_conv", *_FUNCTIONS, *MOVED),
+        *FLOATS,
     )
 )
 _CONVOLUTIONS = ("qlinear_conv", "qlinear_depthwise_conv")
@@ -68,8 +70,8 @@ def graph_of(case: Case, contract: Contract) -> Graph:
         node = _matmul_integer(b, case, contract)
     elif case.op in ("qlinear_matmul", *_CONVOLUTIONS):
         node = _product(b, case, contract)
-    elif case.op in MOVED:
-        node = MOVED[case.op](b, case, contract)
+    elif case.op in MOVED or case.op in FLOATS:
+        node = {**MOVED, **FLOATS}[case.op](b, case, contract)
     else:
         node = _elementwise(b, case, contract)
     return b.graph([node])

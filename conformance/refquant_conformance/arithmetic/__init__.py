@@ -10,6 +10,7 @@ from refquant_conformance.arithmetic.dequantize import DEQUANTIZE
 from refquant_conformance.arithmetic.dynamic_quantize import DYNAMIC
 from refquant_conformance.arithmetic.elementwise import QLINEAR_ADD, QLINEAR_MUL
 from refquant_conformance.arithmetic.matmul import MATMUL_INTEGER, QLINEAR_MATMUL
+from refquant_conformance.arithmetic.matmul_nbits import MATMUL_NBITS
 from refquant_conformance.arithmetic.movement import MAX_POOL, MOVE
 from refquant_conformance.arithmetic.packing import PACKING
 from refquant_conformance.arithmetic.parameters import ASYMMETRIC, SYMMETRIC
@@ -31,7 +32,7 @@ ARITHMETICS: tuple[Arithmetic, ...] = (
     *(QLINEAR_CONV, QLINEAR_DEPTHWISE_CONV, QLINEAR_ADD, QLINEAR_MUL),
     *(QLINEAR_AVERAGE_POOL, QLINEAR_MEAN, QLINEAR_SIGMOID, QLINEAR_TANH, QLINEAR_LEAKY_RELU),
     QLINEAR_SOFTMAX,
-    *(QLINEAR_CONCAT, MAX_POOL, MOVE),
+    *(QLINEAR_CONCAT, MAX_POOL, MOVE, MATMUL_NBITS),
     *(*CASTS, DECODE, *PACKING, *DECODED, *ENCODED),
 )
 """Every family that backends are held against."""

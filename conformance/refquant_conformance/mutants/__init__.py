@@ -25,6 +25,7 @@ from refquant_conformance.mutants import (
     products,
     quantizers,
     requantizers,
+    weights,
 )
 from refquant_conformance.mutants.mutant import Host, Mutant
 from refquant_conformance.protocol import Capability, Case, Info, Result, Unsupported
@@ -40,6 +41,7 @@ _FAMILIES = (
     products,
     operators,
     movement,
+    weights,
     packers,
     blocks,
     loaders,
