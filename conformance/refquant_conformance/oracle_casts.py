@@ -117,6 +117,8 @@ def cast_exact(x: float, name: str, axes: Mapping[str, Any]) -> int | float | No
     56
     """
     code = _code(x, name, axes)
+    if axes.get("nan_sign") == "all_ones" and math.isnan(decode_exact(code or 0, name)):
+        code = 2 * _sign_bit(name) - 1  # any NaN, also of what lies beyond
     return decode_exact(code, name) if code is not None and name == "float16" else code
 
 
@@ -156,7 +158,8 @@ def _scale(number: Fraction, negative: bool, axes: Mapping[str, Any]) -> int:
         return 0xFF if axes["of_zero"] == "nan" else 0
     if negative and axes["of_negative"] != "absolute":
         return 0xFF if axes["of_negative"] == "nan" else 0
-    rule = {"floor": "toward_zero", "half_up_cast": "half_away"}.get(axes["e8m0"], axes["e8m0"])
+    rule = {"floor": "toward_zero", "half_up_cast": "half_away", "even_code": "half_even"}
+    rule = rule.get(axes["e8m0"], axes["e8m0"])
     magnitude = _rounded(number, "float8_e8m0fnu", str(rule), negative=False)
     if magnitude == len(_steps("float8_e8m0fnu")) - 1:
         return _beyond("float8_e8m0fnu", False, str(axes["fp_overflow"]))

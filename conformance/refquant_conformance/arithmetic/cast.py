@@ -10,7 +10,7 @@ number becomes that no code stands for:
 
 ==================  =====================================================================
 FP8 of OCP          ``fp_overflow`` and ``infinity``: saturate, ieee (infinity, or NaN where
-                    there is none), nan; ``nan_sign``
+                    there is none), nan; ``nan_sign``, of which ``all_ones`` is the largest code
 FP8 with one zero   ``fp_overflow``; ``fnuz_infinity``
 float16, bfloat16   ``nan_sign``; what is too large is infinite
 FP6, FP4            ``nan_becomes``: there is no NaN; what is too large is the largest
@@ -26,6 +26,7 @@ ONNX, Cast-24 (``saturate``, ``round_mode``); OCP 8-bit Floating Point Specifica
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from itertools import combinations
 from types import MappingProxyType
 
 import numpy as np
@@ -36,12 +37,13 @@ from refquant_conformance.arithmetic.cast_codes import asked, computed
 from refquant_conformance.arithmetic.cast_probes import probes
 from refquant_conformance.operators import OPERATORS
 from refquant_conformance.oracle_casts import cast_exact
-from refquant_conformance.protocol import Case
+from refquant_conformance.protocol import Array, Case
 
 __all__ = ["CASTS"]
 
 _ROUNDING = ("half_even", "half_away", "half_up", "half_down", "toward_zero", "floor", "ceil")
 _POLICIES = ("saturate", "ieee", "nan")
+_LEAST_END = 240.0  # of the FP8 formats, e4m3fnuz ends first
 _BEYOND = 2.0**127  # what a float32 may take for infinite is beyond it
 _CLAUSE = "ONNX Cast-24: round half to even; saturate, by default 1; round_mode of E8M0"
 
@@ -59,12 +61,16 @@ def _element(case: Case, index: int) -> Case:
 def _relevant_of(
     axes: Mapping[str, tuple[AxisValue, ...]],
 ) -> Callable[[Case], tuple[str, ...]]:
+    def becomes_nan(x: Array) -> Array:
+        """What is too large may be NaN, where ``fp_overflow`` says so."""
+        return ("fp_overflow" in axes) & (np.abs(x) > _LEAST_END)
+
     def relevant(case: Case) -> tuple[str, ...]:
         x = case.inputs["x"]
         names = [a for a in axes if a != "via" or x.dtype.itemsize == 8]
         if x.dtype.kind != "f" or not (np.abs(x.astype(np.float64)) > _BEYOND).any():
             names = [a for a in names if not a.endswith("infinity")]
-        if x.dtype.kind != "f" or not np.isnan(x).any():
+        if x.dtype.kind != "f" or not (np.isnan(x) | becomes_nan(x)).any():
             names = [a for a in names if not a.startswith("nan")]
         return tuple(names)
 
@@ -108,6 +114,7 @@ _FNUZ = ("float8_e4m3fnuz", "float8_e5m2fnuz")
 _WIDE = ("bfloat16", "float16")
 _TINY = ("float6_e2m3fn", "float6_e3m2fn", "float4_e2m1fn")
 _E8M0 = ("float8_e8m0fnu",)
+_NAN_SIGN = ("kept", "dropped", "all_ones")
 _BECOMES = ("opposite_zero", "zero", "negative_zero", "max", "error")
 _E4M3 = _schemes("float8_e4m3fn")
 
@@ -116,7 +123,7 @@ CASTS = (
         _OCP,
         {
             **{"fp_overflow": _POLICIES, "infinity": _POLICIES},
-            "nan_sign": ("kept", "dropped"),
+            "nan_sign": _NAN_SIGN,
         },
         {"fp_overflow": "saturate", "infinity": "saturate", "nan_sign": None},
         Equal("fp_overflow", ("ieee", "nan"), "it has no infinity", _E4M3),
@@ -129,15 +136,18 @@ CASTS = (
     ),
     _family(
         _WIDE,
-        {"nan_sign": ("kept", "dropped")},
+        {"nan_sign": _NAN_SIGN},
         {"nan_sign": None},
-        Equal("nan_sign", ("kept", "dropped"), "integers have no NaN", ("i64_bf16",)),
+        *(
+            Equal("nan_sign", pair, "integers have no NaN", ("i64_bf16",))
+            for pair in combinations(_NAN_SIGN, 2)
+        ),
     ),
     _family(_TINY, {"nan_becomes": _BECOMES}, {"nan_becomes": None}),
     _family(
         _E8M0,
         {
-            "e8m0": ("ceil", "floor", "half_up_cast", "half_down", "nearest_log2"),
+            "e8m0": ("ceil", "floor", "half_up_cast", "half_down", "even_code", "nearest_log2"),
             "fp_overflow": ("saturate", "nan"),
             "infinity": ("saturate", "nan"),
             "of_zero": ("nan", "lowest"),

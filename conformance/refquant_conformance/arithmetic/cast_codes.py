@@ -9,7 +9,7 @@ import math
 import numpy as np
 
 from refquant.contracts.axes import AxisValue
-from refquant.numerics.minifloat import encode
+from refquant.numerics.minifloat import decode, encode
 from refquant_conformance.arithmetic.base import Axes, Outputs
 from refquant_conformance.arithmetic.cast_probes import FORMAT_OF
 from refquant_conformance.protocol import Array, Case
@@ -86,6 +86,8 @@ def computed(case: Case, axes: Axes) -> Outputs | None:
                   "max": 0 * opposite + top - 1, "opposite_zero": opposite}[
                       str(axes["nan_becomes"])]  # fmt: skip
     codes = np.where(missing, of_nan, codes).astype(codes.dtype)
+    if axes.get("nan_sign") == "all_ones":  # of what is too large, too
+        codes = np.where(np.isnan(decode(codes, form)), codes.dtype.type(2 * top - 1), codes)
     return {"y": codes.view(np.float16) if name == "float16" else codes}
 
 
@@ -105,6 +107,9 @@ def _encoded(real: Array, name: str, axes: Axes) -> Array:
 
 def _scales(real: Array, axes: Axes) -> Array:
     """Return E8M0 codes: exponents of two, rounded as ``e8m0`` says."""
+    if axes["e8m0"] == "even_code":  # they differ at ties only
+        down, up = (_scales(real, {**axes, "e8m0": f"half_{way}"}) for way in ("down", "up_cast"))
+        return np.where(down % 2 == 0, down, up)
     form = FORMAT_OF["float8_e8m0fnu"]
     rules = {"floor": "toward_zero", "ceil": "ceil", "half_up_cast": "half_up"}
     rules["half_down"] = "half_down"
