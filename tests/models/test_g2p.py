@@ -8,10 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from refquant.model.calibrate import Batch
+from refquant.model.execute import run
 from refquant.model.graph import Graph
-from refquant.model.loaders.g2p_gru import load_g2p, pronounce
+from refquant.model.loaders.g2p_gru import LETTERS, PHONEMES, load_g2p, pronounce
 from refquant.model.quantize import quantize
 from refquant.model.recipe import recipe
+from refquant.model.rq import parse_rq, rq_bytes
 from tests.refquant.model.loaders.near import agree
 
 pytestmark = pytest.mark.models
@@ -79,6 +82,44 @@ def test_8_bits_lose_less_than_a_point(scheme: str, known: int) -> None:
     right, wrong = measured((encoder, decoder), sums="blas")
     assert abs(right - 691) <= 10, f"{right} of 1,000: a point is 10"
     assert right == known, f"{right} of 1,000, {wrong:.1f} % of phonemes"
+
+
+def calibration(count: int = 300) -> tuple[list[Batch], list[Batch]]:
+    """What encoder and decoder read for words that are not among the 1,000, as the file says."""
+    words, encoder = sorted(dictionary()), models()[0]
+    measured = set(np.random.default_rng(0).choice(len(words), 1000, replace=False).tolist())
+    drawn = np.random.default_rng(1).choice(len(words), count + 50, replace=False).tolist()
+    groups: dict[tuple[int, int], list[str]] = defaultdict(list)
+    for word in [words[i] for i in drawn if i not in measured][:count]:
+        groups[len(word), len(dictionary()[word][0])].append(word)
+    read: tuple[list[Batch], list[Batch]] = ([], [])
+    for group in groups.values():
+        spelled = [[LETTERS.index(letter) for letter in (*word, "</s>")] for word in group]
+        read[0].append({"letters": np.array(spelled, np.int32)})
+        state = run(encoder, read[0][-1], sums="blas")["state"]
+        said = [[PHONEMES.index(p) for p in ("<s>", *dictionary()[word][0])] for word in group]
+        read[1].append({"phonemes": np.array(said, np.int32), "state": state})
+    return read
+
+
+STATIC = {"int8_static": 684, "w8a8_static_linear": 682}
+
+
+@pytest.mark.parametrize("scheme", STATIC)
+def test_a_gru_of_codes_loses_less_than_a_point(scheme: str) -> None:
+    """Both products of every step on codes; the state is float32 between."""
+    encoder, decoder = (
+        quantize(graph, recipe(scheme), data)
+        for graph, data in zip(models(), calibration(), strict=True)
+    )
+    for graph in (encoder, decoder):
+        (gru,) = (node for node in graph.nodes if node.op == "GRU")
+        dtypes = [graph.values[name].dtype for name in (*gru.inputs[:3], gru.outputs[0])]
+        assert dtypes == ["uint8", "int8", "int8", "uint8"], "on codes"
+        parse_rq(rq_bytes(graph), name="g.rq")
+    right, wrong = measured((encoder, decoder), sums="blas")
+    assert abs(right - 691) <= 10, f"{right} of 1,000: a point is 10"
+    assert right == STATIC[scheme], f"{right} of 1,000, {wrong:.1f} % of phonemes"
 
 
 def test_onnxruntime_agrees_on_the_same_graphs() -> None:
