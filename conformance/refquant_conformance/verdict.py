@@ -49,8 +49,8 @@ class Counterexample:
 class Cell:
     """One line of a report: what one property says of one operator in one scheme.
 
-    ``cases`` counts the output elements that were asked, ``compared`` those that were found equal to
-    what the contract computes, bit for bit; ``mismatches`` those of the failing case that differ.
+    ``cases`` counts the output elements that were asked, ``compared`` those that were equal to what
+    the contract computes, bit for bit; ``mismatches`` those of the failing case that differ.
     ``repro`` is a program that asks the counterexample without this package.
     """
 
