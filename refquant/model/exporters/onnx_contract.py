@@ -37,6 +37,7 @@ _ALWAYS: Mapping[str, tuple[str, ...]] = {
 _PRODUCTS = ("float_rne",)
 _OF_OPERATORS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "Conv": ("requantize", _PRODUCTS),
+    "ConvTranspose": ("requantize", _PRODUCTS),
     "Gemm": ("requantize", _PRODUCTS),
     "MatMul": ("requantize", _PRODUCTS),
     "Mul": ("requantize", ("float_rne", "float_zp_before_round_f32")),

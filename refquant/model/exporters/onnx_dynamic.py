@@ -26,6 +26,7 @@ from refquant.model.exporters.onnx_codes import real
 from refquant.model.exporters.onnx_contract import arithmetic
 from refquant.model.exporters.onnx_draft import MICROSOFT, Draft, NoForm
 from refquant.model.exporters.onnx_qdq import codes_of
+from refquant.model.exporters.onnx_transposed import add_transposed_to_float
 from refquant.model.graph import DTYPES, Node
 
 __all__ = ["add_dynamic", "add_n_bits", "is_n_bits"]
@@ -44,6 +45,8 @@ def add_dynamic(d: Draft, node: Node) -> None:
     elif node.op in ("MatMulInteger", "ConvInteger"):
         inputs = [codes_of(d, name) if name else "" for name in node.inputs]
         d.add(node.op, inputs, node.outputs, node.attributes)
+    elif node.op == "ConvTransposeIntegerToFloat":
+        add_transposed_to_float(d, node)
     else:
         _to_float(d, node)
 

@@ -72,7 +72,7 @@ def add_qdq(d: Draft, node: Node) -> None:
     inputs = node.inputs[:1] if tabled or node.op == "Softmax" else node.inputs
     bounds = {k: v for k, v in node.attributes.items() if k in _CLAMPS}
     own = {k: v for k, v in node.attributes.items() if k not in _CLAMPS}
-    if node.op in ("Conv", "Gemm", "MatMul") and len(inputs) == 3:
+    if node.op in ("Conv", "ConvTranspose", "Gemm", "MatMul") and len(inputs) == 3:
         d.real_names[inputs[2]] = _bias(d, node)
     if node.op == "Requantize":
         quantized(d, real(d, inputs[0]), output)

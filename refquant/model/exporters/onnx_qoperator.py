@@ -47,6 +47,7 @@ from refquant.model.exporters.onnx_spelled import (
     add_table,
     is_clear,
 )
+from refquant.model.exporters.onnx_transposed import add_transposed
 from refquant.model.graph import Node
 from refquant.model.operators import MOVEMENT
 from refquant.model.params import qparams_of
@@ -193,6 +194,7 @@ def _move(d: Draft, node: Node) -> None:
 
 _OPERATORS: Mapping[str, Callable[[Draft, Node, str], None]] = {
     "Conv": _conv,
+    "ConvTranspose": add_transposed,
     "Gemm": _gemm,
     "MatMul": _matmul,
     "Add": _add,

@@ -25,6 +25,8 @@ __all__ = [
     "add_table",
     "is_clear",
     "is_function",
+    "rounded",
+    "shifted",
 ]
 
 Floats = NDArray[np.float32]
@@ -85,14 +87,14 @@ def _numbers(quant: Quant | None) -> tuple[float, int]:
     return quant.scale, quant.zero_point
 
 
-def _shifted(d: Draft, name: str) -> str:
+def shifted(d: Draft, name: str) -> str:
     """Return the codes less their zero point, as float32 integers."""
     codes, (_, zero) = codes_of(d, name), _numbers(d.graph.values[name].quant)
     reals = d.step("Cast", [codes], f"{name}/float32", {"to": _FLOAT})
     return d.step("Sub", [reals, d.number(f"{name}/shift", zero, "float32")], f"{name}/shifted")
 
 
-def _rounded(d: Draft, acc: str, m: Floats, output: str, target: str) -> None:
+def rounded(d: Draft, acc: str, m: Floats, output: str, target: str) -> None:
     """Eq. (2)."""
     factor = d.number(f"{output}/multiplier", m, "float32")
     scaled = d.step("Mul", [acc, factor], f"{output}/scaled")
@@ -106,9 +108,9 @@ def add_product(d: Draft, node: Node, target: str) -> None:
     if any(DTYPES[d.graph.values[name].dtype].bits > 8 for name in (a, b)):
         raise NoForm("products of codes of 16 bits have no exact form")
     (sa, _), (sb, _), (sy, _) = (_numbers(d.graph.values[name].quant) for name in (a, b, y))
-    acc = d.step("Mul", [_shifted(d, a), _shifted(d, b)], f"{y}/acc")
+    acc = d.step("Mul", [shifted(d, a), shifted(d, b)], f"{y}/acc")
     m = np.float32(np.float32(np.float32(sa) * np.float32(sb)) / np.float32(sy))
-    _rounded(d, acc, np.asarray(m), y, target)
+    rounded(d, acc, np.asarray(m), y, target)
 
 
 def add_average(d: Draft, node: Node, target: str) -> None:
@@ -120,18 +122,18 @@ def add_average(d: Draft, node: Node, target: str) -> None:
     area = int(np.prod(kernel))
     if area * ((1 << DTYPES[d.graph.values[x].dtype].bits) - 1) >= _EXACT:
         raise NoForm(f"a window of {area} codes may sum to more than float32 has exactly")
-    shifted = _shifted(d, x)
+    codes = shifted(d, x)
     counts = np.full((), area, np.float32)
     window = {k: v for k, v in node.attributes.items() if k in ("strides", "pads")}
     channels = int(shape[1])
     ones = d.number(f"{node.name}/ones", np.ones((channels, 1, *kernel)), "float32")
     given = {**window, "kernel_shape": kernel, "group": channels}
-    acc = d.step("Conv", [shifted, ones], f"{y}/acc", given)
+    acc = d.step("Conv", [codes, ones], f"{y}/acc", given)
     if not node.attributes.get("count_include_pad", 0):
         counts = _counts(tuple(int(n) for n in shape[2:]), kernel, window)
     (sx, _), (sy, _) = (_numbers(d.graph.values[name].quant) for name in (x, y))
     m = np.asarray(np.float32(sx) / (np.float32(sy) * counts), np.float32)
-    _rounded(d, acc, m, y, target)
+    rounded(d, acc, m, y, target)
 
 
 def _counts(
@@ -161,7 +163,7 @@ def add_sum_of_products(d: Draft, node: Node, target: str) -> None:
     acc = d.step("Cast", [acc], f"{y}/acc/float32", {"to": _FLOAT})
     (sy, _) = _numbers(d.graph.values[y].quant)
     m = np.asarray(bias_scale(d, x, w) / np.float32(sy), np.float32)
-    _rounded(d, acc, m, y, target)
+    rounded(d, acc, m, y, target)
 
 
 def add_extreme(d: Draft, node: Node) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from refquant.model.graph import Attribute
 from refquant.model.importers.onnx_items import Filled, Spread
 from refquant.model.importers.onnx_model import OnnxNode
-from refquant.model.importers.onnx_scope import Known, Scope, Unsupported
+from refquant.model.importers.onnx_scope import Known, Scope, Seen, Unsupported
 from refquant.model.shapes_common import joined
 
 __all__ = ["ELEMENTWISE"]
@@ -103,7 +103,23 @@ def _bound(s: Scope, node: OnnxNode, index: int, key: str) -> float | str | None
     return float(item.array.ravel()[0]) if isinstance(item, Known) else s.real(node, index)
 
 
+def _clip_codes(s: Scope, node: OnnxNode, x: str) -> None:
+    """Clamp codes that have a meaning: a bound behind a pair, as our exporter writes it."""
+    value, given = s.b.values[x], dict[str, Attribute]()
+    for key, index in (("clamp_min", 1), ("clamp_max", 2)):
+        bound = s.known(node, index, key)
+        if bound is not None:
+            given[key] = int(bound.ravel()[0])
+    made = s.node("Clip", [x], node.outputs[0], given, contract=s.contract, dtype=value.dtype,
+                  quant=value.quant)  # fmt: skip
+    s.items[node.outputs[0]] = Seen(made, value.dtype)
+
+
 def _clip(s: Scope, node: OnnxNode) -> None:
+    item = s.items[node.inputs[0]]
+    if isinstance(item, Seen) and s.b.values[item.value].quant is not None:
+        _clip_codes(s, node, item.value)
+        return
     low, high = _bound(s, node, 1, "min"), _bound(s, node, 2, "max")
     x = s.real(node, 0)
     if isinstance(low, str) or isinstance(high, str):  # ONNX: Min(max, Max(x, min))

@@ -130,7 +130,11 @@ def _conv_transpose(s: Scope, node: OnnxNode) -> None:
         "kernel_shape": kernel, "strides": strides, "dilations": dilations, "pads": pads,
         "output_padding": extra, "group": int(a.get("group", 1)),
     }  # fmt: skip
-    s.emit(node, "ConvTranspose", s.reals(node), given)
+    w = weight(s, node, 1)
+    inputs = [s.real(node, 0), w, *([s.real(node, 2)] if s.has(node, 2) else [])]
+    contract = s.contract if s.b.values[w].quant is not None else None
+    made = s.node("ConvTranspose", inputs, node.outputs[0], given, contract=contract)
+    s.items[node.outputs[0]] = Seen(made, "float32")
 
 
 def pool_window(s: Scope, node: OnnxNode) -> Window:

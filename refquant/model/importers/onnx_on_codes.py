@@ -99,6 +99,11 @@ def _conv(s: Scope, node: OnnxNode, t: Target) -> None:
     emit_codes(s, "Conv", [x, w, *bias_of(s, node, x, w)], {**window, "group": group}, t)
 
 
+def _in_reals(s: Scope, node: OnnxNode, t: Target) -> None:
+    """Refuse an operator that onnxruntime has for reals only: its codes are rounded results."""
+    raise Unsupported(f"onnxruntime has no {node.op} of codes, and computes it in float32")
+
+
 def _gemm(s: Scope, node: OnnxNode, t: Target) -> None:
     a = node.attributes
     if a.get("alpha", 1.0) != 1.0 or a.get("beta", 1.0) != 1.0 or a.get("transA", 0):
@@ -188,6 +193,7 @@ _TABLED = (
 )
 FUSED: Mapping[str, Callable[[Scope, OnnxNode, Target], None]] = {
     "Conv": _conv,
+    "ConvTranspose": _in_reals,
     "Gemm": _gemm,
     "MatMul": _matmul,
     "Add": _binary,

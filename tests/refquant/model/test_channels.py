@@ -1,5 +1,7 @@
 """Where output channels are: against a product of each operator by hand."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -26,11 +28,11 @@ def test_weights_times_numbers_are_results_times_numbers(name: str) -> None:
     rng = np.random.default_rng(0)
     w, x = (rng.integers(-9, 10, s).astype(np.float32) for s in (shape, x_shape))
     count = channel_count(node, shape)
-    numbers = 2.0 ** np.arange(count)
+    numbers = np.ldexp(1.0, np.arange(count))
     scaled = (w * along_channels(node, shape, numbers)).astype(np.float32)
-    function = {"Conv": conv_f32, "ConvTranspose": conv_transpose, "MatMul": matmul_f32,
+    function: Any = {"Conv": conv_f32, "ConvTranspose": conv_transpose, "MatMul": matmul_f32,
                 "Gemm": gemm_f32}[op]  # fmt: skip
-    given = {"trans_b" if key == "transB" else key: value for key, value in attributes.items()}
+    given: dict[str, Any] = {k if k == "group" else "trans_b": v for k, v in attributes.items()}
     y, got = function(x, w, **given), function(x, scaled, **given)
     axis = 1 if op.startswith("Conv") else -1
     along = np.moveaxis(np.moveaxis(y, axis, -1) * numbers, -1, axis)

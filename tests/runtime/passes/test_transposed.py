@@ -12,7 +12,9 @@ from refquant.formats.qparams import QParams
 from refquant.model.build import Builder
 from refquant.model.execute import run
 from refquant.model.graph import Graph, Quant
+from refquant.model.quantize import quantize
 from refquant.model.quantize_weights import add_codes
+from refquant.model.recipe import recipe
 from refquant.model.rq import write_rq
 from refquant_runtime import Session
 from refquant_runtime.check import bind
@@ -149,6 +151,24 @@ def test_dynamic_codes(name: str, tmp_path: Path) -> None:
 def test_many_threads_and_samples(tmp_path: Path) -> None:
     graph, x = on_codes("2-D, cut", "ort", "uint8", "int8", zeros=True)
     both(tmp_path, graph, np.concatenate([x, x[..., ::-1], 255 - x]), threads=2)
+
+
+@pytest.mark.parametrize(
+    "scheme", ["int8_static", "w8a8_dynamic", "w8_group64_weight_only", "int4_rtn"]
+)
+@pytest.mark.parametrize("group", [1, 2])
+def test_what_the_pipeline_makes(scheme: str, group: int, tmp_path: Path) -> None:
+    rng = np.random.default_rng(group)
+    b = Builder("g")
+    w = b.constant("w", rng.normal(size=(4, 3, 3, 2)).astype(np.float32))
+    bias = b.constant("b", rng.normal(size=3 * group).astype(np.float32))
+    window = {"strides": (2, 2), "pads": (1, 0, 0, 1), "group": group}
+    y = b.node("ConvTranspose", [b.input("x", ("N", 4, 5, 4)), w, bias], name="up",
+               attributes=window)  # fmt: skip
+    graph = b.graph([b.node("Clip", [y], name="y", attributes={"min": -1.0, "max": 2.5})])
+    x = rng.normal(size=(3, 4, 5, 4)).astype(np.float32)
+    made = quantize(graph, recipe(scheme), {"x": x})
+    both(tmp_path, made, x)
 
 
 def test_by_hand(tmp_path: Path) -> None:
