@@ -27,6 +27,7 @@ __all__ = [
     "moved_by_range_exact",
     "mul_by_range_exact",
     "range_exact",
+    "real_by_range_exact",
     "sum_by_range_exact",
 ]
 
@@ -94,8 +95,17 @@ def moved_by_range_exact(
     >>> moved_by_range_exact(3, (0.5, 1), (0.25, 0), (0, 255))
     4
     """
-    ends = _ends(y, limits, unit=x[0])
-    return _in_range(float32(code - x[1]), ends, limits, _centred(ends, limits))
+    return real_by_range_exact(float32(code - x[1]), y, limits, unit=x[0])
+
+
+def real_by_range_exact(v: float, y: tuple[float, int], limits: Codes, *, unit: float = 1.0) -> int:
+    """Return the code, by the rule y, of the float32 ``v`` times ``unit``.
+
+    >>> real_by_range_exact(2.0, (0.25, 0), (0, 255), unit=0.5)
+    4
+    """
+    ends = _ends(y, limits, unit=unit)
+    return _in_range(v, ends, limits, _centred(ends, limits))
 
 
 def _in_range(x: float, ends: tuple[float, float, float], limits: Codes, centred: bool) -> int:

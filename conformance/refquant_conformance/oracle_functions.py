@@ -9,6 +9,7 @@ each time: both ends of its interval must round to the same float32.
     e^x = \Bigl(\sum_k \frac{(x / 2^{16})^k}{k!}\Bigr)^{2^{16}}    \tag{1}
 
 Step by step: the formulas of ``docs/spec/operators.md``, section 1, one rounding an operation.
+``oracle_polynomials`` has what else engines compute.
 
 References
 ----------
@@ -20,6 +21,11 @@ from collections.abc import Callable, Mapping
 from fractions import Fraction
 from types import MappingProxyType
 
+from refquant_conformance.oracle_polynomials import (
+    sigmoid_by_exponential,
+    sigmoid_rational,
+    tanh_rational,
+)
 from refquant_conformance.rational import add, divide, float32, multiply, round_exact
 
 __all__ = ["FUNCTIONS", "exp_stepwise", "exponential", "logarithm", "once"]
@@ -154,8 +160,11 @@ FUNCTIONS: Mapping[tuple[str, str], Callable[[float], float]] = MappingProxyType
     {
         ("sigmoid", "rounded_once"): _sigmoid_once,
         ("sigmoid", "stepwise"): _sigmoid_stepwise,
+        ("sigmoid", "rational_fused"): sigmoid_rational,
+        ("sigmoid", "exponential_fused"): sigmoid_by_exponential,
         ("tanh", "rounded_once"): _tanh_once,
         ("tanh", "stepwise"): _tanh_stepwise,
+        ("tanh", "rational_fused"): tanh_rational,
     }
 )
 """Each function in each evaluation, of one float32."""
