@@ -3,12 +3,14 @@
 from refquant_conformance.arithmetic.base import Arithmetic, Axes, Outputs
 from refquant_conformance.arithmetic.blocks import DECODED, ENCODED
 from refquant_conformance.arithmetic.cast import CASTS
+from refquant_conformance.arithmetic.codebooks import CODEBOOKS
 from refquant_conformance.arithmetic.concat import QLINEAR_CONCAT
 from refquant_conformance.arithmetic.conv import QLINEAR_CONV, QLINEAR_DEPTHWISE_CONV
 from refquant_conformance.arithmetic.decode import DECODE
 from refquant_conformance.arithmetic.dequantize import DEQUANTIZE
 from refquant_conformance.arithmetic.dynamic_quantize import DYNAMIC
 from refquant_conformance.arithmetic.elementwise import QLINEAR_ADD, QLINEAR_MUL
+from refquant_conformance.arithmetic.layers import LAYERS
 from refquant_conformance.arithmetic.matmul import MATMUL_INTEGER, QLINEAR_MATMUL
 from refquant_conformance.arithmetic.matmul_nbits import MATMUL_NBITS
 from refquant_conformance.arithmetic.movement import MAX_POOL, MOVE
@@ -17,12 +19,14 @@ from refquant_conformance.arithmetic.parameters import ASYMMETRIC, SYMMETRIC
 from refquant_conformance.arithmetic.pools import QLINEAR_AVERAGE_POOL, QLINEAR_MEAN
 from refquant_conformance.arithmetic.quantize import QUANTIZE
 from refquant_conformance.arithmetic.quantize_f16 import QUANTIZE_F16
+from refquant_conformance.arithmetic.resize import RESIZE_BILINEAR, RESIZE_NEAREST
 from refquant_conformance.arithmetic.softmax import QLINEAR_SOFTMAX
 from refquant_conformance.arithmetic.unary import (
     QLINEAR_LEAKY_RELU,
     QLINEAR_SIGMOID,
     QLINEAR_TANH,
 )
+from refquant_conformance.arithmetic.wide_matmul import WIDE_MATMUL
 
 __all__ = ["ARITHMETICS", "Arithmetic", "Axes", "Outputs", "arithmetic_of"]
 
@@ -33,6 +37,8 @@ ARITHMETICS: tuple[Arithmetic, ...] = (
     *(QLINEAR_AVERAGE_POOL, QLINEAR_MEAN, QLINEAR_SIGMOID, QLINEAR_TANH, QLINEAR_LEAKY_RELU),
     QLINEAR_SOFTMAX,
     *(QLINEAR_CONCAT, MAX_POOL, MOVE, MATMUL_NBITS),
+    *(RESIZE_NEAREST, RESIZE_BILINEAR),
+    *(*LAYERS, CODEBOOKS, WIDE_MATMUL),
     *(*CASTS, DECODE, *PACKING, *DECODED, *ENCODED),
 )
 """Every family that backends are held against."""

@@ -121,7 +121,7 @@ def _block_of(case: Case, index: int) -> Case:
 
 
 def _encode(case: Case, axes: Axes) -> Outputs | None:
-    x = case.inputs["x"]
+    x = case.inputs["x"].astype(np.float32)  # in the byte order of this machine
     way = str(axes.get("contraction", axes.get("flavour")))
     flavour = {"separate": "reference", "fused": "fma"}.get(way, way)
     try:

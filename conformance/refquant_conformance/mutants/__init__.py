@@ -16,6 +16,7 @@ from refquant_conformance.mutants import (
     blocks,
     casts,
     hosts,
+    layers,
     loaders,
     methods,
     movement,
@@ -46,6 +47,7 @@ _FAMILIES = (
     blocks,
     loaders,
     methods,
+    layers,
 )
 
 MUTANTS: dict[str, Mutant] = {one.name: one for family in _FAMILIES for one in family.MUTANTS}

@@ -19,6 +19,7 @@ from refquant_conformance.properties import (
     acc_laws,
     acc_weights,
     bs,
+    bs_codebooks,
     bs_methods,
     bs_products,
     claims,
@@ -31,10 +32,12 @@ from refquant_conformance.properties import (
     op_functions,
     op_movement,
     pk,
+    pk_layers,
     qdq,
     qps,
     qps_observers,
     rq,
+    rq_wide,
     settings,
 )
 from refquant_conformance.properties.registry import Property, registered
@@ -64,6 +67,9 @@ _GROUPS = (
     bs_products,
     ff_stochastic,
     qps_observers,
+    bs_codebooks,
+    pk_layers,
+    rq_wide,
 )
 
 PROPERTIES = registered()

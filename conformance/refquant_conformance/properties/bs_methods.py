@@ -22,7 +22,7 @@ _CLAUSE = "GPTQ eq. (2), AWQ eq. (4), SmoothQuant eq. (3), QuaRot section 3"
 
 def gptq_case(w: Array, h: Array, *, act_order: int = 0) -> Case:
     """Return the case of a weight and a Hessian."""
-    inputs = {"w": w.astype(np.float32), "h": h.astype(np.float64)}
+    inputs: dict[str, Array] = {"w": w.astype(np.float32), "h": h.astype(np.float64)}
     types = types_of("gptq_quantize", "i4")
     return Case("gptq_quantize", "i4", inputs, {"act_order": act_order}, types=types)
 
