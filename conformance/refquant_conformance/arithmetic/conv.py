@@ -15,7 +15,8 @@ Depthwise convolutions, where each output channel sees one input channel, are an
 own here: engines have other kernels for them, with another arithmetic. One of them has two: with
 ``neon_double_by_eight`` the first 8 floor(M/8) channels are rescaled as ``neon_double`` says,
 eight at a time, and the rest one by one, as ``gemmlowp_double`` does. How sums become codes by the
-range of the output says ``conv_by_range``; how sums of reals do, ``conv_of_reals``.
+range of the output says ``conv_by_range``; how sums of reals do, ``conv_of_reals``; and with scales
+one after the other, ``rescale_steps``.
 
 References
 ----------
@@ -41,7 +42,6 @@ from refquant_conformance.arithmetic.product_axes import (
 )
 from refquant_conformance.arithmetic.real_sums import ORDERS
 from refquant_conformance.arithmetic.rescale import (
-    RESCALE_AXES,
     accumulated,
     equal_modes,
     formed,
@@ -49,6 +49,12 @@ from refquant_conformance.arithmetic.rescale import (
     rescaled,
     rescaled_exactly,
     summed_exactly,
+)
+from refquant_conformance.arithmetic.rescale_steps import (
+    STEPS,
+    in_steps,
+    in_steps_exactly,
+    without_bias,
 )
 from refquant_conformance.operators import OPERATORS
 from refquant_conformance.protocol import Array, Case
@@ -107,6 +113,8 @@ def _compute(case: Case, axes: Axes) -> Outputs | None:
         return conv_by_range(case, axes)
     if axes["requantize"] in ORDERS:
         return conv_of_reals(case, str(axes["requantize"]))
+    if axes["requantize"] in STEPS:
+        return _in_steps(case, axes)
     acc, inputs = _sums(case, axes), case.inputs
     if acc is None:
         return None
@@ -126,6 +134,22 @@ def _compute(case: Case, axes: Axes) -> Outputs | None:
     if len(found) < len(parts):
         return None
     return {"y": np.concatenate(found, axis=1).astype(storage(case.types["y"]))}
+
+
+def _in_steps(case: Case, axes: Axes) -> Outputs | None:
+    acc, inputs = _sums(without_bias(case), axes), case.inputs
+    if acc is None:
+        return None
+    sw = np.broadcast_to(inputs["w_scale"], (acc.shape[1],)).reshape(-1, 1, 1)
+    y = in_steps(
+        acc,
+        inputs["bias"].reshape(-1, 1, 1) if "bias" in inputs else None,
+        (inputs["x_scale"], sw, inputs["y_scale"]),
+        case=case,
+        limits=limits_of(case),
+        mode=str(axes["requantize"]),
+    )
+    return None if y is None else {"y": y.astype(storage(case.types["y"]))}
 
 
 def _modes(channels: int, axes: Axes) -> list[tuple[slice, AxisValue]]:
@@ -160,27 +184,28 @@ def _exact(case: Case, axes: Axes, output: str, index: int) -> int | None:
             seen.append(zx if place is None else int(x[first + c][place]))
             weights.append(int(w[c].reshape(-1)[tap]))
     zw, sw = (inputs[f"w_{name}"].reshape(-1) for name in ("zero_point", "scale"))
-    bias = inputs.get("bias")
+    bias, steps = inputs.get("bias"), axes["requantize"] in STEPS
+    own = None if bias is None else int(bias[channel])
     acc = summed_exactly(
         seen,
         weights,
         zero_points=(zx, int(zw[channel % zw.size])),
-        bias=0 if bias is None else int(bias[channel]),
+        bias=0 if steps else own or 0,
         types=(case.types["x"], case.types["w"]),
         accumulator=axes["accumulator"],
     )
     if acc is None:
         return None
-    scales = inputs["x_scale"], sw[channel % sw.size], inputs["y_scale"]
+    scales = tuple(float(v) for v in (inputs["x_scale"], sw[channel % sw.size], inputs["y_scale"]))
+    limits = limits_of(case)
+    if steps:
+        mode = str(axes["requantize"])
+        return in_steps_exactly(acc, own, scales, case=case, limits=limits, mode=mode)
     modes = _modes(inputs["w"].shape[0], axes)
-    mode = next(mode for channels, mode in modes if channels.start <= channel < channels.stop)
-    return rescaled_exactly(
-        acc,
-        (float(scales[0]), float(scales[1]), float(scales[2])),
-        zero_point=int(inputs["y_zero_point"]),
-        limits=limits_of(case),
-        axes={**axes, "requantize": mode},
-    )
+    one = next(mode for channels, mode in modes if channels.start <= channel < channels.stop)
+    axes = {**axes, "requantize": one}
+    zero_point = int(inputs["y_zero_point"])
+    return rescaled_exactly(acc, scales, zero_point=zero_point, limits=limits, axes=axes)
 
 
 def _element(case: Case, index: int) -> Case:
@@ -220,7 +245,7 @@ QLINEAR_DEPTHWISE_CONV = replace(
     QLINEAR_CONV,
     op="qlinear_depthwise_conv",
     axes=MappingProxyType(
-        {**PRODUCT_AXES, "requantize": (*RESCALE_AXES["requantize"], _BY_EIGHT, *RANGES, *ORDERS)}
+        {**PRODUCT_AXES, "requantize": (*PRODUCT_AXES["requantize"], _BY_EIGHT, RANGES[1])}
     ),
     probes=depthwise_probes,
 )

@@ -5,7 +5,7 @@ r"""Matrix products of codes: QLinearMatMul and MatMulInteger, by the axes of ``
 
 More values of ``requantize`` need no multiplier: ``by_range``, the sum becomes a code by the range
 of the output (``matmul_by_range``); ``reals_fused`` and ``reals_mlas``, a product of float32
-matrices is quantized (``matmul_of_reals``).
+matrices is quantized (``matmul_of_reals``); and those of ``rescale_steps``.
 
 One more ``accumulator`` of MatMulInteger, ``float32_saturate``: the sum is a float32, and the
 largest below 2^31 is the largest code. Which float32 a sum beyond 2^24 is depends on the order of a
@@ -47,6 +47,12 @@ from refquant_conformance.arithmetic.rescale import (
     rescaled,
     rescaled_exactly,
     summed_exactly,
+)
+from refquant_conformance.arithmetic.rescale_steps import (
+    STEPS,
+    in_steps,
+    in_steps_exactly,
+    without_bias,
 )
 from refquant_conformance.operators import OPERATORS
 from refquant_conformance.protocol import Array, Case
@@ -93,17 +99,16 @@ def _compute(case: Case, axes: Axes) -> Outputs | None:
         return matmul_by_range(case, axes["accumulator"])
     if axes["requantize"] in ORDERS:
         return matmul_of_reals(case, str(axes["requantize"]))
-    acc, inputs = _sums(case, axes), case.inputs
+    mode, inputs, limits = str(axes["requantize"]), case.inputs, limits_of(case)
+    acc = _sums(without_bias(case) if mode in STEPS else case, axes)
     if acc is None:
         return None
     scales = inputs["a_scale"], inputs["b_scale"], inputs["y_scale"]
-    y = rescaled(
-        acc,
-        formed(scales, axes["multiplier"]),
-        zero_point=int(inputs["y_zero_point"]),
-        limits=limits_of(case),
-        axes=axes,
-    )
+    if mode in STEPS:
+        y = in_steps(acc, inputs.get("bias"), scales, case=case, limits=limits, mode=mode)
+    else:
+        m, zero_point = formed(scales, axes["multiplier"]), int(inputs["y_zero_point"])
+        y = rescaled(acc, m, zero_point=zero_point, limits=limits, axes=axes)
     return None if y is None else {"y": y.astype(storage(case.types["y"]))}
 
 
@@ -112,18 +117,17 @@ def _exact(case: Case, axes: Axes, output: str, index: int) -> int | None:
         return matmul_by_range_exactly(case, axes["accumulator"], index)
     if axes["requantize"] in ORDERS:
         return matmul_of_reals_exactly(case, str(axes["requantize"]), index)
-    acc, column = _sum_exactly(case, axes, index)
+    mode, inputs, limits = str(axes["requantize"]), case.inputs, limits_of(case)
+    acc, column = _sum_exactly(without_bias(case) if mode in STEPS else case, axes, index)
     if acc is None:
         return None
-    sb = case.inputs["b_scale"].reshape(-1)
-    scales = (case.inputs["a_scale"], sb[column % sb.size], case.inputs["y_scale"])
-    return rescaled_exactly(
-        acc,
-        (float(scales[0]), float(scales[1]), float(scales[2])),
-        zero_point=int(case.inputs["y_zero_point"]),
-        limits=limits_of(case),
-        axes=axes,
-    )
+    sb = inputs["b_scale"].reshape(-1)
+    scales = (float(inputs["a_scale"]), float(sb[column % sb.size]), float(inputs["y_scale"]))
+    if mode in STEPS:
+        bias = int(inputs["bias"][column]) if "bias" in inputs else None
+        return in_steps_exactly(acc, bias, scales, case=case, limits=limits, mode=mode)
+    zero_point = int(inputs["y_zero_point"])
+    return rescaled_exactly(acc, scales, zero_point=zero_point, limits=limits, axes=axes)
 
 
 def _element(case: Case, index: int) -> Case:

@@ -1,14 +1,15 @@
-"""The axes of matrix products and convolutions of codes: those of ``rescale``, and two more ways.
+"""The axes of matrix products and convolutions of codes: those of ``rescale``, and more.
 
 ``requantize`` has the modes of ``rescale``, which need a multiplier and an accumulator of codes;
-``by_range`` (``fake_quantize``), which has no multiplier; and sums of reals (``real_sums``), which
-have neither.
+``by_range`` (``fake_quantize``) and the steps of ``rescale_steps``, which have no multiplier; and
+sums of reals (``real_sums``), which have neither.
 """
 
 from refquant.contracts.axes import AxisValue
 from refquant_conformance.arithmetic.base import Axes
 from refquant_conformance.arithmetic.real_sums import ORDERS
 from refquant_conformance.arithmetic.rescale import RESCALE_AXES, again
+from refquant_conformance.arithmetic.rescale_steps import STEPS
 from refquant_conformance.protocol import Case
 from refquant_conformance.types import code_range
 
@@ -16,9 +17,9 @@ __all__ = ["PRODUCT_AXES", "again_or_no_multiplier", "limits_of"]
 
 PRODUCT_AXES: dict[str, tuple[AxisValue, ...]] = {
     **RESCALE_AXES,
-    "requantize": (*RESCALE_AXES["requantize"], "by_range", *ORDERS),
+    "requantize": (*RESCALE_AXES["requantize"], "by_range", *ORDERS, *STEPS),
 }
-"""The axes of a dot product, the range of its output, and sums of reals."""
+"""The axes of a dot product, the range of its output, sums of reals, and steps of float32."""
 
 
 def again_or_no_multiplier(axes: Axes) -> bool:
@@ -27,7 +28,7 @@ def again_or_no_multiplier(axes: Axes) -> bool:
     >>> again_or_no_multiplier({"requantize": "reals_fused", "multiplier": "product_f64"})
     True
     """
-    if axes["requantize"] == "by_range":
+    if axes["requantize"] in ("by_range", *STEPS):
         return axes["multiplier"] != "product_f32"
     if axes["requantize"] in (*ORDERS, "by_range_of_reals"):
         return (axes["multiplier"], axes["accumulator"]) != ("product_f32", "int32_wrap")
