@@ -47,7 +47,7 @@ def word_exact(fields: Sequence[int], *, awq: bool) -> int:
     '0x321'
     """
     order = _AWQ if awq else range(8)
-    word = sum(fields[e] * 16**i for i, e in enumerate(order))
+    word = sum(fields[e] << 4 * i for i, e in enumerate(order))
     return word - 2**32 if word >= 2**31 else word
 
 
@@ -58,7 +58,7 @@ def field_exact(word: int, place: int, *, awq: bool) -> int:
     (2, 2)
     """
     at = _AWQ.index(place) if awq else place
-    return word // 16**at % 16  # floors: right for negative words, too
+    return word >> 4 * at & 15
 
 
 def weight_exact(code: int, zero: int, scale: float) -> float:

@@ -77,7 +77,7 @@ def _unpack(case: Case, axes: Axes) -> Outputs | None:
     if case.scheme == "awq":
         codes = awq.unpack(words, layout="gemm")
         groups = stored.shape[0]
-        zeros = awq.unpack_zeros(stored, layout="gemm", group_size=size, groups=groups)
+        zeros: Array = awq.unpack_zeros(stored, layout="gemm", group_size=size, groups=groups)
     else:
         codes = gptq.unpack(words, num_bits=4)
         rule = "v2" if case.params["convention"] == "v2" else "v1"
