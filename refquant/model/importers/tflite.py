@@ -23,6 +23,7 @@ from pathlib import Path
 from refquant.model.build import Builder
 from refquant.model.graph import Graph
 from refquant.model.importers import (
+    tflite_composed,
     tflite_fold,
     tflite_layers,
     tflite_moves,
@@ -78,10 +79,14 @@ _LOWER: Mapping[str, Callable[[Scope, TfliteOperator], None]] = {
     "SPACE_TO_DEPTH": tflite_pixels.space_to_depth,
     "DEPTH_TO_SPACE": tflite_pixels.depth_to_space,
     "TRANSPOSE_CONV": tflite_transposed.transpose_conv,
+    **dict.fromkeys(("MAXIMUM", "MINIMUM"), tflite_composed.extreme),
+    "PRELU": tflite_composed.prelu,
+    "SQUARED_DIFFERENCE": tflite_composed.squared_difference,
 }
 _INPUTS: Mapping[str, int] = {  # at least; one, where nothing is said
     **dict.fromkeys(("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"), 2),
     **dict.fromkeys(("ADD", "SUB", "MUL", "DIV", "MEAN", "EXPAND_DIMS", "TRANSPOSE", "PAD"), 2),
+    **dict.fromkeys(("MAXIMUM", "MINIMUM", "PRELU", "SQUARED_DIFFERENCE"), 2),
     **dict.fromkeys(("SPLIT", "GATHER", "MIRROR_PAD", "RESIZE_NEAREST_NEIGHBOR"), 2),
     **dict.fromkeys(("SLICE", "SPLIT_V", "TRANSPOSE_CONV"), 3),
     "STRIDED_SLICE": 4,

@@ -45,7 +45,7 @@ from refquant.numerics.rounding import round_half_away
 from refquant.ops.curves_int16 import curve_int16, nearest_power
 from refquant.ops.softmax_int16 import softmax_table_int16
 
-__all__ = ["INT16", "unknown"]
+__all__ = ["INT16", "hold_table", "unknown"]
 
 _MOST = 1 << 26  # bytes of tables, each of 65536 codes: an operator of few bytes asks for one
 
@@ -158,7 +158,7 @@ def _softmax(s: Scope, o: TfliteOperator) -> None:
     if beta <= 0 or after.scale != 2.0**-15:
         raise UnsupportedError(f"of int16 has beta {beta} and the output scale {after.scale}")
     table = softmax_table_int16(_ruler(before, "int16"), beta=beta)
-    held = _hold(s, o, table, None)
+    held = hold_table(s, o, table, None)
     contract = preset("tflite_reference")
     s.write(o, "Softmax", [s.read(o.inputs[0]), held], attributes={"axis": -1}, contract=contract)
 
@@ -172,11 +172,11 @@ def _by_table(
     attributes: Mapping[str, Attribute],
 ) -> None:  # fmt: skip
     order = s.at(o.inputs[0])
-    inputs = [s.read(o.inputs[0], order), _hold(s, o, table, after)]
+    inputs = [s.read(o.inputs[0], order), hold_table(s, o, table, after)]
     s.write(o, op, inputs, order=order, attributes=attributes, contract=contract)
 
 
-def _hold(s: Scope, o: TfliteOperator, table: NDArray[Any], quant: Quant | None) -> str:
+def hold_table(s: Scope, o: TfliteOperator, table: NDArray[Any], quant: Quant | None) -> str:
     """Add a table, once for all operators that have the same; they are larger than operators."""
     key = table.dtype.name, table.tobytes(), quant
     if key not in s.tables:

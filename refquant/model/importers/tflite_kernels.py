@@ -15,7 +15,8 @@ Measured with LiteRT 2.3.0 on x86, each operator by itself (``tests/outsiders/te
     AVERAGE_POOL_2D       tflite_builtin       tflite_reference
     SOFTMAX, RELU...      tflite_builtin       tflite_reference
     HARD_SWISH, GELU      tflite_builtin       tflite_reference
-    EXP, ABS              tflite_builtin       tflite_reference
+    EXP, ABS, NEG, LOG    tflite_builtin       tflite_reference
+    SQRT, RSQRT           tflite_builtin       tflite_reference
 
     * refused where the ratio of the scales is outside of what XNNPACK takes: LiteRT's optimized
       ADD, MUL and QUANTIZE of codes are in places something else than `tflite_builtin` says
@@ -41,7 +42,7 @@ TOOLS = ("xnnpack", "tflite_reference")
 _NOT_DELEGATED = frozenset(
     {
         *("AVERAGE_POOL_2D", "SOFTMAX", "RELU", "RELU6", "RELU_N1_TO_1"),
-        *("HARD_SWISH", "GELU", "EXP", "ABS"),
+        *("HARD_SWISH", "GELU", "EXP", "ABS", "NEG", "LOG", "SQRT", "RSQRT"),
     }
 )
 _RATIOS = {

@@ -18,21 +18,15 @@ from refquant.model.importers.tflite_scope import AS_IS, FIRST, Scope
 from refquant.model.importers.tflite_tables import OPERATORS, table_of
 from refquant.ops.softmax import softmax_table
 
-__all__ = ["binary", "dequantize", "quantize", "softmax", "unary"]
+__all__ = ["aligned", "binary", "dequantize", "quantize", "softmax", "unary"]
 
 _BINARY = {"ADD": "Add", "SUB": "Sub", "MUL": "Mul", "DIV": "Div"}
 
 
 def binary(s: Scope, o: TfliteOperator) -> None:
     """ADD, SUB and MUL of float32 or int8, DIV of float32."""
-    a, b = o.inputs[:2]
-    ranks = {len(s.tensor(i).shape) for i in (a, b)}
-    computed = [i for i in (a, b) if s.constant(i) is None]
-    ours = any(s.at(i) == FIRST for i in computed) and all(
-        len(s.tensor(i).shape) == 4 for i in computed
-    )
-    order = FIRST if ours and max(ranks) == 4 else AS_IS
-    op, inputs = _BINARY[o.op], [s.read(i, order) for i in (a, b)]
+    order, inputs = aligned(s, o)
+    op, (a, b) = _BINARY[o.op], o.inputs[:2]
     quants = [s.quant(i) for i in (a, b, o.outputs[0])]
     if op == "Sub" and None not in quants:
         if s.tool == "tflite_reference":
@@ -50,6 +44,18 @@ def binary(s: Scope, o: TfliteOperator) -> None:
         ratios = (sa / sy, sb / sy) if op == "Add" else (np.float32(sa * sb) / sy,)
     contract = contract_of(s.tool, "ADD" if op == "Add" else o.op, ratios=ratios)
     s.write(o, op, inputs, order=order, attributes=clamps(s, o), contract=contract)
+
+
+def aligned(s: Scope, o: TfliteOperator) -> tuple[str, list[str]]:
+    """Return the two operands in one order of axes: ours, if one of them is there already."""
+    a, b = o.inputs[:2]
+    ranks = {len(s.tensor(i).shape) for i in (a, b)}
+    computed = [i for i in (a, b) if s.constant(i) is None]
+    ours = any(s.at(i) == FIRST for i in computed) and all(
+        len(s.tensor(i).shape) == 4 for i in computed
+    )
+    order = FIRST if ours and max(ranks) == 4 else AS_IS
+    return order, [s.read(i, order) for i in (a, b)]
 
 
 def _negated(s: Scope, o: TfliteOperator, name: str, quant: Quant | None) -> str:

@@ -211,7 +211,7 @@ class Scope:
         )
         if last:
             self.names[index, order] = made
-            self._check_made(index, made, order)
+            self.check_made(index, made, order)
         return made
 
     def _inner(self, index: int) -> str:
@@ -220,7 +220,7 @@ class Scope:
         outside = index in self.model.outputs or index in self.model.inputs
         return f"{name}/channels_first" if outside else name
 
-    def _check_made(self, index: int, name: str, order: str) -> None:
+    def check_made(self, index: int, name: str, order: str) -> None:
         """Refuse an output whose declared shape is another: the file contradicts itself."""
         made, declared = self.builder.values[name].shape, self.shape(index)
         if order == FIRST and len(declared) == 4:

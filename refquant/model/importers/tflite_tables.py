@@ -13,7 +13,10 @@ The zero point of (3) comes before rounding; (4) is QUANTIZE of codes by XNNPACK
 float64 and rounded to float32; a libm may make the neighbour of it, and in rare places another
 code: one of 51,200 of TANH by XNNPACK, none of the others, as measured.
 
-Left out: LOG, SQRT, RSQRT, SQUARE and NEG of int8, PRELU.
+LOG is (1) with the least real of the output for what has no logarithm; SQRT truncates where (1)
+rounds. NEG turns the sign of the code itself, whatever it means, and leaves -128 as it is.
+
+Left out: SQUARE, FLOOR, CEIL, ROUND, SIN and COS of int8: LiteRT has no kernels for them.
 
 References: LiteRT ``kernels/internal/common.h`` (LUTPopulate), ``reference/requantize.h``,
 ``kernels/activations.cc``; XNNPACK ``src/reference/unary-elementwise.cc``.
@@ -30,6 +33,7 @@ from refquant.contracts import Contract
 from refquant.formats.qparams import QParams
 from refquant.model.graph import Attribute
 from refquant.model.importers import tflite_fixed as fixed
+from refquant.model.importers import tflite_roots as roots
 from refquant.model.importers.tflite_model import UnsupportedError
 from refquant.numerics.requantize import requantize
 from refquant.numerics.rounding import round_half_away
@@ -54,6 +58,8 @@ OPERATORS: Mapping[str, tuple[str, Mapping[str, Attribute]]] = {
     "NEG": ("Neg", {}),
     "SQRT": ("Sqrt", {}),
     "LOG": ("Log", {}),
+    "RSQRT": ("Requantize", {}),
+    **{op: (op.capitalize(), {}) for op in ("FLOOR", "CEIL", "ROUND")},
 }
 """TFLite's name -> ours, and the attributes."""
 
@@ -64,6 +70,13 @@ _BY_TABLE: Mapping[str, Callable[[float], float]] = {
     "EXP": np.exp,
     "GELU": lambda x: 0.5 * x * (1 + erf(x * 0.7071067811865476)),
     "GELU tanh": lambda x: 0.5 * x * (1 + np.tanh(0.7978845608028654 * (x + 0.044715 * x * x * x))),
+}
+_OF_OFFSETS: Mapping[str, Callable[[Int64, QParams, QParams], NDArray[Any]]] = {
+    "ABS": fixed.absolute,
+    "HARD_SWISH": fixed.hard_swish,
+    "LOG": roots.logarithm,
+    "SQRT": roots.square_root,
+    "RSQRT": roots.inverse_square_root,
 }
 
 
@@ -96,8 +109,10 @@ def table_of(
     elif op == "LEAKY_RELU":
         leaky = fixed.leaky_relu_delegated if delegated else fixed.leaky_relu
         codes = leaky(offset, np.float32(alpha), x, y)
-    elif op in ("ABS", "HARD_SWISH"):
-        codes = (fixed.absolute if op == "ABS" else fixed.hard_swish)(offset, x, y)
+    elif op in _OF_OFFSETS:
+        codes = _OF_OFFSETS[op](offset, x, y)
+    elif op == "NEG":
+        codes = -np.arange(-128, 128).astype(np.int8)
     else:
         raise UnsupportedError("of int8 is not known")
     return np.asarray(np.clip(codes, -128, 127), np.int8)

@@ -34,6 +34,11 @@ OPTIONS = {
     "SPACE_TO_DEPTH": "SpaceToDepthOptions",
     "DEPTH_TO_SPACE": "DepthToSpaceOptions",
     "TRANSPOSE_CONV": "TransposeConvOptions",
+    **dict.fromkeys(("SUM", "REDUCE_MAX", "REDUCE_MIN"), "ReducerOptions"),
+    **{op: f"{name}Options" for op, name in (
+        ("BATCH_MATMUL", "BatchMatMul"), ("RESIZE_BILINEAR", "ResizeBilinear"),
+        ("ARG_MAX", "ArgMax"), ("ARG_MIN", "ArgMin"), ("DIV", "Div"),
+    )},
     "VAR_HANDLE": "VarHandleOptions",
     "READ_VARIABLE": "ReadVariableOptions",
     "ASSIGN_VARIABLE": "AssignVariableOptions",
@@ -187,7 +192,10 @@ VERSIONS = {"CONV_2D": 3, "DEPTHWISE_CONV_2D": 3, "FULLY_CONNECTED": 9, "SHAPE":
             **dict.fromkeys(("ELU", "HARD_SWISH", "RELU_N1_TO_1", "MIRROR_PAD"), 1),
             **{"TRANSPOSE_CONV": 3, "DEPTH_TO_SPACE": 1, "SPACE_TO_DEPTH": 1},
             **dict.fromkeys(("VAR_HANDLE", "READ_VARIABLE"), 1),
-            **dict.fromkeys(("ASSIGN_VARIABLE", "CALL_ONCE"), 1)}  # fmt: skip
+            **dict.fromkeys(("ASSIGN_VARIABLE", "CALL_ONCE"), 1),
+            **dict.fromkeys(("NEG", "SQUARE", "PRELU", "FLOOR", "CEIL", "ROUND", "RESIZE_BILINEAR",
+                             "SELECT_V2", "BROADCAST_TO", "REVERSE_V2", "TILE", "PADV2",
+                             "BATCH_TO_SPACE_ND", "SPACE_TO_BATCH_ND", "DIV"), 1)}  # fmt: skip
 
 
 def _graph(
