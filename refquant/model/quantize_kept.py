@@ -71,7 +71,8 @@ def _under(graph: Graph, root: Node, made: Mapping[str, Node]) -> set[str] | Non
 def idle_movement(graph: Graph, coded: Collection[str]) -> set[str]:
     """Return the names of nodes that only move inputs of the graph, to no reader in ``coded``.
 
-    ``coded`` are names of nodes that compute on codes, those that are asked about among them.
+    ``coded`` are names of nodes that compute on codes, those that are asked about among them; the
+    states of a `GRU` or `LSTM` it reads as reals all the same.
 
     >>> from refquant.model.build import Builder
     >>> b = Builder("g")
@@ -87,7 +88,11 @@ def idle_movement(graph: Graph, coded: Collection[str]) -> set[str]:
             raw.update(node.outputs)
     idle: set[str] = set()
     for node in reversed(movers):
-        readers = {n.name for n in graph.nodes if set(node.outputs) & set(n.inputs)}
+        readers = {n.name for n in graph.nodes if set(node.outputs) & set(_read_as_codes(n))}
         if not (readers & set(coded)) - idle:
             idle.add(node.name)
     return idle
+
+
+def _read_as_codes(node: Node) -> tuple[str, ...]:
+    return node.inputs[:1] if node.op in ("GRU", "LSTM") else node.inputs

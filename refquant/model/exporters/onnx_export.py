@@ -158,6 +158,11 @@ def _add(d: Draft, node: Node) -> None:
         add_dynamic(d, node)
     elif node.op in ("QuantizeLinear", "DequantizeLinear"):
         add_ends(d, node)
+    elif coded and node.op in ("GRU", "LSTM"):
+        raise NoForm(
+            "nothing in ONNX quantizes its state at each step, and pairs around a float layer are "
+            "other numbers; exclude it, or give its weights alone codes (int8_weight_only)"
+        )
     elif coded and any(values[name].quant is None for name in node.outputs):
         raise NoForm("codes go in and reals come out")
     elif coded and d.form == "qdq" and is_tabled(d, node) and not is_function(d, node):
