@@ -36,8 +36,10 @@ _NF4_CUTS = (
     *("-0.137911737", "-0.0455250181", "0.0397901498", "0.120255254", "0.203521252"),
     *("0.292013764", "0.389312536", "0.501663387", "0.64278692", "0.861478388"),
 )
-_FP4: Mapping[int, Fraction] = {0: Fraction(0), 1: Fraction(1, 192), 6: Fraction(1, 6), 7: Fraction(1, 4), 4: Fraction(1, 3),
-        5: Fraction(1, 2), 2: Fraction(2, 3), 3: Fraction(1)}  # fmt: skip
+_FP4: Mapping[int, Fraction] = {
+    **{0: Fraction(0), 1: Fraction(1, 192), 6: Fraction(1, 6), 7: Fraction(1, 4)},
+    **{4: Fraction(1, 3), 5: Fraction(1, 2), 2: Fraction(2, 3), 3: Fraction(1)},
+}
 _FP4_CUTS = (
     *("0.00260417", "0.0859375", "0.20833333", "0.29166667", "0.4166667", "0.583333"),
     "0.8333333",
