@@ -6,9 +6,10 @@ r"""QuantizeLinear: which code a real gets, by six axes.
 
 The axes are those of a contract that the outer world can see when scale and zero point are given:
 ``rounding``, ``scale_op``, ``zero_point_at``, ``clamp``, ``overflow`` and ``nan``. One more value
-of ``scale_op``, ``by_range``, decides all of it: ``fake_quantize`` says how. The probes are
-near-ties, edges and special values for a few scales and zero points; NaN is asked in cases of its
-own, because a contract may refuse it.
+of ``scale_op``, ``by_range``, decides all of it: ``fake_quantize`` says how; one more of
+``rounding``, and the axis ``codes``, are those of ``quantize_by_four``. The probes are near-ties,
+edges and special values for a few scales and zero points; NaN is asked in cases of its own, because
+a contract may refuse it.
 
 References
 ----------
@@ -28,6 +29,14 @@ from refquant.formats.affine import QParams, quantize
 from refquant_conformance import oracle
 from refquant_conformance.arithmetic.base import Arithmetic, Axes, Equal, Outputs, contract_of
 from refquant_conformance.arithmetic.fake_quantize import by_range
+from refquant_conformance.arithmetic.quantize_by_four import (
+    BY_FOUR,
+    CODES,
+    by_four,
+    by_four_exactly,
+    narrowed,
+    out_of_place,
+)
 from refquant_conformance.operators import OPERATORS, types_of
 from refquant_conformance.oracle_fake_quantize import range_exact
 from refquant_conformance.protocol import Array, Case
@@ -124,6 +133,12 @@ def _compute(case: Case, axes: Axes) -> Outputs | None:
         return None
     if axes["scale_op"] == "by_range":
         return in_range(case)
+    if axes.get(CODES) == "narrow":
+        made = _compute(case, {**axes, CODES: "full"})
+        y = None if made is None else narrowed(made["y"], case)
+        return None if y is None else {"y": y}
+    if axes["rounding"] == BY_FOUR:
+        return {"y": by_four(case, *spread(case)).astype(storage(case.types["y"]))}
     with np.errstate(all="ignore"):  # infinities and NaN are what is asked
         return {"y": quantize(x, qparams, contract=contract_of(axes))}
 
@@ -158,6 +173,11 @@ def _exact(case: Case, axes: Axes, output: str, index: int) -> int | None:
         return None if nan and axes["nan"] == "error" else in_range_exactly(case, index)
     scale, zero_point = parameters_of_each(case, index)
     qmin, qmax = code_range(case.types[output])
+    if axes.get(CODES) == "narrow":
+        found = _exact(case, {**axes, CODES: "full"}, output, index)
+        return None if found is None or qmin == 0 else max(found, qmin + 1)
+    if axes["rounding"] == BY_FOUR:
+        return by_four_exactly(case, index, scale, zero_point)
     x = float(case.inputs["x"].reshape(-1)[index])
     known = {axis: value for axis, value in axes.items() if value is not None}
     try:
@@ -202,7 +222,8 @@ def _ties(scale: float, zero_point: int, scheme: str) -> Array:
 
 def relevant(case: Case) -> tuple[str, ...]:
     """Return the axes that can matter: what NaN becomes matters where there is one."""
-    return _AXES if np.isnan(case.inputs["x"]).any() else tuple(a for a in _AXES if a != "nan")
+    names = _AXES if np.isnan(case.inputs["x"]).any() else tuple(a for a in _AXES if a != "nan")
+    return (*names, CODES)
 
 
 def _probes(scheme: str) -> Sequence[Case]:
@@ -212,6 +233,8 @@ def _probes(scheme: str) -> Sequence[Case]:
     if scheme.endswith(("_channel", "_block")):  # what is new there is where parameters are found
         pairs = pairs[:: 5 if len(pairs) % 5 else 7]
     found = [_fine(scheme, _ties(s, z, scheme), s, z) for s, z in pairs]
+    below = np.full(7, np.nextafter(np.float32(0.5), np.float32(0)))  # 0.5 is added, and it is 1
+    found.append(_fine(scheme, below, 1.0, 0))
     nan = np.array([np.nan], np.float32)
     return [*found, *(_fine(scheme, nan, 0.5, z) for z in zero_points)]
 
@@ -253,6 +276,8 @@ QUANTIZE = Arithmetic(
         {
             **{axis: tuple(v for v in AXES[axis] if v != "before_scaling") for axis in _AXES},
             "scale_op": (*AXES["scale_op"], "by_range"),
+            "rounding": (*AXES["rounding"], BY_FOUR),
+            CODES: ("full", "narrow"),
         }
     ),
     spec=MappingProxyType(
@@ -263,6 +288,7 @@ QUANTIZE = Arithmetic(
             "clamp": None,
             "overflow": "saturate",
             "nan": None,
+            CODES: "full",
         }
     ),
     clause="ONNX QuantizeLinear-21: saturate((x / y_scale) + y_zero_point), round half to even",
@@ -271,6 +297,6 @@ QUANTIZE = Arithmetic(
     probes=_probes,
     element=element,
     relevant=relevant,
-    again=range_again,
+    again=lambda axes: range_again(axes) or out_of_place(axes),
     equal=nan_of_unsigned("f32_u"),
 )
