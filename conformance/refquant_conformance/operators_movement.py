@@ -76,5 +76,29 @@ _MOVE = Table(
     },
 )
 
-MOVEMENT = (_CONCAT, _MAX_POOL, _MOVE)
+_PLACES = {
+    "size": "(rows, columns) of the output",
+    "coordinates": "asymmetric, half_pixel or align_corners, as ONNX has them",
+}
+
+_NEAREST = Table(
+    "resize_nearest",
+    "codes of an image of another size, each that of the nearest place (asymmetric: of the "
+    "place before)",
+    ("x", "scale", "zero_point"),
+    ("y",),
+    _ONE_RULE,
+    _PLACES,
+)
+
+_BILINEAR = Table(
+    "resize_bilinear",
+    "codes of an image of another size, each between those of four places",
+    ("x", "scale", "zero_point"),
+    ("y",),
+    _ONE_RULE,
+    _PLACES,
+)
+
+MOVEMENT = (_CONCAT, _MAX_POOL, _MOVE, _NEAREST, _BILINEAR)
 """Every operator of this family, in the order of reports."""

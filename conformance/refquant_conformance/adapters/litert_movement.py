@@ -90,7 +90,32 @@ def _move(case: Case) -> Model:
     return sheet.model(y)
 
 
+def _resize(code: str) -> Callable[[Case], Model]:
+    def make(case: Case) -> Model:
+        sheet, p = Sheet(_of_one_rule(case)), dict[str, Any](case.params)
+        x = sheet.flowing("x", order=IMAGES)
+        held = np.array(p["size"], np.int32)
+        to = sheet.add(Tensor("size", (2,), "int32", held))
+        n, channels = case.inputs["x"].shape[:2]
+        y = sheet.result((n, *p["size"], channels), order=IMAGES)
+        table = {"RESIZE_BILINEAR": "ResizeBilinear"}.get(code, "ResizeNearestNeighbor")
+        options = {
+            "alignCorners": p["coordinates"] == "align_corners",
+            "halfPixelCenters": p["coordinates"] == "half_pixel",
+        }
+        sheet.op(code, (x, to), y, f"{table}Options", **options)
+        return sheet.model(y)
+
+    return make
+
+
 MOVED: Mapping[str, Callable[[Case], Model]] = MappingProxyType(
-    {"qlinear_concat": _concat, "max_pool": _max_pool, "move": _move}
+    {
+        "qlinear_concat": _concat,
+        "max_pool": _max_pool,
+        "move": _move,
+        "resize_nearest": _resize("RESIZE_NEAREST_NEIGHBOR"),
+        "resize_bilinear": _resize("RESIZE_BILINEAR"),
+    }
 )
 """The operators of this family that LiteRT has."""

@@ -75,6 +75,23 @@ def _max_pool(case: Case, x: str, y: str) -> tuple[Node, Constants]:
     return Node("MaxPool", (x,), (y,), _window(case)), {}
 
 
+_NEAREST = {"asymmetric": "floor"}
+
+
+def _resize(mode: str) -> "Step":
+    def step(case: Case, x: str, y: str) -> tuple[Node, Constants]:
+        p: dict[str, Any] = dict(case.params)
+        attributes = {
+            "mode": mode,
+            "coordinate_transformation_mode": p["coordinates"],
+            "nearest_mode": _NEAREST.get(p["coordinates"], "round_prefer_ceil"),
+        }
+        held = {"sizes": _whole(*case.inputs["x"].shape[:2], *p["size"])}
+        return Node("Resize", (x, "", "", "sizes"), (y,), attributes), held
+
+    return step
+
+
 Step = Callable[[Case, str, str], tuple[Node, Constants]]
 
 
@@ -101,6 +118,8 @@ MOVED: Mapping[str, Callable[[Case], Parts]] = MappingProxyType(
         "qlinear_concat": _qlinear_concat,
         "max_pool": _on_codes(_max_pool),
         "move": _on_codes(_move),
+        "resize_nearest": _on_codes(_resize("nearest")),
+        "resize_bilinear": _on_codes(_resize("linear")),
     }
 )
 """Operators on codes, by name."""
@@ -110,6 +129,8 @@ MOVED_PAIRS: Mapping[str, Callable[[Case], Parts]] = MappingProxyType(
         "qlinear_concat": _concat_of_reals,
         "max_pool": _between(_max_pool),
         "move": _between(_move),
+        "resize_nearest": _between(_resize("nearest")),
+        "resize_bilinear": _between(_resize("linear")),
     }
 )
 """Float operators between pairs, by name."""

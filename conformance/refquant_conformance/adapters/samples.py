@@ -32,7 +32,7 @@ _SHAPES: dict[str, dict[str, tuple[int, ...]]] = {
     "qlinear_depthwise_conv": {"x": (1, 2, 4, 4), "w": (2, 1, 3, 3)},
     "qlinear_average_pool": {"x": (1, 2, 4, 4)},
     "qlinear_mean": {"x": (1, 2, 4, 4)},
-    "max_pool": {"x": (1, 2, 4, 4)},
+    **{op: {"x": (1, 2, 4, 4)} for op in ("max_pool", "resize_nearest", "resize_bilinear")},
     "matmul_nbits": {"a": (2, 32), "b": (32, 4)},
 }
 _FORMATS = ("pack", "unpack", "block_quantize", "block_dequantize", "load")
@@ -47,6 +47,8 @@ _PARAMS: dict[str, dict[str, Param]] = {
     "max_pool": {"kernel": (2, 2), "strides": (2, 2), "pads": (0, 0, 0, 0)},
     "move": {"kind": "transpose", "perm": (1, 0)},
     "matmul_nbits": {"block_size": 16},
+    "resize_nearest": {"size": (8, 8), "coordinates": "half_pixel"},
+    "resize_bilinear": {"size": (8, 8), "coordinates": "half_pixel"},
 }
 # Where an operator of TFLite has one output scale and no other, this is it.
 _OUTPUTS = {"qlinear_softmax": 1 / 256, "qlinear_sigmoid": 1 / 256, "qlinear_tanh": 1 / 128}

@@ -53,6 +53,12 @@ def _always_moved(case: Case, honest: Run) -> Result:
     return Result({"y": y ^ np.array(equal, y.dtype)})
 
 
+def _darker(case: Case, honest: Run) -> Result:
+    """Lose a step of the lightest color, as sums of weights below 1 do."""
+    x, y = case.inputs["x"], honest(case).outputs["y"]
+    return Result({"y": y - np.array((x == x.max()).all() and y.size > x.size, y.dtype)})
+
+
 MUTANTS = (
     Mutant("padding_wins", "padding is the zero point, and wins", "2.8", "OP-05", "max_pool",
            ("i8", "u8"), Otherwise(padding="zero_point")),
@@ -70,4 +76,10 @@ MUTANTS = (
            "qlinear_concat", _EIGHT, _first_rule),
     Mutant("concat_half_away", "ties of a requantized operand go away from zero", "2.3", "OP-13",
            "qlinear_concat", _EIGHT, Otherwise(concat="quotient_half_away")),
+    Mutant("place_divided", "places are quotients of float32", "2.8", "OP-09", "resize_nearest",
+           _EIGHT, Otherwise(source="divided")),
+    Mutant("resize_truncated", "interpolated codes are cut off", "2.8", "OP-09",
+           "resize_bilinear", _EIGHT, Otherwise(interpolate="truncated")),
+    Mutant("darker", "an image of one color becomes darker", "2.8", "OP-09", "resize_bilinear",
+           _EIGHT, _darker),
 )  # fmt: skip

@@ -2,7 +2,8 @@
 
 References
 ----------
-``docs/spec/operators.md`` section 6; ONNX, MaxPool, Reshape, Transpose, Slice, Gather, Pad, Concat.
+``docs/spec/operators.md`` section 6; ONNX, MaxPool, Reshape, Transpose, Slice, Gather, Pad, Concat,
+Resize.
 """
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy as np
 from refquant_conformance.arithmetic.concat import concat_case
 from refquant_conformance.arithmetic.conv_probes import scrambled
 from refquant_conformance.arithmetic.movement import moved_case
+from refquant_conformance.arithmetic.resize import COORDINATES, resize_case
 from refquant_conformance.operators import types_of
 from refquant_conformance.properties.registry import prop
 from refquant_conformance.protocol import Case, Param
@@ -126,3 +128,36 @@ def requantized(trial: Trial) -> None:
     cases.append(concat_case(trial.scheme, codes, codes, ties))
     cases.append(concat_case(trial.scheme, codes, codes, (y, (0.5, qmin + 7), y)))  # a is copied
     trial.expect(*cases)
+
+
+@prop(
+    "OP-09",
+    "resize",
+    ops=("resize_nearest", "resize_bilinear"),
+    clause="ONNX Resize-19: coordinates of places, and linear interpolation, which of equal codes "
+    "is that code",
+    catches="2.8",
+)
+def resized(trial: Trial) -> None:
+    """Places are the contract's; an image of one color, or of the same size, stays what it is."""
+    kind, qmin, qmax = _ends(trial)
+    cases = []
+    for k, (size, to) in enumerate((((3, 5), (6, 10)), ((4, 14), (3, 4)), ((7, 26), (5, 28)),
+                                    ((2, 3), (7, 11)), ((6, 9), (2, 3)))):  # fmt: skip
+        x = scrambled(kind, (1, 2, *size), trial.seed + k)
+        cases += [resize_case(trial.op, trial.scheme, x, to, c) for c in COORDINATES]
+    trial.expect(*cases)
+    for color in (qmax, qmin + 200, qmin + 1):
+        x = np.full((1, 1, 3, 3), color)
+        even = [resize_case(trial.op, trial.scheme, x, to, c)
+                for to in ((7, 7), (2, 9), (10, 11)) for c in COORDINATES]  # fmt: skip
+        for case, y in zip(even, trial.ys(even), strict=True):
+            if (y != color).any():
+                trial.fail(case, f"an image of {color} has {sorted(set(y.reshape(-1).tolist()))}",
+                           expected={"y": np.full_like(y, color)}, observed={"y": y})  # fmt: skip
+    x = scrambled(kind, (1, 2, 5, 6), trial.seed + 9)
+    same = [resize_case(trial.op, trial.scheme, x, (5, 6), c) for c in COORDINATES]
+    for case, y in zip(same, trial.ys(same), strict=True):
+        if not np.array_equal(y, case.inputs["x"]):
+            trial.fail(case, "the same size, and another image", observed={"y": y},
+                       expected={"y": case.inputs["x"]})  # fmt: skip
