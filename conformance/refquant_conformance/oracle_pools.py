@@ -38,6 +38,9 @@ def average_exact(
     if how == "float_multiplier":
         m = divide(x[0], multiply(y[0], float(n)))
         return _clamp(_even(multiply(float32(total), m)) + y[1], limits)
+    if how == "float_multiplier_ratio_first":
+        m = divide(divide(x[0], y[0]), float(n))
+        return _clamp(_even(multiply(float32(total), m)) + y[1], limits)
     if how == "half_away":
         if x != y:
             raise ValueError("half_away has equal parameters of input and output")

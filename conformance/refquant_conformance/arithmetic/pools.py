@@ -10,7 +10,9 @@ the contract's values, and
 
 * ``dequantize``: (1) in float32, the sum in row-major order, one rounding each; with
   ``dequantize_zero_point_first`` the zero point is added before the last rounding, in float32;
+* ``by_range`` of a pool: ``pools_by_range``;
 * ``float_multiplier`` of a mean: as of a pool;
+* ``float_multiplier_ratio_first``: the multiplier is :math:`(s_x \oslash s_y) \oslash n` (PyTorch);
 * ``rounded_zero_point`` of a mean: :math:`z_y - \operatorname{trunc}(f32(z_x s_x / s_y) \pm 1/2)`
   is added to the rescaled sum of raw codes; ``rounded_zero_point_by_sixteen``: the same, with the
   second rounding upwards for the first 16 floor(C/16) of C channels, sixteen at a time.
@@ -36,6 +38,10 @@ from refquant_conformance.arithmetic.base import Arithmetic, Axes, Equal, Output
 from refquant_conformance.arithmetic.elementwise import qparams, real_quantized, rule
 from refquant_conformance.arithmetic.geometry import Geometry, cut_out, geometry
 from refquant_conformance.arithmetic.pool_probes import mean_probes, pool_probes
+from refquant_conformance.arithmetic.pools_by_range import (
+    average_by_range,
+    average_by_range_exactly,
+)
 from refquant_conformance.oracle_pools import average_exact, mean_exact
 from refquant_conformance.protocol import Array, Case, Param
 from refquant_conformance.types import code_range, storage
@@ -44,6 +50,7 @@ __all__ = ["QLINEAR_AVERAGE_POOL", "QLINEAR_MEAN"]
 
 _REALS = ("dequantize", "dequantize_zero_point_first")
 _BY_SIXTEEN = "rounded_zero_point_by_sixteen"
+_RATIO_FIRST = "float_multiplier_ratio_first"
 
 
 def _window(case: Case) -> Geometry:
@@ -56,6 +63,10 @@ def _average(case: Case, axes: Axes) -> Outputs | None:
     counted = int(bool(case.params.get("count_include_pad", 0)))
     if how in _REALS:
         return _of_reals(case, window, how, counted)
+    if how == "by_range":
+        return average_by_range(case, window, counted)
+    if how == _RATIO_FIRST:
+        return _ratio_first(case, window, counted)
     try:
         y = average_pool_quantized(
             case.inputs["x"],
@@ -86,6 +97,20 @@ def _of_reals(case: Case, window: Geometry, how: str, counted: int) -> Outputs:
     return {"y": codes.astype(storage(case.types["y"]))}
 
 
+def _ratio_first(case: Case, window: Geometry, counted: int) -> Outputs:
+    (sx, zx), (sy, zy) = rule(case, "x"), rule(case, "y")
+    total = _window_sums(case.inputs["x"].astype(np.int64) - zx, window, 0)
+    n = _window_sums(np.ones((1, 1, *window.size), np.int64), window, counted)
+    m = (np.float32(sx) / np.float32(sy)) / n.astype(np.float32)
+    codes = np.rint(total.astype(np.float32) * m).astype(np.int64) + zy
+    return {"y": codes.clip(*code_range(case.types["y"])).astype(storage(case.types["y"]))}
+
+
+def _window_sums(values: Array, window: Geometry, padding: int) -> Array:
+    plan = window.window()
+    return np.asarray(sum(taps(pad_spatial(values, plan, padding), plan)))
+
+
 def _average_exactly(case: Case, axes: Axes, output: str, index: int) -> int | None:
     window = _window(case)
     image, channel, at = _at(case, window, index)
@@ -93,6 +118,8 @@ def _average_exactly(case: Case, axes: Axes, output: str, index: int) -> int | N
     places = window.places(at)
     codes = [int(plane[place]) for place in places if place is not None]
     n = len(places) if case.params.get("count_include_pad") else len(codes)
+    if axes["average_pool"] == "by_range":
+        return average_by_range_exactly(case, codes, n)
     try:
         return average_exact(
             codes, n, rule(case, "x"), rule(case, "y"), how=str(axes["average_pool"]),
@@ -178,7 +205,7 @@ def _values(axis: str, *more: str) -> Sequence[str]:
 QLINEAR_AVERAGE_POOL = Arithmetic(
     op="qlinear_average_pool",
     schemes=("u8", "i8"),
-    axes=MappingProxyType({"average_pool": tuple(_values("average_pool", *_REALS))}),
+    axes=MappingProxyType({"average_pool": tuple(_values("average_pool", *_REALS, _RATIO_FIRST))}),
     spec=MappingProxyType({"average_pool": None}),
     clause="onnxruntime QLinearAveragePool: the average of the window, quantized; how it is "
     "rounded is not said",
