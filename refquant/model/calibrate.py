@@ -45,12 +45,14 @@ def calibrate(
     names: Collection[str],
     rules: Activations,
     sums: str = "ordered",
+    within: Mapping[str, tuple[float, float]] | None = None,
 ) -> Calibrated:
     """Return what the observers of ``rules`` saw of the values ``names`` of the float ``graph``.
 
-    ``sums`` as in `refquant.model.execute.run`. `ValueError` for no data, other inputs than the
-    graph's, another dtype or shape, NaN and infinities, in the data or in what the graph makes of
-    them.
+    ``within``: ends to which values are cut before they are observed
+    (`refquant.model.flat_ends`). ``sums`` as in `refquant.model.execute.run`. `ValueError` for no
+    data, other inputs than the graph's, another dtype or shape, NaN and infinities, in the data or
+    in what the graph makes of them.
 
     >>> from refquant.model.build import Builder
     >>> b = Builder("g")
@@ -67,7 +69,8 @@ def calibrate(
             hashes[name].update(np.ascontiguousarray(array).astype("<f4").tobytes())
         arrays = {**run(graph, batch, keep=states, sums=sums), **batch}
         for name, state in states.items():
-            states[name] = _updated(state, name, arrays[name])
+            low, high = (within or {}).get(name, (-np.inf, np.inf))
+            states[name] = _updated(state, name, _cut(arrays[name], low, high))
         samples += len(batch[graph.inputs[0]]) if has_batch(graph) else 1
     if samples == 0:
         raise ValueError("calibration holds no samples; pass at least one, better a few hundred")
@@ -95,6 +98,14 @@ def tied(seen: Calibrated, ties: Sequence[tuple[str, str]]) -> Calibrated:
             merged = merged.merge(seen.observers[name])
         observers[names[0]] = merged
     return replace(seen, observers={name: observers[group[name][0]] for name in observers})
+
+
+def _cut(array: NDArray[Any], low: float, high: float) -> NDArray[Any]:
+    """Cut finite numbers; what is infinite or NaN is the observer's to refuse."""
+    if (low, high) == (-np.inf, np.inf):
+        return array
+    cut = np.clip(array, np.float32(low), np.float32(high))
+    return np.where(np.isfinite(array), cut, array)
 
 
 def _updated(state: Observer, name: str, array: NDArray[Any]) -> Observer:

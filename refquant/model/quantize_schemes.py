@@ -22,10 +22,12 @@ from refquant.model.calibrate import Batch, Calibrated, calibrate, tied
 from refquant.model.checkpoint import Checkpoint
 from refquant.model.coded import coded_reals
 from refquant.model.correct_bias import corrected, rounded_weights
+from refquant.model.flat_ends import flat_ends
 from refquant.model.frontier import Held
 from refquant.model.graph import Graph
 from refquant.model.layer_by_layer import Report, quantize_layers
 from refquant.model.migrate import awq_scales, wants_scales
+from refquant.model.operators import UNARY
 from refquant.model.quantize_dynamic import quantize_dynamic
 from refquant.model.quantize_plan import Plan, plan
 from refquant.model.quantize_simulated import calibrate_inputs, static_scales
@@ -97,7 +99,10 @@ def on_codes(work: Work, data: Data, excluded: set[str]) -> Made:
     if full:
         _need_integer(layers, excluded, contract)
     names = observed(fixed, layers, full_integer=full)
-    seen = calibrate(work.folded, data, names=names, rules=recipe.activations, sums=recipe.sums)
+    tables = {layer.node.name for layer in layers.layers if layer.codes and layer.node.op in UNARY}
+    within = flat_ends(fixed, tables=tables, source=layers.source)
+    rules = recipe.activations
+    seen = calibrate(work.folded, data, names=names, rules=rules, sums=recipe.sums, within=within)
     states = tuple((layers.source.get(a, a), b) for a, b in layers.ties)
     seen = tied(seen, (*work.ties, *states))
     b = quantize_static(
