@@ -74,7 +74,7 @@ def prelu(s: Scope, o: TfliteOperator) -> None:
         ]
         s.write(o, "Add", parts, order=order)
         return
-    before, steep, after = need_codes(s, o, (*o.inputs[:2], o.outputs[0]))
+    before, _, after = need_codes(s, o, (*o.inputs[:2], o.outputs[0]))
     sx, sy = np.float32(before.scale), np.float32(after.scale)
     ratio = _finite(sx / sy)
     offset = np.maximum(_CODES - int(before.zero_point), 0)

@@ -39,15 +39,14 @@ from refquant.model.importers import (
 from refquant.model.importers.tflite_activations import clamps
 from refquant.model.importers.tflite_model import TfliteOperator, UnsupportedError
 from refquant.model.importers.tflite_scope import AS_IS, FIRST, Scope
+from refquant.model.importers.tflite_steps import hold_table
 from refquant.model.importers.tflite_tables import OPERATORS
 from refquant.numerics.requantize import requantize
 from refquant.numerics.rounding import round_half_away
 from refquant.ops.curves_int16 import curve_int16, nearest_power
 from refquant.ops.softmax_int16 import softmax_table_int16
 
-__all__ = ["INT16", "hold_table", "unknown"]
-
-_MOST = 1 << 26  # bytes of tables, each of 65536 codes: an operator of few bytes asks for one
+__all__ = ["INT16", "unknown"]
 
 
 def unknown(s: Scope, o: TfliteOperator) -> None:
@@ -174,17 +173,6 @@ def _by_table(
     order = s.at(o.inputs[0])
     inputs = [s.read(o.inputs[0], order), hold_table(s, o, table, after)]
     s.write(o, op, inputs, order=order, attributes=attributes, contract=contract)
-
-
-def hold_table(s: Scope, o: TfliteOperator, table: NDArray[Any], quant: Quant | None) -> str:
-    """Add a table, once for all operators that have the same; they are larger than operators."""
-    key = table.dtype.name, table.tobytes(), quant
-    if key not in s.tables:
-        if sum(len(raw) for _, raw, _ in s.tables) + table.nbytes > _MOST:
-            raise UnsupportedError(f"needs one more table of {table.nbytes} bytes: too many")
-        name = s.free(f"{s.tensor(o.outputs[0]).name}/table")
-        s.tables[key] = s.builder.constant(name, table, quant=quant)
-    return s.tables[key]
 
 
 INT16: Mapping[str, Callable[[Scope, TfliteOperator], None]] = {

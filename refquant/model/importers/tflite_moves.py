@@ -6,12 +6,13 @@ computed from other shapes, which `tflite_fold` has folded by then.
 
 import math
 
-from refquant.model.graph import Attribute
+from refquant.model.graph import Attribute, Quant
 from refquant.model.importers.tflite_activations import need_no_activation
 from refquant.model.importers.tflite_model import TfliteOperator, UnsupportedError
 from refquant.model.importers.tflite_scope import AS_IS, FIRST, Scope
+from refquant.model.importers.tflite_steps import reread, step
 
-__all__ = ["concatenation", "expand_dims", "pad", "reshape", "squeeze", "transpose"]
+__all__ = ["concatenation", "expand_dims", "pad", "pad_with", "reshape", "squeeze", "transpose"]
 
 
 def reshape(s: Scope, o: TfliteOperator) -> None:
@@ -64,15 +65,43 @@ def transpose(s: Scope, o: TfliteOperator) -> None:
 
 def pad(s: Scope, o: TfliteOperator) -> None:
     """PAD with zeros: rows of (before, after), one an axis."""
+    order, pads = _pads(s, o)
+    source = s.read(o.inputs[0], order)
+    s.write(o, "Pad", [source], order=order, attributes={"pads": pads})
+
+
+def pad_with(s: Scope, o: TfliteOperator) -> None:
+    """PADV2: with a constant number. A code is padded as the 0 of codes that are read anew."""
+    number, quant = s.constant(o.inputs[2]), s.quant(o.inputs[0])
+    if number is None or number.size != 1 or s.quant(o.inputs[2]) != quant:
+        raise UnsupportedError("pads with what is not a constant number like its input's")
+    order, pads = _pads(s, o)
+    source, value = s.read(o.inputs[0], order), number.reshape(())[()]
+    if quant is None:
+        own: dict[str, Attribute] = {"pads": pads, "value": float(value)}
+        if not math.isfinite(float(value)):
+            raise UnsupportedError(f"pads with {value}")
+        s.write(o, "Pad", [source], order=order, attributes=own)
+        return
+    if int(value) == quant.zero_point:
+        s.write(o, "Pad", [source], order=order, attributes={"pads": pads})
+        return
+    shifted = Quant(quant.scale, int(value))
+    source = reread(s, o, source, shifted, "shifted")
+    padded = step(s, o, "Pad", [source], "padded", quant=shifted, attributes={"pads": pads})
+    s.write(o, "Identity", [reread(s, o, padded, quant, "back")], order=order)
+
+
+def _pads(s: Scope, o: TfliteOperator) -> tuple[str, tuple[int, ...]]:
+    """Return the order of the axes, and the paddings: all begins, then all ends."""
     x = s.tensor(o.inputs[0])
     rows = s.numbers(o.inputs[1])
     if len(rows) != 2 * len(x.shape) or any(not 0 <= d < 1 << 31 for d in rows):
         raise ValueError(f"paddings are {list(rows)} for {list(x.shape)}")
     order = FIRST if s.at(x.index) == FIRST and len(x.shape) == 4 else AS_IS
     axes = (0, 3, 1, 2) if order == FIRST else range(len(x.shape))
-    pads = (*(rows[2 * a] for a in axes), *(rows[2 * a + 1] for a in axes))
     _need_equal(s, o, [x.index])
-    s.write(o, "Pad", [s.read(x.index, order)], order=order, attributes={"pads": pads})
+    return order, (*(rows[2 * a] for a in axes), *(rows[2 * a + 1] for a in axes))
 
 
 def concatenation(s: Scope, o: TfliteOperator) -> None:

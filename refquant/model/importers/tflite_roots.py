@@ -60,9 +60,7 @@ def square_root(offset: Int64, x: QParams, y: QParams) -> Int64:
     with np.errstate(over="ignore"):
         steps = np.trunc(np.sqrt(real) / np.float32(y.scale))
     if float(steps.max()) > _HIGH:
-        raise UnsupportedError(
-            f"has the output scale {float(y.scale)}, with which LiteRT overflows"
-        )
+        raise UnsupportedError(f"has the output scale {float(y.scale)}: LiteRT overflows")
     return np.asarray(steps.astype(np.int64) + int(y.zero_point), np.int64)
 
 

@@ -14,12 +14,22 @@ from numpy.typing import NDArray
 from refquant.contracts import Contract, preset
 from refquant.formats.qparams import QParams
 from refquant.model.graph import Attribute, Quant
-from refquant.model.importers.tflite_int16 import hold_table
 from refquant.model.importers.tflite_model import TfliteOperator, UnsupportedError
 from refquant.model.importers.tflite_scope import AS_IS, Scope
 
-__all__ = ["dequantized", "finished", "mapped", "need_codes", "plain", "reread", "ruler", "step"]
+__all__ = [
+    "dequantized",
+    "finished",
+    "hold_table",
+    "mapped",
+    "need_codes",
+    "plain",
+    "reread",
+    "ruler",
+    "step",
+]
 
+_MOST = 1 << 26  # bytes of tables, each of 65536 codes: an operator of few bytes asks for one
 _LARGEST = 2.0**119  # 255 steps of it are a float32
 
 
@@ -48,6 +58,17 @@ def mapped(
     )  # fmt: skip
 
 
+def hold_table(s: Scope, o: TfliteOperator, table: NDArray[Any], quant: Quant | None) -> str:
+    """Add a table, once for all operators that have the same; they are larger than operators."""
+    key = table.dtype.name, table.tobytes(), quant
+    if key not in s.tables:
+        if sum(len(raw) for _, raw, _ in s.tables) + table.nbytes > _MOST:
+            raise UnsupportedError(f"needs one more table of {table.nbytes} bytes: too many")
+        name = s.free(f"{s.tensor(o.outputs[0]).name}/table")
+        s.tables[key] = s.builder.constant(name, table, quant=quant)
+    return s.tables[key]
+
+
 def reread(s: Scope, o: TfliteOperator, source: str, quant: Quant, label: str) -> str:
     """Return the same int8 codes, which mean something else."""
     if s.builder.values[source].quant == quant:
@@ -67,7 +88,7 @@ def dequantized(s: Scope, o: TfliteOperator, index: int, order: str = AS_IS) -> 
     return step(s, o, "DequantizeLinear", [source], f"real{index}", contract=own)
 
 
-def finished(s: Scope, o: TfliteOperator, source: str, keep: bool = True) -> None:
+def finished(s: Scope, o: TfliteOperator, source: str) -> None:
     """Write ``source`` as the output, in the shape that the file says."""
     shape = s.tensor(o.outputs[0]).shape
     first = 0 if s.batched and shape[:1] == (1,) else (shape or (1,))[0]
@@ -77,12 +98,13 @@ def finished(s: Scope, o: TfliteOperator, source: str, keep: bool = True) -> Non
 
 
 def plain(
-    s: Scope, o: TfliteOperator, op: str, inputs: Sequence[str], dtype: str, **own: Any
-) -> None:
+    s: Scope, o: TfliteOperator, op: str, inputs: Sequence[str], dtype: str,
+    attributes: Mapping[str, Attribute],
+) -> None:  # fmt: skip
     """Write an output that is neither reals nor codes: int32 or truths."""
     index = o.outputs[0]
     name = s.free(s.tensor(index).name)
-    made = s.builder.node(op, list(inputs), name=name, attributes=own, dtype=dtype)
+    made = s.builder.node(op, list(inputs), name=name, attributes=dict(attributes), dtype=dtype)
     s.names[index, AS_IS] = made
     s.check_made(index, made, AS_IS)
 
