@@ -37,7 +37,7 @@ def wavering(judgements: Sequence[Judgement]) -> list[Wavering]:
     >>> from refquant_conformance.judge import judge
     >>> from refquant_conformance.subject import Local
     >>> onnx = Local(load_backend("reference:onnx"))
-    >>> wavering([judge(onnx, seed=n, properties=("QDQ-02",)) for n in (0, 1)])
+    >>> wavering([judge(onnx, seed=n, ops=("cast",), schemes=("f32_f16",)) for n in (0, 1)])
     []
     """
     seen: dict[tuple[str, str, str], dict[int, str]] = {}

@@ -14,7 +14,7 @@ from refquant_conformance.answers import Answer
 from refquant_conformance.difference import same_answer
 from refquant_conformance.environment import MODE
 from refquant_conformance.operators import OPERATORS
-from refquant_conformance.properties.probes import ELEMENTWISE, few
+from refquant_conformance.properties.probes import ELEMENTWISE, few, many_small
 from refquant_conformance.properties.registry import prop
 from refquant_conformance.protocol import Case
 from refquant_conformance.subject import Subject
@@ -115,7 +115,7 @@ def rounded(trial: Trial) -> None:
 
 
 def _whatever_the_mode(trial: Trial, modes: Sequence[str]) -> None:
-    cases = few(trial, 3)
+    cases = many_small(trial)
     wanted = trial.ask_all(cases)
     for case, first in zip(cases, wanted, strict=True):
         if MODE in first.mutated:
