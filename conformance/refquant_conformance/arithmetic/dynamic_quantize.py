@@ -10,6 +10,12 @@ float32 or float64, or multiply by 1/n), ``zero_range`` (the scale of nothing bu
 1/n; the zero point is then 0), ``nan_in_range`` (NaN is ignored, or makes the scale NaN) and
 ``range_zero_point`` (how z rounds, and whether before or after the subtraction).
 
+``range_scale`` = ``fbgemm_limits`` is another (1), PyTorch's: the range is widened so that s is at
+least 6.1e-5, z is counted from the end that adds smaller terms, in float64 by the s that is not yet
+a float32. It has values of ``zero_range`` and ``range_zero_point`` of its own, and beside it codes
+may be one fused multiply-add (``zero_point_at`` = ``fused``). ``nan_in_range`` = ``refused``: as
+it says.
+
 What (1) says of a scale that is 0, infinite or NaN is what IEEE 754 makes of it.
 
 References
@@ -18,17 +24,20 @@ ONNX, DynamicQuantizeLinear-11; ``docs/spec/operators.md`` section 2.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from types import MappingProxyType
 
 import numpy as np
 
-from refquant.contracts import Contract
+from refquant.contracts import Contract, preset
+from refquant.contracts.axes import AXES
 from refquant.formats.affine import QParams, quantize
+from refquant.formats.parameters import choose_qparams
 from refquant.numerics.rounding import round_to_integer
 from refquant_conformance import oracle
 from refquant_conformance.arithmetic.base import Arithmetic, Axes, Equal, Outputs, contract_of
 from refquant_conformance.operators import OPERATORS, types_of
-from refquant_conformance.oracle_parameters import dynamic_exact
+from refquant_conformance.oracle_parameters import choose_exact, dynamic_exact
 from refquant_conformance.protocol import Array, Case
 from refquant_conformance.types import code_range
 
@@ -37,16 +46,19 @@ __all__ = ["DYNAMIC", "dynamic_case"]
 _CODES: dict[str, tuple[str, ...]] = {
     "rounding": ("half_even", "half_away", "half_up", "half_down"),
     "scale_op": ("divide_f32", "reciprocal_f32", "divide_f64"),
-    "zero_point_at": ("after_rounding", "before_rounding"),
+    "zero_point_at": ("after_rounding", "before_rounding", "fused"),
     "nan": ("qmin", "qmax", "zero_point", "zero"),
 }
 _RANGE: dict[str, tuple[str, ...]] = {
-    "range_scale": ("divide_f32", "multiply_f32", "divide_f64"),
+    "range_scale": ("divide_f32", "multiply_f32", "divide_f64", "fbgemm_limits"),
     "zero_range": ("one", "zero", "one_step"),
-    "nan_in_range": ("ignored", "propagates"),
+    "nan_in_range": ("ignored", "propagates", "refused"),
     "range_zero_point": ("half_even", "half_away", "half_even_before"),
 }
 Float = np.float32
+_LIMITS = "fbgemm_limits"
+_FBGEMM = replace(preset("fbgemm"), zero_point_dtype="parameter_dtype")
+_FBGEMM_AXES = {axis: getattr(_FBGEMM, axis) for axis in (*AXES, "zero_range_scale")}
 
 
 def dynamic_case(scheme: str, x: Array) -> Case:
@@ -67,6 +79,10 @@ def _parameters(x: Array, qmin: int, qmax: int, axes: Axes) -> tuple[Float, int]
     zero, steps = Float(0), Float(qmax - qmin)
     lo = np.fmin.reduce(x, axis=None, initial=zero)  # fmin and fmax ignore NaN
     hi = np.fmax.reduce(x, axis=None, initial=zero)
+    if axes["range_scale"] == _LIMITS:
+        dtype = "uint8" if qmin == 0 else "int8"
+        q = choose_qparams(lo, hi, dtype=dtype, symmetric=False, contract=_FBGEMM)
+        return Float(q.scale), int(q.zero_point)
     if axes["range_scale"] == "divide_f64":
         scale = Float((np.float64(hi) - np.float64(lo)) / np.float64(steps))
     elif axes["range_scale"] == "multiply_f32":
@@ -106,9 +122,28 @@ def _codes(x: Array, scale: Float, zero_point: int, dtype: str, contract: Contra
     return quantize(np.asarray(v, Float), one, contract=contract)
 
 
+def _refused(x: Array, axes: Axes) -> bool:
+    """Return whether there is a NaN that is refused, or a range without parameters."""
+    if axes["range_scale"] == _LIMITS and np.isinf(x).any():
+        return True
+    return axes["nan_in_range"] == "refused" and bool(np.isnan(x).any())
+
+
+def _again(axes: Axes) -> bool:
+    """Return whether another choice computes the same, or the values do not belong together."""
+    if axes["nan_in_range"] == "refused" and axes["nan"] != "qmin":
+        return True
+    if axes["range_scale"] != _LIMITS:
+        return axes["zero_point_at"] == "fused"
+    of_divisions = (axes["zero_range"], axes["range_zero_point"]) != ("one", "half_even")
+    return of_divisions or axes["nan_in_range"] == "propagates"
+
+
 def _compute(case: Case, axes: Axes) -> Outputs | None:
     x, dtype = case.inputs["x"], case.types["y"]
     qmin, qmax = code_range(dtype)
+    if _refused(x, axes):
+        return None
     contract = contract_of({axis: axes[axis] for axis in _CODES})
     with np.errstate(all="ignore"):
         scale, zero_point = _parameters(x, qmin, qmax, axes)
@@ -120,14 +155,15 @@ def _exact(case: Case, axes: Axes, output: str, index: int) -> int | float | Non
     x = [float(v) for v in case.inputs["x"].reshape(-1)]
     qmin, qmax = code_range(case.types["y"])
     real = [v for v in x if v == v]
-    scale, zero_point = dynamic_exact(
-        min(real, default=0.0),
-        max(real, default=0.0),
-        qmin=qmin,
-        qmax=qmax,
-        nan=len(real) < len(x),
-        axes=axes,
-    )
+    ends, missing = (min(real, default=0.0), max(real, default=0.0)), len(real) < len(x)
+    if _refused(case.inputs["x"], axes):
+        return None
+    if axes["range_scale"] == _LIMITS:
+        scale, zero_point = choose_exact(
+            *ends, qmin=qmin, qmax=qmax, symmetric=False, axes=_FBGEMM_AXES
+        )
+    else:
+        scale, zero_point = dynamic_exact(*ends, qmin=qmin, qmax=qmax, nan=missing, axes=axes)
     if output == "scale":
         return scale
     if output == "zero_point":
@@ -200,6 +236,7 @@ DYNAMIC = Arithmetic(
     probes=_probes,
     element=_element,
     relevant=_relevant,
+    again=_again,
     equal=(
         Equal(
             "range_zero_point",
