@@ -205,7 +205,9 @@ def _values(axis: str, *more: str) -> Sequence[str]:
 QLINEAR_AVERAGE_POOL = Arithmetic(
     op="qlinear_average_pool",
     schemes=("u8", "i8"),
-    axes=MappingProxyType({"average_pool": tuple(_values("average_pool", *_REALS, _RATIO_FIRST))}),
+    axes=MappingProxyType(
+        {"average_pool": tuple(_values("average_pool", *_REALS, _RATIO_FIRST, "by_range"))}
+    ),
     spec=MappingProxyType({"average_pool": None}),
     clause="onnxruntime QLinearAveragePool: the average of the window, quantized; how it is "
     "rounded is not said",
