@@ -4,11 +4,13 @@ One file, without a script, a picture or a connection: links go to places in the
 long is folded. jinja2, the extra ``refquant-conformance[report]``, is imported here only.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from typing import Any
 
 from refquant_conformance.report.definitions import AXES, define
+from refquant_conformance.report.standing import ENOUGH, cell_standing, standing
 from refquant_conformance.verdict import RED, VERDICTS
 
 __all__ = ["NEEDS_JINJA", "page"]
@@ -17,9 +19,12 @@ NEEDS_JINJA = "the page needs the library jinja2; run: pip install 'refquant-con
 
 Report = Mapping[str, Any]
 
-_ORDER = (*[v for v in reversed(VERDICTS) if v in RED], "UNSUPPORTED", "DEVIATES_DOCUMENTED",
-          "SPEC_AMBIGUOUS", "WITHIN_BOUND", "BIT_EXACT_CONTRACT", "BIT_EXACT")  # fmt: skip
-"""From the worst to the best: a cell of the matrix shows the worst of its lines."""
+_ORDER = (*[v for v in reversed(VERDICTS) if v in RED], "DEVIATES_DOCUMENTED",
+          "BIT_EXACT_CONTRACT", "BIT_EXACT", "WITHIN_BOUND", "UNSUPPORTED",
+          "SPEC_AMBIGUOUS")  # fmt: skip
+"""A cell of the matrix shows the first of these that one of its lines has: what is red, then what
+is exact. Where a specification is silent stands below it, as a note."""
+_NOTED = {"UNSUPPORTED": "not computed", "SPEC_AMBIGUOUS": "where the specification is silent"}
 
 
 def page(reports: Sequence[Report]) -> bytes:
@@ -55,7 +60,8 @@ def _backend(number: int, report: Report) -> dict[str, Any]:
         cells.setdefault(key, {"lines": [], "found": None})["lines"].append(line)
     for (op, scheme), cell in cells.items():
         verdicts = [line["verdict"] for line in cell["lines"]]
-        cell["worst"] = min(verdicts, key=_ORDER.index, default="")
+        cell["headline"] = min(verdicts, key=_ORDER.index, default="")
+        cell["notes"] = _notes(cell["headline"], Counter(verdicts))
         cell["anchor"] = f"b{number}-{op}-{scheme}"
         cell["op"], cell["scheme"] = op, scheme
         cell["cases"] = sum(line["cases"] for line in cell["lines"])
@@ -69,5 +75,16 @@ def _backend(number: int, report: Report) -> dict[str, Any]:
             for item in (found["evidence"] if found else [])
             if item["axis"] in differ and item["value"] == spec[item["axis"]]
         ]
+        cell["standing"] = cell_standing(found, cell["lines"]) if found else ""
         cell["shown"] = [line for line in cell["lines"] if line["verdict"] != "BIT_EXACT"]
-    return {**report["backend"], "cells": cells, "report": report}
+    return {
+        **report["backend"],
+        **{"cells": cells, "report": report, "standing": standing(report), "enough": ENOUGH},
+    }
+
+
+def _notes(headline: str, counts: Mapping[str, int]) -> list[str]:
+    """Return what a cell says below its headline: how many lines are red, not computed, silent."""
+    notes = [f"{counts[headline]} properties"] if headline in RED and counts[headline] > 1 else []
+    told = (v for v in (*_NOTED, "DEVIATES_DOCUMENTED") if counts[v] and v != headline)
+    return [*notes, *(f"{counts[v]} {_NOTED.get(v, 'documented deviations')}" for v in told)]

@@ -48,6 +48,36 @@ def test_the_same_reports_give_the_same_bytes() -> None:
     assert page([report]) == page([report]), "two pages of one report differ"
 
 
+def cells_of(text: str) -> list[str]:
+    """The cells of the matrix, without markup."""
+    body = text[text.index("<tbody>") : text.index("</tbody>")]
+    return [" ".join(re.sub("<[^>]+>", " ", c).split()) for c in re.findall("<td>(.*?)</td>", body)]
+
+
+def test_the_matrix_says_contract_and_verdict_first_and_silence_as_a_note() -> None:
+    report, mutant = (reported(b) for b in ("reference:onnx", "mutant:half_away"))
+    silent = {**report["results"][0], "property": "QDQ-08", "verdict": "SPEC_AMBIGUOUS"}
+    absent = {**silent, "property": "QDQ-11", "verdict": "UNSUPPORTED"}
+    report["results"] += [silent, silent, absent]
+    text = page([report, mutant]).decode()
+    _scheme, honest, wrong = cells_of(text)
+    assert honest.startswith("onnx (also ort) BIT_EXACT 1 not computed 2 where the"), honest
+    assert wrong.endswith("FAILS"), wrong
+    assert "1 are identified as a contract" in text, "how many cells have a name"
+    report["results"] = [silent]
+    assert "SPEC_AMBIGUOUS" in cells_of(page([report]).decode())[1], "nothing else was seen"
+
+
+def test_a_cell_that_no_contract_explains_shows_an_input() -> None:
+    report = reported("reference:onnx")
+    (found,) = report["identified"]
+    example = {"axis": "", "value": "", "inputs": {"x": ["0.5"]}, "would_be": "1", "observed": "7"}
+    found |= {"nearest": found["axes"], "axes": None, "mismatches": 3, "counterexample": example}
+    text = page([report]).decode()
+    assert "not identified BIT_EXACT" in cells_of(text)[1], cells_of(text)
+    assert "would give 1, and gives 7" in text, "the counterexample of the nearest"
+
+
 def test_a_backend_that_computes_nothing_has_a_page() -> None:
     report = reported("reference:onnx")
     report |= {"results": [], "identified": [], "summary": {}}
