@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from refquant.model.execute_call import Call
-from refquant.ops import conv_transpose, extremes, gather, logic
+from refquant.ops import conv_transpose, extremes, gather, logic, resize
 
 __all__ = ["IMPORTED"]
 
@@ -71,6 +71,9 @@ IMPORTED: Mapping[str, Callable[[Call], Array | tuple[Array, ...]]] = {
     "ArgMin": _place,
     "TopK": lambda c: extremes.top_k(c.operand(0), **c.attributes("k", "axis", "largest")),
     "ConvTranspose": _conv_transpose,
+    "ResizeLinear": lambda c: resize.resize_linear(
+        c.operand(0), c.operand(1), c.operand(2), **c.attributes("bits", "rounding")
+    ),
     "Cast": _cast,
     "Gather": _gather,
 }

@@ -34,6 +34,8 @@ _WINDOW: Mapping[str, Kind] = {
     **{"group": "int", "output_padding": "ints"},
 }
 
+_RESIZE: Mapping[str, Kind] = {"bits": "int", "rounding": ("half_up", "half_away")}
+
 IMPORTED: Mapping[str, Operator] = {
     **dict.fromkeys(_COMPARE, Operator(2, 2)),
     "Not": Operator(1, 1),
@@ -56,6 +58,7 @@ IMPORTED: Mapping[str, Operator] = {
         required=frozenset({"k"}),
     ),
     "ConvTranspose": Operator(2, 3, attributes=_WINDOW, fused=True),
+    "ResizeLinear": Operator(3, 3, attributes=_RESIZE, required=frozenset(_RESIZE)),
 }
 
 
@@ -127,6 +130,16 @@ def _conv_transpose(op: str, shapes: Shapes, attributes: Attributes) -> tuple[Sh
     return ((x[0], w[1] * group, *window.output),)
 
 
+def _resize(op: str, shapes: Shapes, attributes: Attributes) -> tuple[Shape, ...]:
+    x, *sizes = shapes
+    if len(x) != 4 or any(len(shape) != 2 or shape[1] != 3 for shape in sizes):
+        raise ValueError(
+            f"{op}: x is (N, C, H, W), rows and columns are (size, 3), got "
+            f"{[list(shape) for shape in shapes]}"
+        )
+    return ((*x[:2], sizes[0][0], sizes[1][0]),)
+
+
 def _same(op: str, shapes: Shapes, attributes: Attributes) -> tuple[Shape, ...]:
     return (shapes[0],)
 
@@ -138,6 +151,7 @@ SHAPES: Mapping[str, Callable[[str, Shapes, Attributes], tuple[Shape, ...]]] = {
     **dict.fromkeys(_PLACES, _place),
     "TopK": _top_k,
     "ConvTranspose": _conv_transpose,
+    "ResizeLinear": _resize,
 }
 
 _ANY = ("float32", "int32", "uint8")

@@ -8,13 +8,14 @@ from collections.abc import Sequence
 
 from refquant.model.graph import DTYPES, Graph, Node, Value
 from refquant.model.operators_imported import DTYPES_OF, dtypes
+from refquant.ops.resize import check_places
 
 __all__ = ["check_typed", "moves_codes"]
 
 
 def moves_codes(node: Node, outputs: Sequence[Value]) -> bool:
-    """Say whether ``node`` is a `Gather` of codes: movement, by no contract."""
-    return node.op == "Gather" and outputs[0].quant is not None
+    """Say whether ``node`` is a `Gather` of codes or a `ResizeLinear`: by no contract."""
+    return node.op == "ResizeLinear" or (node.op == "Gather" and outputs[0].quant is not None)
 
 
 def check_typed(
@@ -22,6 +23,9 @@ def check_typed(
 ) -> None:
     """Refuse a node whose operands have other dtypes than its operator takes or gives."""
     operands = [value for value in inputs if value is not None]
+    if node.op == "ResizeLinear":
+        _check_resize(graph, node, operands, outputs[0])
+        return
     known = DTYPES_OF.get(node.op, (("float32",),) * len(operands))
     table = node.op == "Gather" and operands[0].quant is not None
     if table:
@@ -47,6 +51,25 @@ def check_typed(
 def _to(node: Node) -> int:
     to = node.attributes.get("to", 0)
     return to if isinstance(to, int) else 0
+
+
+def _check_resize(graph: Graph, node: Node, operands: Sequence[Value], output: Value) -> None:
+    """Check a `ResizeLinear`: codes that keep their meaning, places that are constants."""
+    x, bits = operands[0], node.attributes["bits"]
+    assert isinstance(bits, int), "check_signature: an integer"
+    if x.quant is None or x.dtype not in ("int8", "uint8") or x.quant.block_shape is not None:
+        raise ValueError(f"x is int8 or uint8 with quant, one scale, got {x.dtype} {x.quant}")
+    if (x.dtype, x.quant) != (output.dtype, output.quant):
+        raise ValueError(
+            f"input and output have equal dtype and quant, got {x.dtype} {x.quant} and "
+            f"{output.dtype} {output.quant}"
+        )
+    for name, value, length in zip(node.inputs[1:], operands[1:], x.shape[2:], strict=True):
+        if name not in graph.constants or value.dtype != "int32" or value.quant is not None:
+            raise ValueError(f"the places {name!r} are a plain int32 constant, got {value.dtype}")
+        if not isinstance(length, int):
+            raise ValueError(f"places in {length}, which only a run knows, have no bounds")
+        check_places(name, graph.constants[name], length, bits)
 
 
 def _check_table(graph: Graph, node: Node, table: Value, output: Value) -> None:

@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from refquant_runtime.check_lengths import check_lengths
 from refquant_runtime.check_operands import MOVEMENT, RAW, check_operands
+from refquant_runtime.check_sequence import moves_codes
 from refquant_runtime.contracts import Arithmetic, arithmetic_of
 from refquant_runtime.errors import FormatError, InputError, UnsupportedError
 from refquant_runtime.graph import DTYPE_RANGE, Graph, Node, Value
@@ -141,7 +142,7 @@ def _check_samples_apart(node: Node, rank: int) -> None:
 
 def _check_contract(node: Node, inputs: list[Value | None], outputs: list[Value]) -> None:
     quantized = any(v is not None and v.quant for v in [*inputs, *outputs])
-    moved = node.op in MOVEMENT or (node.op == "Gather" and outputs[0].quant is not None)
+    moved = node.op in MOVEMENT or moves_codes(node, outputs)
     needs = (quantized and not moved) or node.op in RAW
     need(not needs or node.contract is not None, "needs a contract")
     need(needs or node.contract is None, "has a contract but computes nothing by it")

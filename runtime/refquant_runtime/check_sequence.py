@@ -12,7 +12,7 @@ from refquant_runtime.graph import Node, Quant, Value
 from refquant_runtime.rules import can, need
 from refquant_runtime.shapes_imported import COMPARE, IMPORTED
 
-__all__ = ["check_recurrent", "check_typed", "is_typed"]
+__all__ = ["check_recurrent", "check_typed", "is_typed", "moves_codes"]
 
 _ANY = ("float32", "int32", "uint8")
 _TRUTH = ("uint8",)
@@ -34,6 +34,9 @@ def is_typed(op: str) -> bool:
 def check_typed(node: Node, inputs: list[Value | None], outputs: list[Value]) -> None:
     """Check the dtypes of a node of section 10, of ``Cast`` or ``Gather``."""
     present = [value for value in inputs if value is not None]
+    if node.op == "ResizeLinear":
+        _check_resize(node, present, outputs[0])
+        return
     table = present[0] if node.op == "Gather" and present[0].quant is not None else None
     if table is not None:
         _check_codes(table, outputs[0])
@@ -65,6 +68,26 @@ def _results(node: Node, present: list[Value]) -> tuple[str, ...]:
     if op == "Gather":
         return ("float32" if present[0].quant is not None else present[0].dtype,)
     return ("float32",)
+
+
+def moves_codes(node: Node, outputs: list[Value]) -> bool:
+    """Say whether a node gives codes by no contract."""
+    return node.op == "ResizeLinear" or (node.op == "Gather" and outputs[0].quant is not None)
+
+
+def _check_resize(node: Node, present: list[Value], y: Value) -> None:
+    """Check a ResizeLinear: its codes, and that no place is outside of the image."""
+    x, bits = present[0], node.attributes["bits"]
+    need(x.quant is not None and x.dtype in ("int8", "uint8"), "resizes 8-bit codes with quant")
+    need(x.dtype == y.dtype and _equal(x.quant, y.quant), "resizes codes: equal parameters")
+    need(1 <= bits <= 11, f"bits is in [1, 11], got {bits}")
+    for value, length in zip(present[1:], x.shape[2:], strict=True):
+        need(value.data is not None and value.dtype == "int32", "its places are int32 constants")
+        need(value.quant is None and value.shape[0] > 0, "its places are plain, at least one")
+        places = np.asarray(value.data)
+        limits = ((places[:, :2], length - 1), (places[:, 2], 1 << bits))
+        inside = all(part.min() >= 0 and part.max() <= most for part, most in limits)
+        need(inside, f"{value.name!r} has places outside of {length} or weights outside of 2^bits")
 
 
 def _check_codes(table: Value, y: Value) -> None:

@@ -36,6 +36,14 @@ def _top_k(inputs: Shapes, attributes: Attributes) -> list[Shape]:
     return [(*x[:axis], k, *x[axis + 1 :])] * 2
 
 
+def _resize(inputs: Shapes, attributes: Attributes) -> list[Shape]:
+    x, *sizes = (shape_of(inputs, i) for i in range(3))
+    fits = len(x) == 4 and all(len(shape) == 2 and shape[1] == 3 for shape in sizes)
+    need(fits, f"needs (N, C, H, W) and places (size, 3), got {[list(x), *map(list, sizes)]}")
+    need({"bits", "rounding"} <= attributes.keys(), "needs the attributes bits and rounding")
+    return [(*x[:2], sizes[0][0], sizes[1][0])]
+
+
 def transposed_pads(w: Shape, attributes: Attributes) -> tuple[list[int], list[int], list[int]]:
     """Return strides, dilations, and the padding of the ``Conv`` that a ``ConvTranspose`` is.
 
@@ -92,6 +100,7 @@ IMPORTED: Mapping[str, Operator] = {
         ("ReduceMax", "ReduceMin"), Operator(1, 1, _EXTREME, lambda i, a: reduced(i, a, False))
     ),
     **dict.fromkeys(("ArgMax", "ArgMin"), Operator(1, 1, _PLACE, _place)),
+    "ResizeLinear": Operator(3, 3, {"bits": "int", "rounding": ("half_up", "half_away")}, _resize),
     "TopK": Operator(1, 1, {"k": "int", "axis": "int", "largest": (0, 1)}, _top_k),
     "ConvTranspose": Operator(
         2,

@@ -34,6 +34,7 @@ from refquant_runtime.lower.layout import (
 )
 from refquant_runtime.lower.products import lower_matmul_codes, lower_matmul_float
 from refquant_runtime.lower.recurrent import lower_recurrent
+from refquant_runtime.lower.resize import lower_resize
 from refquant_runtime.lower.sequence import (
     lower_attention,
     lower_cast,
@@ -101,6 +102,7 @@ LOWERINGS: Mapping[str, Callable[[Lowering, Node], None]] = {
     **dict.fromkeys((*CHOICES, "Where"), lower_choice),
     **dict.fromkeys(("ReduceMax", "ReduceMin", "ArgMax", "ArgMin"), lower_extreme),
     "TopK": lower_top_k,
+    "ResizeLinear": lower_resize,
     "Softmax": _softmax,
 }
 
