@@ -17,10 +17,11 @@ import struct
 import numpy as np
 
 from refquant_conformance.adapters.samples_files import seed_file
+from refquant_conformance.answers import Answer
 from refquant_conformance.operators import types_of
 from refquant_conformance.properties.registry import prop
 from refquant_conformance.protocol import Case
-from refquant_conformance.trial import Trial
+from refquant_conformance.trial import Trial, Unanswered
 
 __all__ = ["file_case"]
 
@@ -43,14 +44,24 @@ def file_case(scheme: str, data: bytes) -> Case:
 def _refused(trial: Trial, files: dict[str, bytes]) -> None:
     """Fail at the first file that is taken."""
     cases = [file_case(trial.scheme, data) for data in files.values()]
-    for what, case, answer in zip(files, cases, trial.ask_all(cases), strict=True):
+    for what, case, answer in zip(files, cases, _asked(trial, cases), strict=True):
         if answer.result is not None:
             trial.fail(case, f"{what}: taken")
 
 
 def _answered(trial: Trial, files: list[bytes]) -> None:
     """Ask files that may be taken or refused: a crash or silence is a verdict of its own."""
-    trial.ask_all([file_case(trial.scheme, data) for data in files])
+    _asked(trial, [file_case(trial.scheme, data) for data in files])
+
+
+def _asked(trial: Trial, cases: list[Case]) -> list[Answer]:
+    """Return the answers; an error that is no refusal is a fault of the loader, not of ours."""
+    try:
+        return trial.ask_all(cases)
+    except Unanswered as silence:
+        if silence.answer.kind != "broken":
+            raise
+        trial.fail(silence.case, f"neither taken nor refused: {silence.answer.reason}")
 
 
 @prop("F-01", "arbitrary_bytes", ops=_LOAD, clause=_CLAUSE, catches="3.4")

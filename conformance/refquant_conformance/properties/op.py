@@ -42,7 +42,8 @@ def every_pair(trial: Trial) -> None:
         cases.append(all_pairs(trial.op, trial.scheme, (rules[0], rules[1], rules[2])))
     center = middle(_code(trial, "a"))
     half = ((0.5, center), (0.5, center), (1.0, center))  # ties at every odd sum, every odd product
-    trial.expect(*cases, all_pairs(trial.op, trial.scheme, half))
+    awkward = ((0.1, center + 3), (0.0375, center - 7), (0.07, center))
+    trial.expect(*cases, *(all_pairs(trial.op, trial.scheme, rules) for rules in (half, awkward)))
 
 
 @prop("OP-02", "identity_eltwise", ops=_BINARY, clause=_CLAUSE, catches="2.4")
