@@ -46,7 +46,8 @@ KEPT = {
     "det": {
         "Div needs reals: Div has no form on codes": 24,
         "its input is the float32 output of Div": 24,
-        "ConvTranspose needs reals: ConvTranspose has no form on codes": 2,
+        "ConvTranspose needs reals: onnxruntime has no ConvTranspose of codes, and computes it in "
+        "float32": 2,
         "its input is the float32 output of ConvTranspose": 2,
         "BatchNormalization needs reals: BatchNormalization has no form on codes": 1,
         "its input is the float32 output of BatchNormalization": 1,
