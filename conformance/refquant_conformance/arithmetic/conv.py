@@ -31,7 +31,12 @@ import numpy as np
 from refquant.contracts.axes import AxisValue
 from refquant.ops.windows import columns, pad_spatial
 from refquant_conformance.arithmetic.base import Arithmetic, Axes, Outputs
-from refquant_conformance.arithmetic.conv_by_range import RANGES, by_range_exactly, conv_by_range
+from refquant_conformance.arithmetic.conv_by_range import (
+    RANGES,
+    by_range_exactly,
+    conv_by_range,
+    pairs_of,
+)
 from refquant_conformance.arithmetic.conv_of_reals import conv_of_reals, conv_of_reals_exactly
 from refquant_conformance.arithmetic.conv_probes import depthwise_probes, probes
 from refquant_conformance.arithmetic.geometry import Geometry, cut_out, geometry
@@ -175,28 +180,22 @@ def _exact(case: Case, axes: Axes, output: str, index: int) -> int | None:
         return by_range_exactly(case, axes, image, channel, at)
     if axes["requantize"] in ORDERS:
         return conv_of_reals_exactly(case, str(axes["requantize"]), image, channel, at)
-    x, w = inputs["x"][image], inputs["w"][channel]
-    zx, per_group = int(inputs["x_zero_point"]), w.shape[0]
-    first = channel // (inputs["w"].shape[0] // _group(case)) * per_group
-    seen, weights = [], []
-    for tap, place in enumerate(_window(case).places(at)):
-        for c in range(per_group):
-            seen.append(zx if place is None else int(x[first + c][place]))
-            weights.append(int(w[c].reshape(-1)[tap]))
+    pairs = pairs_of(case, image, channel, at)
     zw, sw = (inputs[f"w_{name}"].reshape(-1) for name in ("zero_point", "scale"))
     bias, steps = inputs.get("bias"), axes["requantize"] in STEPS
     own = None if bias is None else int(bias[channel])
     acc = summed_exactly(
-        seen,
-        weights,
-        zero_points=(zx, int(zw[channel % zw.size])),
+        [code for code, _ in pairs],
+        [weight for _, weight in pairs],
+        zero_points=(int(inputs["x_zero_point"]), int(zw[channel % zw.size])),
         bias=0 if steps else own or 0,
         types=(case.types["x"], case.types["w"]),
         accumulator=axes["accumulator"],
     )
     if acc is None:
         return None
-    scales = tuple(float(v) for v in (inputs["x_scale"], sw[channel % sw.size], inputs["y_scale"]))
+    own_scale = float(sw[channel % sw.size])
+    scales = float(inputs["x_scale"]), own_scale, float(inputs["y_scale"])
     limits = limits_of(case)
     if steps:
         mode = str(axes["requantize"])

@@ -34,7 +34,7 @@ from refquant_conformance.protocol import Array, Case
 from refquant_conformance.rational import add, float32, multiply
 from refquant_conformance.types import code_range, storage
 
-__all__ = ["RANGES", "by_range_exactly", "conv_by_range"]
+__all__ = ["RANGES", "by_range_exactly", "conv_by_range", "pairs_of"]
 
 RANGES = ("by_range", "by_range_of_reals")
 _ONE = np.ones((), np.float32)
@@ -132,7 +132,7 @@ def _reals(case: Case, x: Array, w: Array) -> Array:
     return np.asarray(total)
 
 
-def _pairs(case: Case, image: int, channel: int, at: tuple[int, int]) -> list[tuple[int, int]]:
+def pairs_of(case: Case, image: int, channel: int, at: tuple[int, int]) -> list[tuple[int, int]]:
     """Return the codes of x and of w that meet in one element; padding has the zero point."""
     inputs, w = case.inputs, case.inputs["w"]
     zx, per_group = int(inputs["x_zero_point"]), w.shape[1]
@@ -162,7 +162,7 @@ def by_range_exactly(
     if accumulator != "int32_wrap" and not (how == "by_range" and _integers(case)):
         return None
     inputs, w = case.inputs, case.inputs["w"]
-    zx, pairs = int(inputs["x_zero_point"]), _pairs(case, image, channel, at)
+    zx, pairs = int(inputs["x_zero_point"]), pairs_of(case, image, channel, at)
     zw, sw = (inputs[f"w_{name}"].reshape(-1) for name in ("zero_point", "scale"))
     z, bias = int(zw[channel % zw.size]), int(inputs["bias"][channel]) if "bias" in inputs else 0
     sx, scales = float(inputs["x_scale"]), [float(sw[k % sw.size]) for k in range(w.shape[0])]

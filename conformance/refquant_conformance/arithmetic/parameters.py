@@ -5,9 +5,9 @@ r"""Choosing parameters: scale and zero point of a tensor's range, by the axes o
     x \mapsto (lo, hi) = (\min x, \max x) \mapsto (s, z)    \tag{1}
 
 Two families: symmetric parameters have the axes of eq. (1), asymmetric ones those of eq. (2) in
-``refquant.formats.parameters``. A range that is none (empty, infinite, NaN) is refused. Left out:
-float zero points and offsets, which are no int32; and how an observer finds a range narrower than
-(1): no operator of the catalogue says which observer is asked.
+``refquant.formats.parameters``; both have values of ``parameters_small``. A range that is none
+(empty, infinite, NaN) is refused. Left out: float zero points and offsets, which are no int32; and
+how an observer finds a range narrower than (1): no operator of the catalogue says which is asked.
 
 References
 ----------
@@ -15,6 +15,7 @@ References
 """
 
 from collections.abc import Callable, Sequence
+from itertools import combinations
 from types import MappingProxyType
 
 import numpy as np
@@ -23,6 +24,13 @@ from refquant.contracts import Contract
 from refquant.contracts.axes import AXES, AxisValue
 from refquant.formats.parameters import choose_qparams
 from refquant_conformance.arithmetic.base import Arithmetic, Axes, Equal, Outputs, contract_of
+from refquant_conformance.arithmetic.parameters_small import (
+    BELOW,
+    KEPT,
+    belongs_elsewhere,
+    kept,
+    kept_exactly,
+)
 from refquant_conformance.operators import OPERATORS, types_of
 from refquant_conformance.oracle_parameters import choose_exact
 from refquant_conformance.protocol import Array, Case, Param
@@ -32,7 +40,7 @@ __all__ = ["ASYMMETRIC", "SYMMETRIC", "choose_case", "code_of"]
 
 _GIVEN = (1.0, 0.1, 1e-5, 1e-7, 2.0**-23, 2.0**-126)
 _SMALL: dict[str, tuple[AxisValue, ...]] = {
-    "small_range": AXES["small_range"],
+    "small_range": (*AXES["small_range"], *KEPT),
     "zero_range_scale": tuple(float(np.float32(v)) for v in _GIVEN),
 }
 _SCALE: dict[str, tuple[AxisValue, ...]] = {
@@ -44,7 +52,7 @@ _SCALE: dict[str, tuple[AxisValue, ...]] = {
 _SYMMETRIC_AXES: dict[str, tuple[AxisValue, ...]] = {
     "symmetric_scale": tuple(v for v in AXES["symmetric_scale"] if v != "none"),
     "weight_range": AXES["weight_range"],
-    "zero_point": ("integer", "none"),
+    "zero_point": ("integer", "none", BELOW),
     **_SCALE,
     **_SMALL,
 }
@@ -94,6 +102,12 @@ def _compute(case: Case, axes: Axes) -> Outputs | None:
     x = case.inputs["x"]
     if not x.size or not np.isfinite(x).all():
         return None
+    if axes["small_range"] in KEPT:
+        return kept(case, axes, lambda: _compute(case, {**axes, "small_range": "replace"}))
+    if axes.get("zero_point") == BELOW:
+        made = _compute(case, {**axes, "zero_point": "integer"})
+        unsigned = np.int32(code_range(str(case.params["code"]))[0] == 0)
+        return made and {**made, "zero_point": made["zero_point"] - unsigned}
     no_lower_side = not code_range(str(case.params["code"]))[0] and axes.get("zero_point") == "none"
     if no_lower_side and axes["symmetric_scale"] == "signed_amax_over_qmin":
         return None  # no codes on the side of the edge
@@ -118,6 +132,14 @@ def _exact(case: Case, axes: Axes, output: str, index: int) -> int | float | Non
     if not x or not all(abs(v) < np.inf for v in x):
         return None
     qmin, qmax = code_range(str(case.params["code"]))
+    if axes["small_range"] in KEPT:
+        found = kept_exactly(case, axes, (min(x), max(x)))
+        if found is not None:
+            return found[output == "zero_point"]
+        axes = {**axes, "small_range": "replace"}
+    lower = axes.get("zero_point") == BELOW and qmin == 0 and output == "zero_point"
+    if axes.get("zero_point") == BELOW:
+        axes = {**axes, "zero_point": "integer"}
     try:
         scale, zero_point = choose_exact(
             min(x),
@@ -129,7 +151,7 @@ def _exact(case: Case, axes: Axes, output: str, index: int) -> int | float | Non
         )
     except ArithmeticError:
         return None
-    return scale if output == "scale" else zero_point
+    return scale if output == "scale" else zero_point - lower
 
 
 def _element(case: Case, index: int) -> Case:
@@ -193,6 +215,7 @@ def _family(
         probes=_probes,
         element=_element,
         relevant=_matters(axes),
+        again=belongs_elsewhere,
         equal=equal,
     )
 
@@ -204,7 +227,10 @@ SYMMETRIC = _family(
     "symmetric",
     _SYMMETRIC_AXES,
     (
-        Equal("zero_point", ("integer", "none"), "the middle of signed codes is 0", _SIGNED),
+        *(
+            Equal("zero_point", pair, "the middle of signed codes is 0", _SIGNED)
+            for pair in combinations(("integer", "none", BELOW), 2)
+        ),
         Equal("weight_range", ("full", "narrow"), "narrow is for signed codes", _UNSIGNED),
     ),
 )

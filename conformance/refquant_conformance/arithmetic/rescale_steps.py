@@ -107,7 +107,7 @@ def _divided(case: Case) -> bool:
 
 
 def _clamped(v: Array, limits: tuple[int, int]) -> Array:
-    return np.nan_to_num(np.clip(v, *limits), nan=limits[0]).astype(np.int64)
+    return np.asarray(np.nan_to_num(np.clip(v, *limits), nan=limits[0]), np.int64)
 
 
 def in_steps_exactly(
