@@ -2,9 +2,11 @@
 
 from refquant_conformance.oracle_small_ranges import small_exact
 
-AXES: dict[str, str | bool | float] = {"small_range": "replace_zero", "range_includes_zero": True, "zero_point_from": "qmin",
-        "zero_point_rounding": "half_even", "symmetric_scale": "amax_over_half_range",
-        "zero_point": "integer"}  # fmt: skip
+AXES: dict[str, str | bool | float] = {
+    **{"small_range": "replace_zero", "range_includes_zero": True, "zero_point_from": "qmin"},
+    **{"zero_point_rounding": "half_even", "symmetric_scale": "amax_over_half_range"},
+    "zero_point": "integer",
+}
 
 
 def test_a_scale_that_is_normal_is_somebody_elses() -> None:

@@ -63,7 +63,7 @@ NAMELESS = {
     ): "code 8 is -0, scale 255 NaN; by ggml 0 and 2^127",
 }
 
-NEGATIVE_SCALES = ((-(2.0**-126), 0xFE), (-np.inf, 0x7E), (2.0**-149, 0xEA))
+NEGATIVE_SCALES = ((-(2.0**-127), 0xFE), (-np.inf, 0x7E), (2.0**-149, 0xEA))
 """E8M0 has no sign, and no number below 2^-127. ``encode_ndarray`` gives these the low byte of a
 code that is negative or has more than eight bits. By its docstring, which saturates, NaN or an end
 of the range is right. Minimal input: -inf becomes 0.5."""
