@@ -97,3 +97,16 @@ def test_data_that_are_no_recording_are_refused() -> None:
         quantize(leaky(), recipe("int8_static"))
     with pytest.raises(ValueError, match="must have shape"):
         quantize(leaky(), recipe("int8_static"), {"x": np.zeros((2, 4), np.float32)})
+
+
+def test_states_of_a_layer_on_codes_are_float32_and_hold_more_than_codes() -> None:
+    """What int8_static makes of an LSTM: h and c go from step to step unrounded."""
+    graph = lstm()
+    data = feeds(graph, 12)
+    small = quantize(graph, recipe("int8_static"), data)
+    (node,) = (n for n in small.nodes if n.op == "LSTM")
+    assert small.values[node.inputs[0]].quant is not None, "it computes on codes"
+    for state in small.states:
+        assert small.values[state.input].dtype == "float32", f"{state.name} is reals"
+        assert state.input in node.inputs, "and reaches the layer as it is"
+        assert state.output in node.outputs, "and leaves it so"

@@ -25,10 +25,14 @@ def test_it_has_the_bits_of_the_reference(
 ) -> None:
     rough = direction != "forward"
     ends_x, ends_y = (SIGNED, UNSIGNED) if per == "row" else (UNSIGNED, SIGNED)
-    graph = coded_walk(op[:4].strip(), direction=direction, biased=rough or per == "row",
-                       states=rough, per=per, after=int("after" in op), x=ends_x, y=ends_y)  # fmt: skip
+    name, after = op.split()[0], int("after" in op)
+    biased = rough or per == "row"
+    graph = coded_walk(
+        name, direction=direction, biased=biased, states=rough, per=per, after=after, x=ends_x,
+        y=ends_y,
+    )  # fmt: skip
     session = session_of(tmp_path, graph)
-    assert kernels(session) == [f"static_{op[:4].strip().lower()}"], "one walk"
+    assert kernels(session) == [f"static_{name.lower()}"], "one walk"
     for steps in (1, 4):
         x = feeds(graph, steps, samples=3, seed=steps)
         want, got = run(graph, x), session.run(x)
