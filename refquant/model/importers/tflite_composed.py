@@ -75,8 +75,7 @@ def prelu(s: Scope, o: TfliteOperator) -> None:
         s.write(o, "Add", parts, order=order)
         return
     before, _, after = need_codes(s, o, (*o.inputs[:2], o.outputs[0]))
-    sx, sy = np.float32(before.scale), np.float32(after.scale)
-    ratio = _finite(sx / sy)
+    ratio = _ratio(before, after)
     offset = np.maximum(_CODES - int(before.zero_point), 0)
     table = requantize(offset, np.float64(ratio), mode="gemmlowp_double") + int(after.zero_point)
     codes = np.clip(table, -128, 127).astype(np.int8)
@@ -103,7 +102,7 @@ def squared_difference(s: Scope, o: TfliteOperator) -> None:
     twice = 2 * max(np.float32(a.scale), np.float32(b.scale)).astype(np.float64)
     share = Quant(float(np.float32(twice / 128)), 0)
     real = twice * twice / (2.0**14 * np.float64(np.float32(after.scale)))
-    if not real < 1:
+    if not real < 1 or not 2.0**-119 <= twice < np.inf:
         raise UnsupportedError(f"has an output multiplier of {real}, which LiteRT takes below 1")
     shared = [
         mapped(s, o, name, _shared(quant, twice, sign), share, f"shared{place}", own)
@@ -127,7 +126,9 @@ def _shared(quant: Quant, twice: np.float64, sign: int) -> NDArray[np.int16]:
     return codes.astype(np.int16)
 
 
-def _finite(ratio: np.float32) -> np.float32:
+def _ratio(before: Quant, after: Quant) -> np.float32:
+    with np.errstate(over="ignore", under="ignore"):
+        ratio = np.float32(np.float32(before.scale) / np.float32(after.scale))
     if not np.isfinite(ratio):
         raise UnsupportedError("has an output scale too small for its input's")
     return ratio

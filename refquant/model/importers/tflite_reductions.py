@@ -74,12 +74,12 @@ def _larger(sx: np.float32, sy: np.float32, length: int) -> float:
     >>> _larger(np.float32(0.5), np.float32(2), 8)
     4.0
     """
-    share, wanted = np.float32(1) / np.float32(length), np.float32(sx / sy)
-    first = np.float32(sx * np.float32(length))
-    with np.errstate(over="ignore", under="ignore"):
+    share = np.float32(1) / np.float32(length)
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        wanted, first = np.float32(sx / sy), np.float32(sx * np.float32(length))
         for i in range(-8, 9):
             scale = first + np.float32(i) * np.spacing(first)
-            if scale >= 2.0**-126 and np.float32(np.float32(scale / sy) * share) == wanted:
+            if 2.0**-126 <= scale < np.inf and np.float32(np.float32(scale / sy) * share) == wanted:
                 return float(scale)
     raise UnsupportedError(
         f"sums {length} codes of scales {float(sx)} and {float(sy)}, which no mean computes"
@@ -162,7 +162,7 @@ def batch_matmul(s: Scope, o: TfliteOperator) -> None:
     if all(s.quant(i) is None for i in ends):
         s.write(o, "MatMul", names, order=AS_IS)
         return
-    a, b, after = need_codes(s, o, ends)
+    a, b, _ = need_codes(s, o, ends)
     if s.tool == "xnnpack":
         if b.zero_point:
             raise UnsupportedError(
@@ -171,7 +171,8 @@ def batch_matmul(s: Scope, o: TfliteOperator) -> None:
             )
         contract = preset("xnnpack")
     else:
-        product = np.float32(np.float32(a.scale) * np.float32(b.scale))
+        with np.errstate(over="ignore", under="ignore"):
+            product = np.float32(np.float32(a.scale) * np.float32(b.scale))
         if not 2.0**-126 <= product < np.inf:
             raise UnsupportedError(f"has scales {a.scale} and {b.scale} whose product is no scale")
         names[0] = reread(s, o, names[0], Quant(float(product), a.zero_point), "products")

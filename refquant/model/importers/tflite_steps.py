@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from refquant.contracts import Contract, preset
-from refquant.formats.qparams import QParams
 from refquant.model.graph import Attribute, Quant
 from refquant.model.importers.tflite_model import TfliteOperator, UnsupportedError
 from refquant.model.importers.tflite_scope import AS_IS, Scope
@@ -25,7 +24,6 @@ __all__ = [
     "need_codes",
     "plain",
     "reread",
-    "ruler",
     "step",
 ]
 
@@ -116,8 +114,3 @@ def need_codes(s: Scope, o: TfliteOperator, indices: Sequence[int]) -> list[Quan
     if len(found) < len(quants):
         raise UnsupportedError("mixes codes and reals")
     return found
-
-
-def ruler(quant: Quant) -> QParams:
-    """Return the parameters of int8 codes."""
-    return QParams(np.float32(quant.scale), np.int32(quant.zero_point), None, "int8")

@@ -73,4 +73,4 @@ def test_relu6_clamps_to_codes_of_its_output() -> None:
 
 def test_what_has_no_table_says_so() -> None:
     with pytest.raises(UnsupportedError, match="of int8 is not known"):
-        table_of(preset("xnnpack"), "LOG", ruler(1, 0), ruler(1, 0))
+        table_of(preset("xnnpack"), "FLOOR", ruler(1, 0), ruler(1, 0))
