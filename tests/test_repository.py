@@ -36,7 +36,6 @@ RUNTIME_VERSION = "runtime/refquant_runtime/version.py"
 # Patterns of `path` or `path:function`, each with its reason.
 _BY_RANGE = "OpenVINO's choices joined a full file; the families are to be split by who computes so"
 LONG_FILES: dict[str, str] = {
-    "conformance/refquant_conformance/adapters/torch_calls.py": "printed whole in every repro",
     "conformance/refquant_conformance/arithmetic/elementwise.py": _BY_RANGE,
     "conformance/refquant_conformance/arithmetic/quantize.py": _BY_RANGE,
 }

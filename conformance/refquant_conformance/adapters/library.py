@@ -15,6 +15,7 @@ points) stands in its file of calls, because it is part of what they compute.
 
 import importlib
 import inspect
+import re
 import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -46,7 +47,8 @@ class Sheet:
     """What there is to know of a library: its names, its calls, what may be set.
 
     ``calls`` is the file of calls, ``packages`` the modules that it imports, the library's first;
-    ``settings`` maps each setting to the operators that are worth a try with it.
+    ``settings`` maps each setting to the operators that are worth a try with it; ``parts`` are the
+    files that a long file of calls is written in, each before those that import from it.
     """
 
     name: str
@@ -56,6 +58,7 @@ class Sheet:
     settings: Mapping[str, tuple[str, ...]]
     knobs: Mapping[str, tuple[str | int, ...]] = field(default_factory=lambda: _NONE)
     beside: tuple[str, ...] = ()
+    parts: tuple[str, ...] = ()
 
 
 class Library:
@@ -130,7 +133,7 @@ class Library:
         title = f"{case.op} {case.scheme}, {self.info().name} {version(self._sheet.distribution)}"
         arrays = "".join(f"    {name!r}: {_source(a)},\n" for name, a in case.inputs.items())
         return _PROGRAM.format(
-            calls=inspect.getsource(self._calls),
+            calls="\n\n".join(_standing(name) for name in (*self._sheet.parts, self._sheet.calls)),
             title=title,
             knobs=f"configure(**{self._knobs!r})\n" if self._knobs else "",
             arrays=arrays,
@@ -142,6 +145,14 @@ class Library:
 def _first_line(error: Exception) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[0] if lines else type(error).__name__
+
+
+def _standing(module: str) -> str:
+    """Return the source of a file of calls without its imports of the others."""
+    return _OURS.sub("", inspect.getsource(importlib.import_module(module)))
+
+
+_OURS = re.compile(r"^from refquant_conformance\.\S+ import (\([^)]*\)|[^(\n]*)\n", re.M)
 
 
 def _source(array: Array) -> str:

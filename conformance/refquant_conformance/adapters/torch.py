@@ -34,6 +34,10 @@ _SHEET = Sheet(
         "fake": ("quantize_linear",),
     },
     {"threads": (1, 2), "engine": ("x86", "fbgemm", "onednn", "qnnpack")},
+    parts=tuple(
+        f"refquant_conformance.adapters.torch_{part}"
+        for part in ("tensors", "quantizers", "kernels")
+    ),
 )
 
 

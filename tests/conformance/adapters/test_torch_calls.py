@@ -1,8 +1,27 @@
-"""The calls of PyTorch stand alone: a program that repeats a case is that file."""
+"""The calls of PyTorch stand alone: a program that repeats a case is these four files."""
 
-from refquant_conformance.adapters import torch_calls
+import pytest
+
+from refquant_conformance.adapters import (
+    torch,
+    torch_calls,
+    torch_kernels,
+    torch_quantizers,
+    torch_tensors,
+)
 from tests.conformance.adapters.standing import foreign_imports
 
+PARTS = (torch_tensors, torch_quantizers, torch_kernels)
 
-def test_it_imports_nothing_but_numpy() -> None:
-    assert foreign_imports(torch_calls) == set(), "a program needs more"
+
+@pytest.mark.parametrize("part", [*PARTS, torch_calls], ids=lambda part: part.__name__)
+def test_it_imports_nothing_but_numpy_and_its_parts(part) -> None:  # type: ignore[no-untyped-def]  # parametrized
+    assert foreign_imports(part) <= {"refquant_conformance"}, "a program needs more"
+    for name in vars(part):
+        home = getattr(getattr(part, name), "__module__", part.__name__)
+        if home.startswith("refquant_conformance"):
+            assert home in {one.__name__ for one in (*PARTS, torch_calls)}, f"{name} of {home}"
+
+
+def test_the_sheet_names_the_parts_in_the_order_of_their_needs() -> None:
+    assert torch._SHEET.parts == tuple(part.__name__ for part in PARTS), "as they stand here"
