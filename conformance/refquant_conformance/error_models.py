@@ -18,7 +18,16 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["MODELS", "em_dot_seq", "em_lut", "em_qdq", "em_qps", "em_softmax", "em_weights"]
+__all__ = [
+    "MODELS",
+    "em_dot_seq",
+    "em_layer_norm",
+    "em_lut",
+    "em_qdq",
+    "em_qps",
+    "em_softmax",
+    "em_weights",
+]
 
 Real = NDArray[np.float64]
 _U = 2.0**-24
@@ -41,6 +50,41 @@ def em_qdq(x: Real, scale: float, zero_point: int, *, nearest: bool = True) -> R
     size = np.abs(x)
     rounding = scale * (0.5 if nearest else 1.0)
     return np.asarray(rounding + (3 + 4 * _U) * _U * size + _U * abs(zero_point) * scale)
+
+
+def em_layer_norm(x: Real, scale: Real, bias: Real, epsilon: float) -> Real:
+    r"""Return the bound of the error of a layer normalization of rows ``x``, (rows, C), in float32.
+
+    The mean is a sum and a quotient: it is off by :math:`\delta \le \gamma_C \overline{|x|}`. So
+    :math:`d = x - \mu` is off by :math:`e = \delta + u(|d| + \delta)`. In the mean of squares
+    :math:`2 \overline{d \delta} = 0`, for d has the mean 0; what is left, with its own roundings,
+    is off by :math:`r = 2 u v + \delta^2 + \gamma_{C+3} (v + \delta^2)`, and the root's inverse,
+    relatively, by half of :math:`\rho = r / (v + \epsilon)` and by 3 roundings:
+
+    .. math::
+
+        |\hat y - y| \le |g| \Bigl( \frac{e}{\sigma} + \frac{|d| + e}{\sigma}
+        \Bigl( \frac{\rho}{2 (1 - \rho)} + 5u \Bigr) \Bigr) + u (2 |y| + |b|),
+        \qquad \sigma = \sqrt{v + \epsilon}
+
+    Infinite where :math:`\rho \ge 1`: a row whose variance is lost has no bound.
+
+    >>> float(em_layer_norm(np.zeros((1, 4)), np.ones(4), np.zeros(4), 1.0).max())
+    0.0
+    """
+    count = x.shape[-1]
+    gamma = count * _U / (1 - count * _U)
+    mean = x.mean(axis=-1, keepdims=True)
+    d, off = x - mean, gamma * np.abs(x).mean(axis=-1, keepdims=True)
+    v = (d * d).mean(axis=-1, keepdims=True)
+    e, sigma = off + _U * (np.abs(d) + off), np.sqrt(v + epsilon)
+    rho = (2 * _U * v + off**2 + (gamma + 4 * _U) * (v + off**2)) / (v + epsilon)
+    with np.errstate(divide="ignore"):
+        root = np.where(rho < 1, rho / (2 * np.maximum(1 - rho, 0)), np.inf) + 5 * _U
+    y = np.abs(d / sigma * scale + bias)
+    return np.asarray(
+        np.abs(scale) * (e / sigma + (np.abs(d) + e) / sigma * root) + _U * (2 * y + np.abs(bias))
+    )
 
 
 def em_qps(end: float, scale: float) -> float:
@@ -150,6 +194,9 @@ MODELS: Mapping[str, str] = MappingProxyType(
         "EM-DOT-SEQ": "n roundings of every product, gamma_n times the sum of their sizes",
         "EM-DOT-ANY": "EM-DOT-SEQ, which no other order exceeds",
         "EM-WEIGHTS": "EM-DOT-ANY, and the rounding of a weight",
+        "EM-LAYER-NORM": "the roundings of a mean, of a mean of squares, and of a root",
+        "EM-LSTM": "one step: the sums of gates, 8 units of functions, the products of the cell",
+        "EM-GRU": "one step: the sums of gates, 8 units of functions, the mixture of states",
         "EM-LUT": "half a step, 5 units of the function, the roundings of the quotient",
         "EM-SOFTMAX": "half a step, and the roundings of exponents, sum and quotient",
         "EM-QPS": "half a scale, and the roundings of scale and zero point",

@@ -183,7 +183,7 @@ def _fixed_10(plane: list[list[int]], row: Axis, column: Axis, coordinates: str)
         place = i * scale
         if coordinates == "half_pixel":
             place += scale // 2 - 512
-        first = max(int(math.trunc(Fraction(place, 1024))), 0)
+        first = max(math.trunc(Fraction(place, 1024)), 0)
         found.append((first, min(math.trunc(Fraction(place + 1023, 1024)), n - 1), place))
     (y1, y2, down), (x1, x2, right) = found
     down, right = down - 1024 * y1, right - 1024 * x1

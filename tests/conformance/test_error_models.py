@@ -5,9 +5,11 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from refquant_conformance.arithmetic.layer_norm import LAYER_NORM, norm_case
 from refquant_conformance.error_models import (
     MODELS,
     em_dot_seq,
+    em_layer_norm,
     em_lut,
     em_qdq,
     em_qps,
@@ -57,6 +59,19 @@ def test_a_product_of_weights_nears_its_bound_where_every_sum_is_rounded_one_way
         total = np.float32(total + np.float32(weight))
     ratio = abs(float(total) - weights.sum()) / float(em_weights(weights.sum(), len(weights)))
     assert 0.25 <= ratio <= 1, f"{ratio}"
+
+
+def test_a_layer_norm_nears_its_bound_where_every_sum_of_the_mean_is_rounded_one_way() -> None:
+    """A row of 1 and of what is lost in its sum: the mean is off, and all elements with it."""
+    row = np.array([1.0, *[2.0**-24 * (1 - 2.0**-20)] * 63], np.float32)
+    case = norm_case(row[None], np.ones(64), None, 1e-12)
+    axes = {"sums": "ordered", "variance": "two_pass", "inverse": "reciprocal"}
+    made = LAYER_NORM.compute(case, axes)
+    assert made is not None, "refused"
+    x = row.astype(np.float64)[None]
+    true = (x - x.mean()) / np.sqrt(x.var() + 1e-12)
+    ratio = np.abs(made["y"] - true) / em_layer_norm(x, np.ones(64), np.zeros(64), 1e-12)
+    assert 0.25 <= ratio.max() <= 1, f"{ratio.max()}"
 
 
 @pytest.mark.parametrize("model", ["EM-LUT", "EM-SOFTMAX"])

@@ -53,6 +53,7 @@ ELEMENT_TYPES: Mapping[str, int] = MappingProxyType(
 """The number in ``onnx.TensorProto.DataType`` of each type that ONNX has."""
 
 MICROSOFT = "com.microsoft"
+_STATES = {"y_h": (None, None), "y_c": (None, None)}  # outputs of layers that carry a state
 Attributes = Mapping[str, Any]
 
 
@@ -149,7 +150,7 @@ def serialized(onnx: Any, model: Model, shapes: Mapping[str, tuple[int, ...]]) -
         for name, (t, a) in model.constants.items()
     ]
     rank = len(next(iter(shapes.values())))
-    known = {"y": (None,) * rank, "scale": (), "zero_point": (), **shapes}
+    known = {"y": (None,) * rank, "scale": (), "zero_point": (), **_STATES, **shapes}
     fed, out = (
         [make.make_tensor_value_info(name, ELEMENT_TYPES[t], known[name]) for name, t in ends]
         for ends in (model.feeds.items(), model.outputs.items())
@@ -193,7 +194,7 @@ def program(model: Model, fed: Mapping[str, Array], *, title: str, engine: str) 
     )
     rank = next(iter(fed.values())).ndim
     ends = [
-        (name, ELEMENT_TYPES[t], (None,) * rank if name == "y" else ())
+        (name, ELEMENT_TYPES[t], (None,) * rank if name == "y" else _STATES.get(name, ()))
         for name, t in model.outputs.items()
     ]
     return _PROGRAM.format(

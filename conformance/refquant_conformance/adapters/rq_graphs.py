@@ -70,8 +70,11 @@ def graph_of(case: Case, contract: Contract) -> Graph:
         node = _matmul_integer(b, case, contract)
     elif case.op in ("qlinear_matmul", *_CONVOLUTIONS):
         node = _product(b, case, contract)
-    elif case.op in MOVED or case.op in FLOATS:
-        node = {**MOVED, **FLOATS}[case.op](b, case, contract)
+    elif case.op in MOVED:
+        node = MOVED[case.op](b, case, contract)
+    elif case.op in FLOATS:
+        made = FLOATS[case.op](b, case, contract)
+        return b.graph([made] if isinstance(made, str) else made)
     else:
         node = _elementwise(b, case, contract)
     return b.graph([node])

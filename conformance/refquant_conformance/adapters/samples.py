@@ -32,6 +32,8 @@ _SHAPES: dict[str, dict[str, tuple[int, ...]]] = {
     "qlinear_depthwise_conv": {"x": (1, 2, 4, 4), "w": (2, 1, 3, 3)},
     "qlinear_average_pool": {"x": (1, 2, 4, 4)},
     "qlinear_mean": {"x": (1, 2, 4, 4)},
+    "lstm": {"x": (2, 3, 4), "w": (8, 4), "r": (8, 2), "h": (2, 2), "c": (2, 2)},
+    "gru": {"x": (2, 3, 4), "w": (6, 4), "r": (6, 2), "h": (2, 2)},
     **{op: {"x": (1, 2, 4, 4)} for op in ("max_pool", "resize_nearest", "resize_bilinear")},
     "matmul_nbits": {"a": (2, 32), "b": (32, 4)},
 }
@@ -47,6 +49,8 @@ _PARAMS: dict[str, dict[str, Param]] = {
     "max_pool": {"kernel": (2, 2), "strides": (2, 2), "pads": (0, 0, 0, 0)},
     "move": {"kind": "transpose", "perm": (1, 0)},
     "matmul_nbits": {"block_size": 16},
+    "layer_norm": {"epsilon": 1e-5},
+    "gru": {"linear_before_reset": 0},
     "resize_nearest": {"size": (8, 8), "coordinates": "half_pixel"},
     "resize_bilinear": {"size": (8, 8), "coordinates": "half_pixel"},
 }
@@ -102,8 +106,8 @@ def _values(logical: str, shape: tuple[int, ...]) -> Array:
 
 def _fine(op: str, scheme: str, name: str, shapes: dict[str, tuple[int, ...]]) -> tuple[int, ...]:
     """Return the shape of a scale or zero point: of one, or of the operand with finer ones."""
-    if op == "matmul_nbits":
-        return (2, 4)
+    if op in ("matmul_nbits", "layer_norm"):
+        return (2, 4) if op == "matmul_nbits" else (8,)
     operand = _FINE.get(op)
     own = name in ("scale", "zero_point") or name.startswith(f"{operand}_")
     if operand is None or not own:

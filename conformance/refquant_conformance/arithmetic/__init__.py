@@ -11,6 +11,7 @@ from refquant_conformance.arithmetic.dequantize import DEQUANTIZE
 from refquant_conformance.arithmetic.dynamic_quantize import DYNAMIC
 from refquant_conformance.arithmetic.elementwise import QLINEAR_ADD, QLINEAR_MUL
 from refquant_conformance.arithmetic.layers import LAYERS
+from refquant_conformance.arithmetic.layer_norm import LAYER_NORM
 from refquant_conformance.arithmetic.matmul import MATMUL_INTEGER, QLINEAR_MATMUL
 from refquant_conformance.arithmetic.matmul_nbits import MATMUL_NBITS
 from refquant_conformance.arithmetic.movement import MAX_POOL, MOVE
@@ -19,6 +20,7 @@ from refquant_conformance.arithmetic.parameters import ASYMMETRIC, SYMMETRIC
 from refquant_conformance.arithmetic.pools import QLINEAR_AVERAGE_POOL, QLINEAR_MEAN
 from refquant_conformance.arithmetic.quantize import QUANTIZE
 from refquant_conformance.arithmetic.quantize_f16 import QUANTIZE_F16
+from refquant_conformance.arithmetic.recurrent import GRU, LSTM
 from refquant_conformance.arithmetic.resize import RESIZE_BILINEAR, RESIZE_NEAREST
 from refquant_conformance.arithmetic.softmax import QLINEAR_SOFTMAX
 from refquant_conformance.arithmetic.unary import (
@@ -37,7 +39,7 @@ ARITHMETICS: tuple[Arithmetic, ...] = (
     *(QLINEAR_AVERAGE_POOL, QLINEAR_MEAN, QLINEAR_SIGMOID, QLINEAR_TANH, QLINEAR_LEAKY_RELU),
     QLINEAR_SOFTMAX,
     *(QLINEAR_CONCAT, MAX_POOL, MOVE, MATMUL_NBITS),
-    *(RESIZE_NEAREST, RESIZE_BILINEAR),
+    *(RESIZE_NEAREST, RESIZE_BILINEAR, LAYER_NORM, LSTM, GRU),
     *(*LAYERS, CODEBOOKS, WIDE_MATMUL),
     *(*CASTS, DECODE, *PACKING, *DECODED, *ENCODED),
 )

@@ -3,7 +3,7 @@ r"""Codes that move: the largest of each window, and elements at other places.
 Nothing is computed, so there is nothing to round; one thing can be chosen. A window that leaves the
 image sees padding, and an image that is padded gets some: axis ``padding``,
 
-* of ``max_pool``: ``ignored``, which the specification says; ``zero_point`` and ``code_zero``, which
+* of ``max_pool``: ``ignored``, as the specification says; ``zero_point`` and ``code_zero``, which
   win against codes below them;
 * of ``move``: ``zero_point``, the code of the real 0, or ``code_zero``.
 

@@ -26,11 +26,15 @@ from refquant_conformance.properties import (
     ff,
     ff_stochastic,
     files,
+    files_contents,
+    files_paths,
     layouts,
     many,
     op,
     op_functions,
     op_movement,
+    op_norm,
+    op_recurrent,
     pk,
     pk_layers,
     qdq,
@@ -55,6 +59,8 @@ _GROUPS = (
     op,
     op_functions,
     op_movement,
+    op_norm,
+    op_recurrent,
     layouts,
     settings,
     claims,
@@ -70,6 +76,8 @@ _GROUPS = (
     bs_codebooks,
     pk_layers,
     rq_wide,
+    files_contents,
+    files_paths,
 )
 
 PROPERTIES = registered()
