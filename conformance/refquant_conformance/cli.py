@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from importlib import import_module
 
 from refquant.cli.common import Command, UsageError, sentence
+from refquant.cli.version import VersionAction
 from refquant_conformance.adapters import BackendError
 
 __all__ = ["COMMANDS", "main"]
@@ -68,6 +69,7 @@ def _parse(argv: Sequence[str] | None) -> tuple[Command, argparse.Namespace]:
         epilog=_EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.add_argument("--version", action=VersionAction, nargs=0, help="print it, and leave")
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
     chosen: Command | None = None
     for name, purpose in COMMANDS.items():

@@ -14,6 +14,7 @@ from io import TextIOWrapper
 from typing import NoReturn
 
 from refquant.cli.common import Command, UsageError, sentence
+from refquant.cli.version import VersionAction
 
 __all__ = ["COMMANDS", "command_of", "main"]
 
@@ -105,6 +106,9 @@ def _parser(chosen: str | None) -> _Parser:
         epilog="example:\n  refquant demo",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
+    )
+    parser.add_argument(
+        "--version", action=VersionAction, nargs=0, help="print the version, and leave"
     )
     children = parser.add_subparsers(required=True, metavar="COMMAND")
     for name, text in COMMANDS.items():

@@ -10,6 +10,8 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from refquant_runtime.version import __version__
+
 __all__ = ["main"]
 
 _LATER = {
@@ -59,6 +61,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Run quantized models (.rq files) on this CPU.",
         epilog="example: refquant-runtime bench model.rq --threads 2",
     )
+    parser.add_argument("--version", action="version", version=f"refquant-runtime {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     info = _command(commands, "info", "what a .rq file contains and needs", "info model.rq")
     _options(info, model=True, json=True)
@@ -127,6 +130,7 @@ def show(result: Any, as_json: bool, lines: Sequence[str]) -> None:
 
 
 def pairs(result: Mapping[str, Any]) -> list[str]:
-    """Return aligned ``key  value`` lines."""
+    """Return aligned ``key  value`` lines; a measured number has four digits."""
     width = max(len(key) for key in result)
-    return [f"{key:{width}}  {value}" for key, value in result.items()]
+    texts = {k: f"{v:.4g}" if isinstance(v, float) else str(v) for k, v in result.items()}
+    return [f"{key:{width}}  {text}" for key, text in texts.items()]
