@@ -45,15 +45,17 @@ def small_exact(
         if axes["range_includes_zero"] or (lo == hi and axes["small_range"] != "kept"):
             lo, hi = min(lo, 0.0), max(hi, 0.0)
         scale = divide(add(hi, -lo), float(qmax - qmin))
-    if scale >= 2.0**-126 or (scale == 0 and axes["small_range"] == "replace_zero"):
+    if scale >= 2.0**-126:
         return None
+    replaced = scale == 0 and axes["small_range"] == "replace_zero"
+    stored = float(axes["zero_range_scale"]) if replaced else scale
     if symmetric:
-        return scale, _middle(qmin, qmax, axes)
+        return stored, _middle(qmin, qmax, axes)
     low, rule = divide(lo, scale), str(axes["zero_point_rounding"])
     if axes["zero_point_from"] == "qmin_after_rounding":
         whole = _whole(low, rule)
-        return scale, _code(add(float(qmin), -whole), qmin, qmax)
-    return scale, _code(_whole(add(float(qmin), -low), rule), qmin, qmax)
+        return stored, _code(add(float(qmin), -whole), qmin, qmax)
+    return stored, _code(_whole(add(float(qmin), -low), rule), qmin, qmax)
 
 
 def _whole(v: float, rule: str) -> float:

@@ -5,13 +5,16 @@ from refquant_conformance.oracle_small_ranges import small_exact
 AXES: dict[str, str | bool | float] = {
     **{"small_range": "replace_zero", "range_includes_zero": True, "zero_point_from": "qmin"},
     **{"zero_point_rounding": "half_even", "symmetric_scale": "amax_over_half_range"},
-    "zero_point": "integer",
+    **{"zero_point": "integer", "zero_range_scale": 0.5},
 }
 
 
 def test_a_scale_that_is_normal_is_somebody_elses() -> None:
     assert small_exact(-1.0, 1.0, codes=(-128, 127), symmetric=True, axes=AXES) is None, "normal"
-    assert small_exact(0.0, 0.0, codes=(-128, 127), symmetric=True, axes=AXES) is None, "replaced"
+    found = small_exact(0.0, 0.0, codes=(-128, 127), symmetric=True, axes=AXES)
+    assert found == (0.5, 0), "a scale of 0 is replaced"
+    found = small_exact(-(2.0**-149), 0.0, codes=(-128, 127), symmetric=False, axes=AXES)
+    assert found == (0.5, 127), "after the zero point is found, beyond every code"
 
 
 def test_half_a_range_of_subnormals() -> None:

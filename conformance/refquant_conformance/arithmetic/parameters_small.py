@@ -2,7 +2,7 @@ r"""Parameters of ranges so small that their scale is no normal float32, where n
 
 Two more values of ``small_range``. With s the float32 quotient of the range and its steps:
 
-``replace_zero``  a scale of 0 becomes ``zero_range_scale``, as with ``replace``; a subnormal stays
+``replace_zero``  a scale of 0 becomes ``zero_range_scale``, after (1); a subnormal one stays
 ``kept``          a scale of 0 stays, too; a range of one number is not widened to 0
 
 .. math::
@@ -88,7 +88,7 @@ def _middle(qmin: int, qmax: int, axes: Axes) -> int:
 def kept(case: Case, axes: Axes, replaced: Callable[[], Outputs | None]) -> Outputs | None:
     """Return scale and zero point; ``replaced`` computes what ``replace`` does."""
     scale, lo = _scale_and_low(case, axes)
-    if scale >= _TINY or (scale == 0 and axes["small_range"] == "replace_zero"):
+    if scale >= _TINY:
         return replaced()
     qmin, qmax = code_range(str(case.params["code"]))
     if case.params["symmetric"]:
@@ -100,6 +100,8 @@ def kept(case: Case, axes: Axes, replaced: Callable[[], Outputs | None]) -> Outp
             real = np.float32(qmin) - (_rounded(low, axes) if late else low)
             whole = real if late else _rounded(real, axes)
         zero_point = 0 if np.isnan(whole) else int(np.clip(whole, qmin, qmax))
+    if scale == 0 and axes["small_range"] == "replace_zero":
+        scale = np.asarray(axes["zero_range_scale"])
     return {"scale": np.asarray(scale, np.float32), "zero_point": np.asarray(zero_point, np.int32)}
 
 
