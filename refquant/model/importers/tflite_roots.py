@@ -46,9 +46,9 @@ _SHIFT = 20
 
 def logarithm(offset: Int64, x: QParams, y: QParams) -> F32:
     """Return eq. (1), to be clamped to int8."""
-    real = offset.astype(np.float32) * np.float32(x.scale)
-    least = np.float32(np.float32(-128 - int(y.zero_point)) * np.float32(y.scale))
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", under="ignore"):
+        real = offset.astype(np.float32) * np.float32(x.scale)
+        least = np.float32(np.float32(-128 - int(y.zero_point)) * np.float32(y.scale))
         made = np.array([math.log(v) if v > 0 else least for v in real.tolist()], np.float32)
         steps = made * (np.float32(1) / np.float32(y.scale))
     return np.asarray(round_half_away(steps) + np.float32(y.zero_point), np.float32)
@@ -56,10 +56,10 @@ def logarithm(offset: Int64, x: QParams, y: QParams) -> F32:
 
 def square_root(offset: Int64, x: QParams, y: QParams) -> Int64:
     """Return eq. (2), to be clamped to int8."""
-    real = np.maximum(offset, 0).astype(np.float32) * np.float32(x.scale)
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", under="ignore"):
+        real = np.maximum(offset, 0).astype(np.float32) * np.float32(x.scale)
         steps = np.trunc(np.sqrt(real) / np.float32(y.scale))
-    if float(steps.max()) > _HIGH:
+    if not float(steps.max()) <= _HIGH:
         raise UnsupportedError(f"has the output scale {float(y.scale)}: LiteRT overflows")
     return np.asarray(steps.astype(np.int64) + int(y.zero_point), np.int64)
 
@@ -67,7 +67,7 @@ def square_root(offset: Int64, x: QParams, y: QParams) -> Int64:
 def inverse_square_root(offset: Int64, x: QParams, y: QParams) -> Int64:
     """Return eq. (3), to be clamped to int8."""
     root = np.sqrt(np.float32(x.scale))
-    with np.errstate(over="ignore", divide="ignore"):
+    with np.errstate(over="ignore", under="ignore", divide="ignore"):
         real = np.float64(1.0) / np.float64(np.float32(root * np.float32(y.scale)))
     if not np.isfinite(real):
         raise UnsupportedError(f"has scales {float(x.scale)}, {float(y.scale)} without an inverse")
