@@ -9,7 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from refquant_runtime.check_products import check_product, check_raw
+from refquant.contracts import preset
+from refquant_runtime.check_products import check_product, check_raw, check_static_recurrent
+from refquant_runtime.contracts import arithmetic_of
 from refquant_runtime.graph import Node, Quant, Value
 from refquant_runtime.rules import BeyondError
 
@@ -178,3 +180,57 @@ def test_quantized_layers_need_quantized_constants() -> None:
     for bias in (constant("b", np.zeros(1, np.int32)), value("b", "int32", 1, quant=quant())):
         with pytest.raises(ValueError, match="bias is an int32 constant with quant"):
             check_product(MATMUL, [x, W, bias])
+
+
+def recurrent(
+    k: int = 3, *, zeros: tuple[int, int] = (100, 128), w: Value | None = None,
+    r: Value | None = None, y: Value | None = None, state: Value | None = None,
+    bias: Value | None = None, contract: str = "ort",
+) -> None:  # fmt: skip
+    """Check a GRU of one element whose rows are -128, ``k`` of them in w."""
+    x = value("x", "uint8", 1, 1, k, quant=quant(zeros[0]))
+    y = y or value("y", "uint8", 1, 1, 1, 1, quant=quant(zeros[1]))
+    w = w or constant("w", np.full((1, 3, k), -128, np.int8), quant())
+    r = r or constant("r", np.full((1, 3, 1), -128, np.int8), quant())
+    inputs = [x, w, r, bias, None, state or value("h", "float32", 1, 1, 1)]
+    axes = preset(contract).to_json()
+    arithmetic = arithmetic_of("m.rq", contract, {k: v for k, v in axes.items() if k != "name"})
+    check_static_recurrent(inputs, [y, value("hn", "float32", 1, 1, 1)], arithmetic)
+
+
+@pytest.mark.parametrize("zero", [0, 130, 255])
+def test_a_recurrent_layer_passes_exactly_when_its_worst_sum_fits(zero: int) -> None:
+    most = LIMIT // (max(zero, 255 - zero) * 128)
+    recurrent(most, zeros=(zero, 0))
+    with pytest.raises(ValueError, match="int32 accumulator of output channel 0"):
+        recurrent(most + 1, zeros=(zero, 0))
+    wide = constant("r", np.full((1, 3, most + 1), -128, np.int8), quant())
+    recurrent(r=constant("r", wide.data[..., :most], quant()), zeros=(0, zero))  # type: ignore[index] # it is there
+    with pytest.raises(ValueError, match="int32 accumulator of output channel 0"):
+        recurrent(r=wide, zeros=(0, zero))
+
+
+@pytest.mark.parametrize(
+    ("changed", "rule"),
+    [
+        ({"w": constant("w", np.zeros((1, 3, 3), np.uint8), quant())}, "weights are of int8, int7"),
+        ({"w": constant("w", np.zeros((1, 3, 3), np.int8))}, "weights are constants with quant"),
+        ({"r": value("r", "int8", 1, 3, 1, quant=quant())}, "weights are constants with quant"),
+        ({"r": constant("r", np.zeros((1, 3, 1), np.int8), quant(3))}, "weights have zero point 0"),
+        ({"state": value("h", "uint8", 1, 1, 1, quant=quant())}, "its states are float32"),
+        ({"bias": value("b", "int32", 1, 6)}, "its bias and its states are float32"),
+        ({"y": value("y", "uint8", 1, 1, 1, 1)}, "'y' must be codes with quant"),
+        ({"contract": "tflite_hybrid"}, "gives reals, not codes"),
+    ],
+)
+def test_a_recurrent_layer_with_other_operands_is_refused(
+    changed: dict[str, Any], rule: str
+) -> None:
+    with pytest.raises(ValueError, match=rule):
+        recurrent(**changed)
+
+
+def test_a_recurrent_layer_with_a_computed_bias_is_a_limit() -> None:
+    recurrent(bias=constant("b", np.zeros((1, 6), np.float32)))
+    with pytest.raises(BeyondError, match="a computed bias"):
+        recurrent(bias=value("b", "float32", 1, 6))
