@@ -5,17 +5,20 @@ from typing import Any
 import numpy as np
 import pytest
 
+from refquant.formats.qparams import QParams
 from refquant.model.build import Builder
 from refquant.model.execute import run
 from refquant.model.exporters.onnx_export import OnnxExportError, draft_onnx, onnx_bytes
 from refquant.model.graph import Graph
 from refquant.model.importers.onnx_import import import_onnx
 from refquant.model.quantize import quantize
+from refquant.model.quantize_weights import add_codes
 from refquant.model.recipe import recipe
 from tests.refquant.model.exporters.onnx_runs import (
     LEVELS,
     ORT,
     Small,
+    codes,
     differing,
     feeds_of,
     kinds,
@@ -41,6 +44,21 @@ def test_spelled_out_its_codes_are_ours(group: int, level: str) -> None:
         feeds = feeds_of(graph, np.random.default_rng(seed), 3)
         got = differing(graph, feeds, form="qoperator", level=level)
         assert not got, f"{x} -> {y}: {got}"
+
+
+def test_a_weight_may_have_zero_points() -> None:
+    for group, grid in ((1, (1, 3)), (2, (1, 3)), (2, (2, 3))):
+        s = Small(group)
+        rng, (rows, columns) = np.random.default_rng(9), grid
+        zeros = rng.integers(-5, 6, (rows, columns, 1, 1)).astype(np.int32)
+        scale = np.exp2(rng.uniform(-8, -5, zeros.shape)).astype(np.float32)
+        ruler = QParams(scale, zeros, (4 // rows, 1, 3, 3), "int8")
+        w = add_codes(s.b, "w", codes(rng, "int8", 4, 3, 3, 3), ruler)
+        window = WINDOW if group == 1 else GROUPS
+        graph = s.finish("ConvTranspose", [s.input("N", 4, 4, 5), w, s.bias(3 * group)], window)
+        feeds = feeds_of(graph, rng, 3)
+        got = differing(graph, feeds, form="qoperator", level=LEVELS[1])
+        assert not got, f"{group} groups, parameters {grid}: {got}"
 
 
 def test_in_pairs_it_is_float32_rounded() -> None:
