@@ -128,6 +128,23 @@ def resized(rng: Rng) -> Made:
     return m.data([x], [y]), {"x": codes(rng, 3, h, w, c)}
 
 
+def dilated(rng: Rng) -> Made:
+    """Pixels become samples and come back, as older converters write a dilated convolution."""
+    m, q = Model(), {"scale": 0.25, "zero_point": 5}
+    x = m.tensor((1, 5, 6, 3), name="x", **q)  # type: ignore[arg-type]  # numbers
+    blocks = m.tensor((2,), "int32", values=[2, 3])
+    pads = m.tensor((2, 2), "int32", values=[1, 2, 0, 3])
+    z = m.tensor((6, 4, 3, 3), **q)  # type: ignore[arg-type]  # numbers
+    m.op("SPACE_TO_BATCH_ND", [x, blocks, pads], [z])
+    pool = m.tensor((6, 4, 3, 3), **q)  # type: ignore[arg-type]  # numbers
+    m.op("MAX_POOL_2D", [z], [pool], Padding=0, StrideW=1, StrideH=1, FilterWidth=2,
+         FilterHeight=3)  # fmt: skip
+    y = m.tensor((1, 6, 7, 3), **q)  # type: ignore[arg-type]  # numbers
+    crops = m.tensor((2, 2), "int32", values=[0, 2, 1, 1])
+    m.op("BATCH_TO_SPACE_ND", [pool, blocks, crops], [y])
+    return m.data([x], [y]), {"x": codes(rng, 1, 5, 6, 3)}
+
+
 CASES: dict[str, Any] = {
     "LOG": lambda r: unary(r, "LOG"),
     "SQRT": lambda r: unary(r, "SQRT", lowest=True),
@@ -149,6 +166,7 @@ CASES: dict[str, Any] = {
     "BATCH_MATMUL, zero points": lambda r: product(r, zero_point=True),
     "BATCH_MATMUL, a constant": lambda r: product(r, constant=True),
     "PADV2": padded,
+    "SPACE_TO_BATCH_ND": dilated,
     "RESIZE_BILINEAR": resized,
 }
 REFUSED: dict[tuple[str, str], str] = {

@@ -1,11 +1,13 @@
 """Pixels that are repeated, or that change places with channels, of reals and of codes.
 
-RESIZE_NEAREST_NEIGHBOR, MIRROR_PAD, SPACE_TO_DEPTH, DEPTH_TO_SPACE.
+RESIZE_NEAREST_NEIGHBOR, MIRROR_PAD, SPACE_TO_DEPTH, DEPTH_TO_SPACE, SPACE_TO_BATCH_ND,
+BATCH_TO_SPACE_ND.
 
 Nothing is computed: repeating is a `Gather` by constant places along each axis, the others are a
 `Transpose` between two shapes. All is done in the file's order of axes.
 
-Left out: RESIZE_BILINEAR of int8, whose two arithmetics nobody has named yet.
+SPACE_TO_BATCH_ND and BATCH_TO_SPACE_ND mix samples, so a graph with one of them keeps the batch
+that the file says. RESIZE_BILINEAR: `refquant.model.importers.tflite_resize`.
 
 References: LiteRT ``reference/resize_nearest_neighbor.h``, ``kernels/mirror_pad.cc``.
 """
@@ -15,11 +17,14 @@ import math
 import numpy as np
 
 from refquant.model.graph import Attribute
-from refquant.model.importers.tflite_model import TfliteOperator
+from refquant.model.importers.tflite_model import TfliteOperator, UnsupportedError
 from refquant.model.importers.tflite_scope import Scope
 from refquant.model.importers.tflite_slices import meaning, need_equal, need_few, shaped
 
-__all__ = ["depth_to_space", "mirror_pad", "resize_nearest", "space_to_depth"]
+__all__ = [
+    "batch_to_space", "depth_to_space", "mirror_pad", "resize_nearest", "space_to_batch",
+    "space_to_depth",
+]  # fmt: skip
 
 
 def resize_nearest(s: Scope, o: TfliteOperator) -> None:
@@ -85,6 +90,69 @@ def depth_to_space(s: Scope, o: TfliteOperator) -> None:
     if b < 1 or c % (b * b):
         raise ValueError(f"blocks of {b} from {c} channels")
     _reblock(s, o, [n, h, w, b, b, c // b // b], [n, h * b, w * b, c // b // b])
+
+
+def space_to_batch(s: Scope, o: TfliteOperator) -> None:
+    """SPACE_TO_BATCH_ND of images: padded, then blocks of pixels become samples."""
+    shape, blocks, pads = _blocks(s, o)
+    n, h, w, c = shape
+    (top, bottom), (left, right), (p, q) = pads[:2], pads[2:], blocks
+    high, wide = h + top + bottom, w + left + right
+    if high % p or wide % q:
+        raise ValueError(f"blocks of {p} x {q} in {high} x {wide}")
+    source = s.read(o.inputs[0])
+    if any(pads):
+        around: dict[str, Attribute] = {"pads": (0, top, left, 0, 0, bottom, right, 0)}
+        name = s.free(f"{s.tensor(o.outputs[0]).name}/padded")
+        source = s.builder.node("Pad", [source], name=name, attributes=around)
+    apart = shaped(s, o, source, [n, high // p, p, wide // q, q, c])
+    _turned(s, o, apart, (2, 4, 0, 1, 3, 5), [p * q * n, high // p, wide // q, c])
+
+
+def batch_to_space(s: Scope, o: TfliteOperator) -> None:
+    """BATCH_TO_SPACE_ND of images: samples become blocks of pixels, which are cropped."""
+    shape, blocks, crops = _blocks(s, o)
+    n, h, w, c = shape
+    p, q = blocks
+    if n % (p * q) or crops[0] + crops[1] >= h * p or crops[2] + crops[3] >= w * q:
+        raise ValueError(f"blocks of {p} x {q} from {n} samples, cropped by {list(crops)}")
+    apart = shaped(s, o, s.read(o.inputs[0]), [p, q, n // (p * q), h, w, c])
+    own: dict[str, Attribute] = {"perm": (2, 3, 0, 4, 1, 5)}
+    label = s.tensor(o.outputs[0]).name
+    turned = s.builder.node("Transpose", [apart], name=s.free(f"{label}/blocks"), attributes=own)
+    joined = shaped(s, o, turned, [n // (p * q), h * p, w * q, c])
+    own = {
+        "axes": (1, 2), "starts": (crops[0], crops[2]),
+        "ends": (h * p - crops[1], w * q - crops[3]),
+    }  # fmt: skip
+    s.write(o, "Slice", [joined], attributes=own)
+
+
+def _blocks(
+    s: Scope, o: TfliteOperator
+) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
+    """Return the shape, two block sizes, four paddings; a graph of one sample has no others."""
+    shape, blocks, pads = (
+        s.tensor(o.inputs[0]).shape,
+        s.numbers(o.inputs[1]),
+        s.numbers(o.inputs[2]),
+    )
+    if s.batched:
+        raise ValueError("makes samples of pixels")
+    if len(shape) != 4 or len(blocks) != 2 or len(pads) != 4:
+        raise UnsupportedError(f"takes images, got {len(shape)} axes and {len(blocks)} block sizes")
+    if min(blocks) < 1 or min(pads) < 0 or max(*blocks, *pads) >= 1 << 20:
+        raise ValueError(f"blocks are {list(blocks)}, paddings {list(pads)}")
+    need_equal(s, o, o.inputs[:1])
+    return shape, blocks, pads
+
+
+def _turned(
+    s: Scope, o: TfliteOperator, name: str, perm: tuple[int, ...], joined: list[int]
+) -> None:
+    label = s.free(f"{s.tensor(o.outputs[0]).name}/blocks")
+    turned = s.builder.node("Transpose", [name], name=label, attributes={"perm": perm})
+    s.write(o, "Reshape", [turned], attributes={"shape": tuple(joined)})
 
 
 def _reblock(s: Scope, o: TfliteOperator, apart: list[int], joined: list[int]) -> None:

@@ -86,7 +86,13 @@ def unary(s: Scope, o: TfliteOperator) -> None:
         own["approximate"] = "tanh"
     before, after = s.quant(x), s.quant(o.outputs[0])
     if before is None and after is None:
-        s.write(o, op, [s.read(x, order)], order=order, attributes=own)
+        source = s.read(x, order)
+        if o.op == "RSQRT":
+            one = s.hold(s.free("one"), np.ones((1,) * 4 if order == FIRST else (1,), np.float32))
+            root = s.free(f"{s.tensor(o.outputs[0]).name}/sqrt")
+            s.write(o, "Div", [one, s.builder.node("Sqrt", [source], name=root)], order=order)
+            return
+        s.write(o, op, [source], order=order, attributes=own)
         return
     if before is None or after is None:
         raise UnsupportedError("has codes on one side and reals on the other")

@@ -72,6 +72,14 @@ def test_squared_difference_is_litert_s(tool: str) -> None:
     ], "in steps of 0.31"  # fmt: skip
 
 
+def test_an_inverse_root_of_reals_is_a_quotient() -> None:
+    m = Model()
+    x, y = m.tensor((1, 3), "float32", name="x"), m.tensor((1, 3), "float32")
+    m.op("RSQRT", [x], [y])
+    a = np.array([[4, 2, 0.25]], np.float32)
+    assert np.array_equal(made(m, [x], y, "xnnpack", a), 1 / np.sqrt(a)), "two roundings"
+
+
 def refused(op: str, *params: tuple[float, int] | None) -> str:
     m = Model()
     ends = [

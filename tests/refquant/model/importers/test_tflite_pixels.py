@@ -8,6 +8,7 @@ import pytest
 from refquant.model.execute import run
 from refquant.model.importers.tflite import tflite_graph
 from refquant.model.loaders.tensors import ModelFileError
+from tests.refquant.model.importers.tflite_bytes import Model
 from tests.refquant.model.importers.tflite_moved import codes, moved
 
 X = codes(4, 6, 4)
@@ -74,3 +75,42 @@ def test_pixels_are_numpys(case: str) -> None:
 def test_what_fits_no_pixels(data: bytes, message: str) -> None:
     with pytest.raises(ModelFileError, match=message):
         tflite_graph(data, path="odd")
+
+
+def test_pixels_become_samples_and_come_back() -> None:
+    """A graph with such an operator is a function of the batch that the file says."""
+    m, q = Model(), {"scale": 0.25, "zero_point": 5}
+    x = m.tensor((1, 3, 4, 2), name="x", **q)  # type: ignore[arg-type]  # numbers
+    blocks = m.tensor((2,), "int32", values=[2, 2])
+    pads = m.tensor((2, 2), "int32", values=[1, 0, 0, 2])
+    z = m.tensor((4, 2, 3, 2), name="z", **q)  # type: ignore[arg-type]  # numbers
+    m.op("SPACE_TO_BATCH_ND", [x, blocks, pads], [z])
+    y = m.tensor((1, 3, 4, 2), name="y", **q)  # type: ignore[arg-type]  # numbers
+    m.op("BATCH_TO_SPACE_ND", [z, blocks, pads], [y])
+    graph = tflite_graph(m.data([x], [z, y]), path="m")
+    pixels = codes(3, 4, 2)[:1]
+    out = run(graph, {"x": pixels})
+    padded = np.pad(pixels, [(0, 0), (1, 0), (0, 2), (0, 0)], constant_values=5)
+    apart = np.concatenate([padded[:, i::2, j::2] for i in (0, 1) for j in (0, 1)])
+    assert np.array_equal(out["z"], apart), "every second pixel is one sample"
+    assert np.array_equal(out["y"], pixels), "and back"
+
+
+@pytest.mark.parametrize(
+    ("op", "blocks", "pads", "message"),
+    [
+        ("SPACE_TO_BATCH_ND", [2, 2], [0, 0, 0, 0], "blocks of 2 x 2 in 3 x 4"),
+        ("SPACE_TO_BATCH_ND", [0, 2], [0, 0, 0, 0], "blocks are"),
+        ("SPACE_TO_BATCH_ND", [2], [1, 0], "takes images"),
+        ("BATCH_TO_SPACE_ND", [1, 1], [2, 1, 0, 0], "cropped by"),
+        ("BATCH_TO_SPACE_ND", [2, 1], [0, 0, 0, 0], "from 1 samples"),
+    ],
+)
+def test_blocks_that_do_not_fit(op: str, blocks: list[int], pads: list[int], message: str) -> None:
+    m, q = Model(), {"scale": 0.25, "zero_point": 5}
+    x, y = (m.tensor((1, 3, 4, 2), **q) for _ in "xy")  # type: ignore[arg-type]  # numbers
+    held = m.tensor((len(blocks),), "int32", values=blocks)
+    rows = m.tensor((len(blocks), 2), "int32", values=pads)
+    m.op(op, [x, held, rows], [y])
+    with pytest.raises(ModelFileError, match=message):
+        tflite_graph(m.data([x], [y]), path="odd")
