@@ -101,7 +101,9 @@ def _packed(up: bool, x: Any, types: Arrays, params: Arrays) -> Any:
         words = helpers.pack_to_int32(tensor(rows.astype(np.int8)), bits).numpy()
         data = words.view(np.uint8)
         return data.reshape((*x.shape[:-1], data.shape[-1]))
-    whole = np.pad(rows, ((0, 0), (0, -rows.shape[1] % 4))).view(np.int32)
+    if rows.shape[1] != 4 * -(-count // (32 // bits)):
+        raise ValueError(f"{count} codes are in whole words of 32 bits, not {rows.shape[1]} bytes")
+    whole = rows.view(np.int32)
     made = helpers.unpack_from_int32(
         tensor(whole), bits, torch.Size((rows.shape[0], count))
     ).numpy()

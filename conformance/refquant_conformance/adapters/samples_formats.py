@@ -24,8 +24,9 @@ def of_format(op: str, scheme: str) -> Case:
     x: Array
     if op in ("pack", "unpack"):
         bits = int(scheme[1:])
-        params = {"num_bits": bits, "count": 8}
-        x = np.arange(8) % 2 if op == "pack" else np.zeros(bits)
+        count = 16 if bits == 2 else 8  # of two bits, or of four: a word of 32
+        params = {"num_bits": bits, "count": count}
+        x = np.arange(count) % 2 if op == "pack" else np.zeros(bits * count // 8)
         x = x.astype(np.int8 if op == "pack" and scheme[0] == "i" else np.uint8)
     elif op == "load":
         x = np.frombuffer(seed_file(scheme), np.uint8)

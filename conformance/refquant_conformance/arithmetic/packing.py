@@ -39,8 +39,8 @@ from refquant_conformance.types import INTEGERS, code_range
 __all__ = ["PACKING", "pack_case", "places", "row_bytes", "unpack_case", "width"]
 
 _ORDERS = {
-    4: ("low_first", "high_first", "halves", "awq"),
-    2: ("low_first", "high_first"),
+    4: ("low_first", "high_first", "halves", "awq", "words32"),
+    2: ("low_first", "high_first", "words32"),
     0: ("low_first", "high_first", "words32"),
 }
 _SIGNS = ("twos_complement", "offset_binary")
