@@ -28,7 +28,8 @@ DIRECT, PAIRS = OnnxReference(), OnnxReference("qdq")
 COUNTS = {  # cells an operator
     **{"quantize_linear": 30, "dequantize_linear": 29, "dynamic_quantize_linear": 1},
     **{"matmul_integer": 4, "qlinear_matmul": 8, "qlinear_conv": 8},
-    "qlinear_depthwise_conv": 8,
+    **{"qlinear_depthwise_conv": 8, "max_pool": 2, "move": 2, "resize_nearest": 2},
+    **{"resize_bilinear": 2, "layer_norm": 1, "lstm": 1, "gru": 1},
 }
 TRIED = [
     *[("dequantize_linear", s) for s in ("u8_f32", "i4_f32_block", "u2_f32", "i32_f32")],
@@ -43,7 +44,7 @@ TRIED = [
 def test_the_cells_are_what_was_counted() -> None:
     seen = [cell.op for cell in DIRECT.capabilities()]
     assert {op: seen.count(op) for op in seen} == COUNTS, "cells came or went"
-    assert len(list(PAIRS.capabilities())) == 40, "of pairs"
+    assert len(list(PAIRS.capabilities())) == 50, "of pairs"
 
 
 @pytest.mark.parametrize(("op", "scheme"), TRIED)
