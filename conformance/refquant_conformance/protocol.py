@@ -139,7 +139,8 @@ class Backend(Protocol):
     ``configure(**knobs)`` is called once, before anything else, with one value a knob;
     ``prepare(case)`` returns an object with ``run(case)`` that may keep packed weights;
     ``load_bytes(format, data)`` loads a model file and forgets it, raising ``Rejected`` if bad;
-    ``repro(case)`` returns a Python program that asks the same question without this package.
+    ``repro(case)`` returns a Python program that asks the same question without this package;
+    ``announce(cases)`` says which cases ``run`` is asked next, for who can compile them together.
     """
 
     def info(self) -> Info:
@@ -152,7 +153,7 @@ class Backend(Protocol):
         """Compute, or raise ``Unsupported`` or ``Rejected``."""
 
 
-OPTIONAL = ("declared", "configure", "prepare", "load_bytes", "repro")
+OPTIONAL = ("declared", "configure", "prepare", "load_bytes", "repro", "announce")
 
 
 def with_layout(array: Array, layout: str) -> Array:

@@ -18,9 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from refquant_conformance.adapters import BackendError
 from refquant_conformance.adapters.engine import Kept, computed, imported
-from refquant_conformance.adapters.onnx_cases import STYLES, fed, model_of
+from refquant_conformance.adapters.onnx_cases import STYLES, fed, model_of, named_by, style_of
 from refquant_conformance.adapters.onnx_models import Model, program, serialized
 from refquant_conformance.protocol import (
     Array,
@@ -35,8 +34,6 @@ from refquant_conformance.types import FLOATS, INTEGERS, storage
 
 __all__ = ["OnnxReference"]
 
-_SETTINGS = {"": "direct", "qdq": "pairs"}
-
 
 class OnnxReference:
     """The reference evaluator. ``MissingBackendError`` if onnx is not installed."""
@@ -45,19 +42,16 @@ class OnnxReference:
 
     def __init__(self, setting: str = "") -> None:
         """Take the style."""
-        if setting not in _SETTINGS:
-            raise BackendError(f"onnx has no setting {setting!r}; it has 'qdq', or none")
         self._onnx = imported("onnx", "onnx")
         self._reference = imported("onnx.reference", "onnx")
         self._kinds = imported("ml_dtypes", "onnx")
-        self._style, self._setting = _SETTINGS[setting], setting
+        self._style, self._name = style_of("onnx", setting), named_by("onnx", setting)
         self._evaluators: Kept[Any] = Kept(512)
 
     def info(self) -> Info:
         """Say which version this is."""
-        name = f"onnx:{self._setting}" if self._setting else "onnx"
         details = {"style": self._style, "numpy": np.__version__}
-        return Info(name, version("onnx"), {}, {**details, "ml_dtypes": version("ml_dtypes")})
+        return Info(self._name, version("onnx"), {}, {**details, "ml_dtypes": version("ml_dtypes")})
 
     def capabilities(self) -> Iterable[Capability]:
         """List every cell whose sample the evaluator computes."""

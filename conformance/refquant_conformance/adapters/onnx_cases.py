@@ -4,6 +4,7 @@ Weights are constants, as in every model file, unless ``case.params["constant_we
 In the style ``pairs`` all scales and zero points are constants too: engines fuse no others.
 """
 
+from refquant_conformance.adapters import BackendError
 from refquant_conformance.adapters.onnx_floats import FLOATS
 from refquant_conformance.adapters.onnx_models import ELEMENT_TYPES, Model
 from refquant_conformance.adapters.onnx_movement import MOVED, MOVED_PAIRS
@@ -11,10 +12,13 @@ from refquant_conformance.adapters.onnx_nodes import DIRECT, PAIRS
 from refquant_conformance.operators import OPERATORS
 from refquant_conformance.protocol import Array, Case, Unsupported
 
-__all__ = ["STYLES", "WEIGHTS", "fed", "model_of"]
+__all__ = ["SETTINGS", "STYLES", "WEIGHTS", "fed", "model_of", "named_by", "style_of"]
 
 STYLES = {"direct": {**DIRECT, **MOVED, **FLOATS}, "pairs": {**PAIRS, **MOVED_PAIRS}}
 """The operators of each style."""
+
+SETTINGS = {"": "direct", "qdq": "pairs"}
+"""The settings of adapters that have both styles."""
 
 WEIGHTS = {
     "matmul_integer": ("b", "b_zero_point"),
@@ -22,6 +26,26 @@ WEIGHTS = {
     "qlinear_conv": ("w", "w_scale", "w_zero_point", "bias"),
 }
 """The inputs that models hold as constants, by operator."""
+
+
+def style_of(name: str, setting: str) -> str:
+    """Return the style that a setting of backend ``name`` stands for; ``BackendError`` if none.
+
+    >>> style_of("onnx", "qdq")
+    'pairs'
+    """
+    if setting not in SETTINGS:
+        raise BackendError(f"{name} has no setting {setting!r}; it has 'qdq', or none")
+    return SETTINGS[setting]
+
+
+def named_by(name: str, setting: str) -> str:
+    """Return the name of a backend with a setting.
+
+    >>> named_by("onnx", ""), named_by("onnx", "qdq")
+    ('onnx', 'onnx:qdq')
+    """
+    return f"{name}:{setting}" if setting else name
 
 
 def model_of(case: Case, *, style: str, hold_parameters: bool = False) -> Model:

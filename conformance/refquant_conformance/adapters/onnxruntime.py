@@ -27,7 +27,7 @@ from typing import Any
 
 from refquant_conformance.adapters import BackendError
 from refquant_conformance.adapters.engine import Kept, Prepared, computed, cpu_flags, imported
-from refquant_conformance.adapters.onnx_cases import STYLES, fed, model_of
+from refquant_conformance.adapters.onnx_cases import STYLES, fed, model_of, named_by, style_of
 from refquant_conformance.adapters.onnx_models import (
     ELEMENT_TYPES,
     Model,
@@ -49,7 +49,6 @@ from refquant_conformance.types import storage
 
 __all__ = ["OnnxRuntime"]
 
-_SETTINGS = {"": "direct", "qdq": "pairs"}
 _LEVELS = {"all": "ORT_ENABLE_ALL", "none": "ORT_DISABLE_ALL"}
 _NATIVE = frozenset(("float16", "float32", "float64", "uint8", "int8", "uint16", "int16", "int32"))
 
@@ -69,11 +68,9 @@ class OnnxRuntime:
 
     def __init__(self, setting: str = "") -> None:
         """Take the style."""
-        if setting not in _SETTINGS:
-            raise BackendError(f"onnxruntime has no setting {setting!r}; it has 'qdq', or none")
         self._ort = imported("onnxruntime", "onnxruntime")
         self._onnx = imported("onnx", "onnxruntime")
-        self._style, self._setting = _SETTINGS[setting], setting
+        self._style, self._name = style_of("onnxruntime", setting), named_by("onnxruntime", setting)
         self._level, self._threads = "all", 1
         self._sessions: Kept[_Session] = Kept(512)
 
@@ -85,13 +82,12 @@ class OnnxRuntime:
 
     def info(self) -> Info:
         """Say which version this is."""
-        name = f"onnxruntime:{self._setting}" if self._setting else "onnxruntime"
         details = {"provider": "CPUExecutionProvider", "style": self._style, "cpu": cpu_flags()}
         knobs: Mapping[str, tuple[str | int, ...]] = {
             "graph_optimization": ("all", "none"),
             "threads": (1, 2),
         }
-        return Info(name, version("onnxruntime"), knobs, {**details, "onnx": version("onnx")})
+        return Info(self._name, version("onnxruntime"), knobs, {**details, "onnx": version("onnx")})
 
     def capabilities(self) -> Iterable[Capability]:
         """List every cell whose sample a session computes."""

@@ -7,8 +7,9 @@ is the float operator between DequantizeLinear and QuantizeLinear, as its own co
 
 The knob ``isa`` is oneDNN's limit of instruction sets. It is read once, where the library is
 loaded: so nothing is imported before ``configure``. A compiled model is kept by model and shapes;
-compiling takes tens of milliseconds. ``parameters=fed`` makes inputs of the scales and zero points
-of quantizers: other kernels, and nothing to compile again.
+compiling takes tens of milliseconds. So cases that are announced together are compiled together,
+as one model in which nothing joins two of them, and run at once. ``parameters=fed`` makes inputs of
+the scales and zero points of quantizers: other kernels, and nothing to compile again.
 
 Left out: types without a NumPy dtype.
 
@@ -19,7 +20,7 @@ OpenVINO 2026.4.1, ``src/plugins/intel_cpu``; oneDNN, "CPU dispatcher control".
 
 import importlib.util
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
@@ -29,8 +30,18 @@ import numpy as np
 from refquant_conformance.adapters import BackendError, MissingBackendError
 from refquant_conformance.adapters.engine import Kept, Prepared, computed, cpu_flags, imported
 from refquant_conformance.adapters.onnx_cases import STYLES, fed, model_of
+from refquant_conformance.adapters.onnx_joint import joint, numbered
 from refquant_conformance.adapters.onnx_models import Model, program, serialized
-from refquant_conformance.protocol import Capability, Case, Info, Rejected, Result, Unsupported
+from refquant_conformance.adapters.openvino_models import kernels_of, key_of, last_line
+from refquant_conformance.protocol import (
+    Array,
+    Capability,
+    Case,
+    Info,
+    Rejected,
+    Result,
+    Unsupported,
+)
 
 __all__ = ["OpenVino"]
 
@@ -38,6 +49,8 @@ _ISA = {"default": "", "avx2": "AVX2", "avx512_core": "AVX512_CORE"}
 _VARIABLE = "ONEDNN_MAX_CPU_ISA"
 _ON_CODES = ("quantize_linear", "dequantize_linear", "dynamic_quantize_linear", "matmul_integer")
 _NATIVE = frozenset(("float16", "float32", "uint8", "int8", "uint16", "int16", "int32"))
+_TOGETHER = 32
+_Asked = tuple[Model, Mapping[str, Array]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +75,7 @@ class OpenVino:
         self._core: Any = None
         self._isa, self._threads, self._hold = "default", 1, True
         self._kept: Kept[_Compiled] = Kept(256)
+        self._foreseen: dict[tuple[Any, ...], Result] = {}
 
     def configure(
         self, isa: str = "default", threads: int = 1, parameters: str = "constant"
@@ -89,13 +103,27 @@ class OpenVino:
         """List every cell whose sample is compiled and computed."""
         return computed(self.run, (*_ON_CODES, *STYLES["pairs"]))
 
+    def announce(self, cases: Sequence[Case]) -> None:
+        """Compute cases that come next, many in one model; what fails so is asked alone later."""
+        self._foreseen.clear()
+        plain = [c for c in cases if (c.layout, c.environment) == ("contiguous", "default")]
+        new = [asked for asked in map(self._asked, plain) if asked is not None]
+        for first in range(0, len(new), _TOGETHER):
+            part = new[first : first + _TOGETHER]
+            try:
+                self._foreseen.update(self._together(part))
+            except (Unsupported, Rejected):
+                continue
+
     def run(self, case: Case) -> Result:
         """Compute by a compiled model for the case's model and shapes."""
         model = self._model(case)
         feeds = fed(model, case)
+        if (known := self._foreseen.pop(key_of(model, feeds, of_data=True), None)) is not None:
+            return known
         shapes = {name: array.shape for name, array in feeds.items()}
-        made = self._kept.get((model.key, tuple(shapes.items())), lambda: self._made(model, shapes))
-        return self._ask(made, model, case)
+        made = self._kept.get(key_of(model, feeds), lambda: self._made(model, shapes))
+        return self._ask(made, model.outputs, feeds)
 
     def prepare(self, case: Case) -> Prepared:
         """Return a compiled model with the case's weights, for activations of any length."""
@@ -105,7 +133,7 @@ class OpenVino:
         def run(other: Case) -> Result:
             if self._model(other).key != model.key:
                 raise Unsupported("what was prepared has other weights or parameters")
-            return self._ask(made, model, other)
+            return self._ask(made, model.outputs, fed(model, other))
 
         return Prepared(run)
 
@@ -116,8 +144,8 @@ class OpenVino:
         try:
             core = self._loaded()
             core.compile_model(core.read_model(model=data), "CPU", self._options())
-        except RuntimeError as error:
-            raise Rejected(_last(error)) from None
+        except (RuntimeError, UnicodeDecodeError) as error:  # its message may be the file
+            raise Rejected(last_line(error)) from None
 
     def repro(self, case: Case) -> str:
         """Return a program that asks the same of OpenVINO alone."""
@@ -149,34 +177,45 @@ class OpenVino:
         try:
             compiled = core.compile_model(core.read_model(model=data), "CPU", self._options())
         except RuntimeError as error:
-            raise Unsupported(_last(error)) from None
-        return _Compiled(compiled.create_infer_request(), _kernels(compiled))
+            raise Unsupported(last_line(error)) from None
+        return _Compiled(compiled.create_infer_request(), kernels_of(compiled))
 
-    def _ask(self, made: _Compiled, model: Model, case: Case) -> Result:
-        feeds = {n: np.ascontiguousarray(a).reshape(a.shape) for n, a in fed(model, case).items()}
+    def _asked(self, case: Case) -> _Asked | None:
+        """Return the model of a case and what it is fed; None if it is none, or made already."""
+        try:
+            model = self._model(case)
+        except Unsupported:
+            return None
+        feeds = fed(model, case)
+        return None if key_of(model, feeds) in self._kept.things else (model, feeds)
+
+    def _together(self, asked: Sequence[_Asked]) -> dict[tuple[Any, ...], Result]:
+        """Compile the models as one, and return what each computes."""
+        whole = joint([model for model, _ in asked])
+        each = list(enumerate(asked))
+        feeds = {numbered(n, k): a for k, (_, given) in each for n, a in given.items()}
+        shapes: dict[str, Any] = {name: array.shape for name, array in feeds.items()}
+        for k, (model, given) in each:
+            rank = next(iter(given.values())).ndim
+            shapes |= {numbered(n, k): (None,) * rank * (n == "y") for n in model.outputs}
+        made = self._made(whole, shapes)
+        found = self._ask(made, whole.outputs, feeds)
+        return {
+            key_of(model, given, of_data=True): Result(
+                {name: found.outputs[numbered(name, k)] for name in model.outputs},
+                {**found.provenance, "compiled": f"with {len(asked) - 1} others"},
+            )
+            for k, (model, given) in each
+        }
+
+    def _ask(self, made: _Compiled, outputs: Iterable[str], given: Mapping[str, Array]) -> Result:
+        feeds = {name: np.ascontiguousarray(a).reshape(a.shape) for name, a in given.items()}
         try:
             found = made.request.infer(feeds)
         except RuntimeError as error:
-            raise Rejected(_last(error)) from None
-        outputs = {name: np.array(found[name]) for name in model.outputs}
-        return Result(outputs, {"kernels": made.kernels, "isa": self._isa})
-
-
-def _kernels(compiled: Any) -> str:
-    """Return the kernels of a compiled model, but for its ends and constants."""
-    found = []
-    for node in compiled.get_runtime_model().get_ordered_ops():
-        about = node.get_rt_info()
-        layer, kernel = (about[key].astype(str) for key in ("layerType", "primitiveType"))
-        if layer not in ("Const", "Input", "Output"):
-            found.append(f"{layer}/{kernel}")
-    return " ".join(found)
-
-
-def _last(error: Exception) -> str:
-    """Return the last line of an error: the lines before are places in its source."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[-1] if lines else type(error).__name__
+            raise Rejected(last_line(error)) from None
+        arrays = {name: np.array(found[name]) for name in outputs}
+        return Result(arrays, {"kernels": made.kernels, "isa": self._isa})
 
 
 _ENGINE = """

@@ -2,7 +2,13 @@ r"""Convolutions whose sums, of codes or of reals, become codes by the range of 
 
 ``by_range``: the sums of ``conv``, a range divided by :math:`s_x s_w`, and no shift for the zero
 point of x (``fake_quantize``, eq. (3) and (4)). Only int8 weights without a zero point are summed
-in int32, modulo 2^32 before the zero point of x is taken off.
+in int32, modulo 2^32 before the zero point of x is taken off. With a bias the sum becomes a real
+before the range of y, which then is not divided,
+
+.. math::
+
+    y = \operatorname{clamp}(\operatorname{rint}(\mathrm{fma}(
+        \operatorname{f32}(sum \cdot s_x s_w) + bias\,s_x s_w,\ K, T)))                      \tag{1}
 
 ``by_range_of_reals``: a float32 convolution of what the codes mean, by fused operations in the
 order of the taps, then the bias, then the quantizer as one more fused operation:
@@ -10,7 +16,7 @@ order of the taps, then the bias, then the quantizer as one more fused operation
 .. math::
 
     r = \mathrm{fma}(x_K, w_K, \dots \mathrm{fma}(x_1, w_1, 0)), \qquad
-    y = \operatorname{clamp}(\operatorname{rint}(\mathrm{fma}(r + bias\,s_x s_w, K, T)))     \tag{1}
+    y = \operatorname{clamp}(\operatorname{rint}(\mathrm{fma}(r + bias\,s_x s_w, K, T)))     \tag{2}
 
 References
 ----------
@@ -77,6 +83,10 @@ def conv_by_range(case: Case, axes: Axes) -> Outputs | None:
         if found is None:
             return None
         sums = found
+        if "bias" in inputs:
+            unit = _of_channels(inputs["x_scale"] * inputs["w_scale"], case)
+            bias = _of_channels(inputs["bias"], case).astype(np.float32) * unit
+            sums, scales = sums.astype(np.float32) * unit + bias, (_ONE, _ONE, scales[2])
     else:
         sums, scales = _reals(case, seen, filters), (_ONE, _ONE, scales[2])
     count, rows = inputs["w"].shape[0], geometry(case, inputs["w"].shape[2:]).output
@@ -113,8 +123,6 @@ def _sums(case: Case, x: Array, w: Array, accumulator: AxisValue) -> Array | Non
     else:
         zw = _of_channels(case.inputs["w_zero_point"].astype(np.int64), case)
         total = (w.astype(np.int64) - zw) @ (x.astype(np.int64) - zx)
-    if "bias" in case.inputs:
-        total = total + _of_channels(case.inputs["bias"].astype(np.int64), case)
     return np.asarray(total)
 
 
@@ -164,15 +172,11 @@ def by_range_exactly(
     inputs, w = case.inputs, case.inputs["w"]
     zx, pairs = int(inputs["x_zero_point"]), pairs_of(case, image, channel, at)
     zw, sw = (inputs[f"w_{name}"].reshape(-1) for name in ("zero_point", "scale"))
-    z, bias = int(zw[channel % zw.size]), int(inputs["bias"][channel]) if "bias" in inputs else 0
+    z = int(zw[channel % zw.size])
     sx, scales = float(inputs["x_scale"]), [float(sw[k % sw.size]) for k in range(w.shape[0])]
     total: float
     if how == "by_range_of_reals":
         total = _fused([(p - zx, q - z) for p, q in pairs], sx, scales[channel])
-        if "bias" in inputs:
-            unit = multiply(sx, scales[channel])
-            total = add(total, multiply(float32(bias), unit))
-        sx, scales = 1.0, [1.0] * len(scales)
     elif _integers(case):
         left, right = [p for p, _ in pairs], [q for _, q in pairs]
         types = (case.types["x"], case.types["w"])
@@ -181,9 +185,16 @@ def by_range_exactly(
         )
         if raw is None:
             return None
-        total = raw - zx * sum(q for _, q in pairs) + bias
+        total = raw - zx * sum(q for _, q in pairs)
     else:
-        total = sum((p - zx) * (q - z) for p, q in pairs) + bias
+        total = sum((p - zx) * (q - z) for p, q in pairs)
+    if how == "by_range_of_reals" or "bias" in inputs:
+        unit = multiply(sx, scales[channel])
+        if how == "by_range":
+            total = multiply(float32(total), unit)
+        if "bias" in inputs:
+            total = add(total, multiply(float32(int(inputs["bias"][channel])), unit))
+        sx, scales = 1.0, [1.0] * len(scales)
     return sum_by_range_exact(
         Fraction(total),
         channel,

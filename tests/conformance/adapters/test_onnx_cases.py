@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from refquant_conformance.adapters.onnx_cases import fed, model_of
+from refquant_conformance.adapters import BackendError
+from refquant_conformance.adapters.onnx_cases import fed, model_of, named_by, style_of
 from refquant_conformance.adapters.samples import sample
 from refquant_conformance.protocol import Unsupported
 
@@ -54,3 +55,10 @@ def test_operators_that_onnx_has_not_are_unsupported() -> None:
         model_of(sample("choose_qparams", "symmetric_u8"), style="direct")
     with pytest.raises(Unsupported, match="style pairs"):
         model_of(sample("quantize_linear", "f32_u8"), style="pairs")
+
+
+def test_a_setting_is_a_style_and_part_of_the_name() -> None:
+    assert [style_of("onnx", s) for s in ("", "qdq")] == ["direct", "pairs"], "both styles"
+    assert [named_by("onnx", s) for s in ("", "qdq")] == ["onnx", "onnx:qdq"], "both names"
+    with pytest.raises(BackendError, match="onnxruntime has no setting 'fast'"):
+        style_of("onnxruntime", "fast")
