@@ -75,7 +75,7 @@ def _rows(s: Scope, o: TfliteOperator, w: Array, source: str, quant: Quant | Non
         hybrid_rows(s, o, w, source)
         return
     gemm = len(s.builder.values[source].shape) == 2
-    inputs, contract = _operands(s, o, w if gemm else w.T, source, channel=0, columns=not gemm)
+    inputs, contract = _operands(s, o, w if gemm else w.T, source, channel=0, rows=0 if gemm else 1)
     attributes: dict[str, Attribute] = {"transB": 1} if gemm else {}
     if quant is not None:
         attributes |= clamps(s, o)
@@ -147,9 +147,12 @@ def _weights(s: Scope, o: TfliteOperator) -> Array:
 
 
 def _operands(
-    s: Scope, o: TfliteOperator, w: Array, source: str, *, channel: int, columns: bool = False
+    s: Scope, o: TfliteOperator, w: Array, source: str, *, channel: int, rows: int = 0
 ) -> tuple[list[str], Contract | None]:
-    """Add weight and bias; return the operands, and the contract of an integer layer."""
+    """Add weight and bias; return the operands, and the contract of an integer layer.
+
+    ``channel``: which axis of the file's weight has the output channels, ``rows``: of ``w``.
+    """
     tensor, name = s.tensor(o.inputs[1]), s.tensor(o.outputs[0]).name
     bias = s.constant(o.inputs[2]) if len(o.inputs) > 2 and o.inputs[2] >= 0 else None
     if len(o.inputs) > 2 and o.inputs[2] >= 0 and bias is None:
@@ -162,7 +165,7 @@ def _operands(
         if bias is not None:
             inputs.append(s.hold(s.free(f"{name}/bias"), bias))
         return inputs, None
-    quant, scale = _weight_quant(s, tensor, w, f"{name}/weight", channel, columns=columns)
+    quant, scale = _weight_quant(s, tensor, w, f"{name}/weight", channel, rows=rows)
     inputs = [source, s.hold(s.free(f"{name}/weight"), w, quant=quant)]
     if s.wide(o):
         bias, contract = int16_arithmetic(s, o, w, bias)
@@ -180,29 +183,28 @@ def _operands(
 def integer_operands(
     s: Scope, o: TfliteOperator, w: Array, source: str
 ) -> tuple[list[str], Contract | None]:
-    """Add weight (M, C, H, W), whose channels are the first axis, and bias of an int8 layer."""
+    """Add weight (C, M, H, W), whose output channels are axis 1, and bias of an int8 layer."""
     if w.dtype != np.int8:
         raise UnsupportedError(f"has weights of {s.tensor(o.inputs[1]).dtype}, not int8")
-    return _operands(s, o, w, source, channel=0)
+    return _operands(s, o, w, source, channel=0, rows=1)
 
 
 def _weight_quant(
-    s: Scope, tensor: TfliteTensor, w: Array, name: str, channel: int, *, columns: bool
+    s: Scope, tensor: TfliteTensor, w: Array, name: str, channel: int, *, rows: int
 ) -> tuple[Quant, NDArray[np.float32]]:
-    """Return the parameters of a weight whose output channels are rows (or ``columns``)."""
+    """Return the parameters of a weight whose output channels are the axis ``rows``."""
     if not tensor.scale.size:
         raise UnsupportedError("has int8 weights without scales")
     check_scales(tensor)
     if tensor.scale.size == 1:
         return Quant(float(tensor.scale[0]), int(tensor.zero_point[0])), tensor.scale
-    axis = w.ndim - 1 if columns else 0
-    if tensor.axis != channel or tensor.scale.size != w.shape[axis]:
+    if tensor.axis != channel or tensor.scale.size != w.shape[rows]:
         raise UnsupportedError(
             f"has weights with {tensor.scale.size} scales along axis {tensor.axis}, not one an "
             "output channel"
         )
-    shape = tuple(d if i == axis else 1 for i, d in enumerate(w.shape))
-    block = tuple(1 if i == axis else d for i, d in enumerate(w.shape))
+    shape = tuple(d if i == rows else 1 for i, d in enumerate(w.shape))
+    block = tuple(1 if i == rows else d for i, d in enumerate(w.shape))
     scale = s.hold(s.free(f"{name}/scale"), tensor.scale.reshape(shape))
     if not tensor.zero_point.any():
         return Quant(scale, 0, block), tensor.scale

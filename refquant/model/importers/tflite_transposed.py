@@ -1,12 +1,8 @@
-"""TRANSPOSE_CONV of int8 and of float32: a convolution of pixels with zeros between them.
+"""TRANSPOSE_CONV of int8 and of float32: `ConvTranspose`, by the contract of a convolution.
 
-The inputs are the output's shape, weights (O, H, W, I), the pixels, perhaps a bias. The pixels are
-spread by the strides, which on codes is movement (zero points are padded in, where zeros are
-meant), the kernel is mirrored, and what is left is an ordinary convolution with exact sums::
-
-    (N, C, H, W) -> (N, C, H, 1, W, 1) -Pad-> (N, C, H, s, W, t) -> (N, C, s H, t W) -> Conv
-
-The last s - 1 rows are zeros, too: they count as padding at the end. float32 has `ConvTranspose`.
+The inputs are the output's shape, weights (O, H, W, I), the pixels, perhaps a bias. The shape says
+how much padding is cut off: total = (n - 1) stride + k - n', half of it before; where the output is
+larger than what the kernel reaches, the rest of it is bias.
 
 Left out: dynamic-range weights, fused activations of int8, SAME padding with strides larger than
 the kernel where XNNPACK is asked for (it gives those back to LiteRT's optimized kernel, whose last
@@ -58,19 +54,13 @@ def transpose_conv(s: Scope, o: TfliteOperator) -> None:
             f"has strides {strides} larger than its kernel {list(kernel)}, beyond XNNPACK; import "
             "it for tflite_reference"
         )
-    pads = (
-        *(k - 1 - b for k, b in zip(kernel, begins, strict=True)),
-        *(k - 1 - e - (t - 1) for k, e, t in zip(kernel, ends, strides, strict=True)),
-    )
-    source = _spread(s, o, s.read(o.inputs[2], FIRST), strides)
-    pads, source = _cropped(s, o, source, pads)
-    mirrored = w[:, ::-1, ::-1].transpose(0, 3, 1, 2)
     order = TfliteOperator(
         o.index, o.op, (o.inputs[2], o.inputs[1], *o.inputs[3:]), o.outputs, o.options
     )
-    inputs, contract = integer_operands(s, order, mirrored, source)
-    attributes: dict[str, Attribute] = {"pads": pads, "strides": (1, 1)}
-    s.write(o, "Conv", inputs, order=FIRST, attributes=attributes, contract=contract)
+    turned = w.transpose(3, 0, 1, 2)
+    inputs, contract = integer_operands(s, order, turned, s.read(o.inputs[2], FIRST))
+    attributes = _window(strides, begins, ends)
+    s.write(o, "ConvTranspose", inputs, order=FIRST, attributes=attributes, contract=contract)
 
 
 def _reals(
@@ -80,10 +70,7 @@ def _reals(
     if w.dtype != np.float32:
         raise UnsupportedError("is a dynamic-range layer")
     name = s.tensor(o.outputs[0]).name
-    more = tuple(max(-e, 0) for e in ends)
-    attributes: dict[str, Attribute] = {
-        "strides": strides, "pads": (*begins, *(max(e, 0) for e in ends)), "output_padding": more,
-    }  # fmt: skip
+    attributes = _window(strides, begins, ends)
     held = s.hold(s.free(f"{name}/weight"), w.transpose(3, 0, 1, 2))
     inputs = [s.read(o.inputs[2], FIRST), held]
     if len(o.inputs) > 3 and o.inputs[3] >= 0:
@@ -94,47 +81,13 @@ def _reals(
     finish(s, o, "ConvTranspose", inputs, FIRST, attributes)
 
 
-def _spread(s: Scope, o: TfliteOperator, name: str, strides: tuple[int, int]) -> str:
-    """Put ``strides - 1`` zero points behind every pixel."""
-    if strides == (1, 1):
-        return name
-    _, c, h, w = s.builder.values[name].shape
-    first, label = (0 if s.batched else s.tensor(o.inputs[2]).shape[0]), o.index
-    size = s.tensor(o.outputs[0]).name
-    assert isinstance(c, int), "an image"
-    assert isinstance(h, int), "an image"
-    assert isinstance(w, int), "an image"
-    apart: dict[str, Attribute] = {"shape": (first, c, h, 1, w, 1)}
-    name = s.builder.node("Reshape", [name], name=s.free(f"{size}/{label}/apart"), attributes=apart)
-    pads = (0, 0, 0, 0, 0, 0, 0, 0, 0, strides[0] - 1, 0, strides[1] - 1)
-    name = s.builder.node(
-        "Pad", [name], name=s.free(f"{size}/{label}/spread"), attributes={"pads": pads}
-    )
-    joined: dict[str, Attribute] = {"shape": (first, c, h * strides[0], w * strides[1])}
-    return s.builder.node(
-        "Reshape", [name], name=s.free(f"{size}/{label}/joined"), attributes=joined
-    )
-
-
-def _cropped(
-    s: Scope, o: TfliteOperator, name: str, pads: tuple[int, ...]
-) -> tuple[tuple[int, ...], str]:
-    """Cut off what negative padding at the ends means."""
-    if min(pads) >= 0:
-        return pads, name
-    shape = s.builder.values[name].shape
-    axes = [axis for axis in (2, 3) if pads[axis] < 0]
-    ends = [int(shape[axis]) + pads[axis] for axis in axes]
-    if min(pads[:2]) < 0 or min(ends) < 1:
-        raise UnsupportedError("cuts off more than it spreads")
-    attributes: dict[str, Attribute] = {
-        "axes": tuple(axes), "starts": (0,) * len(axes), "ends": tuple(ends),
-    }  # fmt: skip
-    quant = s.builder.values[name].quant
-    label = s.free(f"{s.tensor(o.outputs[0]).name}/{o.index}/cut")
-    made = s.builder.node("Slice", [name], name=label, attributes=attributes, dtype="int8",
-                          quant=quant)  # fmt: skip
-    return tuple(max(p, 0) for p in pads), made
+def _window(strides: tuple[int, int], begins: list[int], ends: list[int]) -> dict[str, Attribute]:
+    """Return the attributes; negative padding at an end is more output."""
+    return {
+        "strides": strides,
+        "pads": (*begins, *(max(e, 0) for e in ends)),
+        "output_padding": tuple(max(-e, 0) for e in ends),
+    }
 
 
 def _number(o: TfliteOperator, name: str) -> int:
