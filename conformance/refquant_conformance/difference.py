@@ -28,9 +28,12 @@ def first_difference(expected: Outputs | None, answer: Answer) -> tuple[str, int
 
 
 def count_differing(expected: Outputs | None, answer: Answer) -> int:
-    """Count the elements that are predicted wrongly; a wrong refusal counts as one."""
+    """Count the elements that are predicted wrongly; of a wrong refusal, all that were computed."""
     if expected is None or answer.result is None:
-        return int(first_difference(expected, answer) is not None)
+        if first_difference(expected, answer) is None:
+            return 0
+        computed = expected or (answer.result.outputs if answer.result else {})
+        return max(1, sum(array.size for array in computed.values()))
     count = 0
     for name, wanted in expected.items():
         got = answer.result.outputs[name]

@@ -224,3 +224,16 @@ class NotToBeSent(Honest):
 
     def run(self, case: Case) -> Result:
         return Result({"y": quantized(case)}, {"kernel": lambda: "me"})  # type: ignore[dict-item]  # the fault
+
+
+class Wavers(Honest):
+    """Wrong when it is asked the same again: no function of its inputs."""
+
+    def __init__(self) -> None:
+        self.asked: set[bytes] = set()
+
+    def run(self, case: Case) -> Result:
+        y, key = quantized(case), case.inputs["x"].tobytes()
+        again = triggered(case) and key in self.asked
+        self.asked.add(key)
+        return Result({"y": y ^ 1 if again else y})

@@ -29,7 +29,9 @@ def test_shapes_and_refusals_differ_at_no_element() -> None:
     assert first_difference(expected(1), refused) == ("", -1), "refused"
     assert first_difference(expected(1, 2), answer(1)) == ("y", -1), "another shape"
     assert count_differing(expected(1, 2), answer(1)) == 2, "every element of another shape"
-    assert count_differing(expected(1), refused) == 1, "a refusal counts as one"
+    assert count_differing(expected(1, 2, 3), refused) == 3, "a refusal of three elements"
+    assert count_differing(None, answer(1, 2)) == 2, "two elements that should be refused"
+    assert count_differing(None, refused) == 0, "both refuse"
 
 
 def test_two_answers_are_one_if_nothing_differs() -> None:

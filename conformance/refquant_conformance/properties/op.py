@@ -33,9 +33,8 @@ def _code(trial: Trial, name: str) -> str:
 def every_pair(trial: Trial) -> None:
     """Every pair of codes has the code that the contract gives it, for parameters of all kinds."""
     qmin, qmax = code_range(_code(trial, "a"))
-    random = np.random.default_rng(trial.seed)
     cases = []
-    for _ in range(3):
+    for random in map(np.random.default_rng, (0, 1, 2, trial.seed)):
         scales = np.exp2(random.uniform(-6, -1, 3)).astype(np.float32)
         points = random.integers(qmin, qmax + 1, 3)
         rules = [(float(s), int(z)) for s, z in zip(scales, points, strict=True)]
