@@ -56,7 +56,7 @@ JUDGE := $(if $(wildcard .venv-outsiders/.made),.venv-outsiders/bin/python,$(BIN
 BACKENDS ?=
 conformance: venv ## exhaustive tests, the kill matrix, every installed backend judged; a page in reports/
 	$(PROFILE) $(BIN)/python -m pytest -q -n $(WORKERS) -m slow tests
-	$(BIN)/python -m refquant_conformance mutants --seeds 3 --matrix
+	$(BIN)/python -m refquant_conformance mutants --seeds 3 --matrix --jobs $(WORKERS) --page docs/kill_matrix.md
 	$(JUDGE) examples/conformance/judge_all.py --reports reports --findings docs/findings.md $(BACKENDS)
 
 conformance-exhaustive: venv ## all 2^32 float32 into each 8-bit float, against the exact oracle; hours, resumable
