@@ -84,11 +84,7 @@ def check_operands(
         codes_of(y)
         need(arithmetics[str(node.contract)].rule >= 0, "its contract quantizes rows only")
     elif op == "DequantizeLinear":
-        need(x.quant is not None, "takes quantized codes")
-        can(x.dtype in (*EIGHT, "int32"), f"dequantizes {x.dtype}")
-        can(x.quant is None or x.quant.block_shape is None, "dequantizes blocks")
-        can(x.quant is None or x.quant.plain, "dequantizes by a table")
-        _plain("the output", y)
+        _dequantized(x, y)
     elif op == "DynamicQuantizeLinear":
         _plain("the input", x)
         kinds = [v.dtype for v in outputs]
@@ -114,6 +110,14 @@ def check_operands(
 def _plain(what: str, value: Value) -> None:
     """Check that a value is float32; such values have no quant."""
     need(value.dtype == "float32", f"{what} must be float32, got {value.dtype}")
+
+
+def _dequantized(x: Value, y: Value) -> None:
+    need(x.quant is not None, "takes quantized codes")
+    can(x.dtype in (*EIGHT, "int32"), f"dequantizes {x.dtype}")
+    can(x.quant is None or x.quant.block_shape is None, "dequantizes blocks")
+    can(x.quant is None or x.quant.plain, "dequantizes by a table")
+    _plain("the output", y)
 
 
 def _movement(node: Node, values: list[Value]) -> None:

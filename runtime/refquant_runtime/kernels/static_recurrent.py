@@ -33,6 +33,39 @@ STATIC_RECURRENT = [
 
 
 @njit(nogil=True, error_model="numpy")
+def one_row(consts: Any, place: int, codes: Any, count: int) -> Any:
+    """The sum of a row."""
+    row = i8_at(consts, place)
+    acc = np.int32(0)
+    for i in range(count):
+        acc = np.int32(acc + np.int32(np.int32(codes[i]) * np.int32(row[i])))
+    return acc
+
+
+@njit(nogil=True, error_model="numpy")
+def four_rows(consts: Any, place: int, codes: Any, count: int) -> tuple[Any, Any, Any, Any]:
+    """The sums of four rows, which share the widening of the codes."""
+    r0, r1 = i8_at(consts, place), i8_at(consts, place + count)
+    r2, r3 = i8_at(consts, place + 2 * count), i8_at(consts, place + 3 * count)
+    a0 = a1 = a2 = a3 = np.int32(0)
+    for i in range(count):
+        code = np.int32(codes[i])
+        a0 = np.int32(a0 + np.int32(code * np.int32(r0[i])))
+        a1 = np.int32(a1 + np.int32(code * np.int32(r1[i])))
+        a2 = np.int32(a2 + np.int32(code * np.int32(r2[i])))
+        a3 = np.int32(a3 + np.int32(code * np.int32(r3[i])))
+    return a0, a1, a2, a3
+
+
+@njit(nogil=True, error_model="numpy", inline="always")
+def real(p: Any, acc: Any, zero: int, total: Any, factor: Any, bias: Any) -> Any:
+    """``f32(acc) * factor + bias``, ``acc`` without the zero point."""
+    exact = np.int32(acc - np.int32(np.int32(zero) * total))
+    value = np.float32(np.float32(exact) * factor)
+    return value + bias if p[HAS_BIAS] else value
+
+
+@njit(nogil=True, error_model="numpy")
 def products(consts: Any, p: Any, weights: int, first: int, rows: int, codes: Any, count: int,
              zero: int, out: Any) -> None:  # fmt: skip
     """``out[j] = f32(acc) * factor[j] + bias[j]`` for the rows from ``first``.
@@ -42,14 +75,16 @@ def products(consts: Any, p: Any, weights: int, first: int, rows: int, codes: An
     factors = f32_at(consts, p[weights + 1] + first * 4)
     sums = i32_at(consts, p[weights + 2] + first * 4)
     bias = f32_at(consts, p[weights + 3] + first * 4)
-    for j in range(rows):
-        row = i8_at(consts, p[weights] + (first + j) * count)
-        acc = np.int32(0)
-        for i in range(count):
-            acc = np.int32(acc + np.int32(np.int32(codes[i]) * np.int32(row[i])))
-        exact = np.int32(acc - np.int32(np.int32(zero) * sums[j]))
-        value = np.float32(np.float32(exact) * factors[j])
-        out[j] = value + bias[j] if p[HAS_BIAS] else value
+    place, fours = p[weights] + first * count, rows - rows % 4
+    for j in range(0, fours, 4):
+        a0, a1, a2, a3 = four_rows(consts, place + j * count, codes, count)
+        out[j] = real(p, a0, zero, sums[j], factors[j], bias[j])
+        out[j + 1] = real(p, a1, zero, sums[j + 1], factors[j + 1], bias[j + 1])
+        out[j + 2] = real(p, a2, zero, sums[j + 2], factors[j + 2], bias[j + 2])
+        out[j + 3] = real(p, a3, zero, sums[j + 3], factors[j + 3], bias[j + 3])
+    for j in range(fours, rows):
+        acc = one_row(consts, place + j * count, codes, count)
+        out[j] = real(p, acc, zero, sums[j], factors[j], bias[j])
 
 
 @njit(nogil=True, error_model="numpy")
