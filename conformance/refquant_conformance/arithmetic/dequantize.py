@@ -32,7 +32,8 @@ from refquant.formats.affine import dequantize
 from refquant.numerics.fused import fused_multiply_add
 from refquant_conformance import oracle
 from refquant_conformance.arithmetic.base import Arithmetic, Axes, Equal, Outputs
-from refquant_conformance.arithmetic.quantize import element, parameters_of_each, ruler, spread
+from refquant_conformance.arithmetic.quantize import element, ruler
+from refquant_conformance.arithmetic.quantize_parameters import parameters_of_each, spread
 from refquant_conformance.operators import OPERATORS, types_of
 from refquant_conformance.protocol import Array, Case
 from refquant_conformance.rational import add, float32, multiply

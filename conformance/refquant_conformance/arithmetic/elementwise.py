@@ -1,16 +1,6 @@
 r"""Sums and products of codes, element by element: QLinearAdd and QLinearMul.
 
-A sum has the contract's axis ``add``, and two more values of it, of vector code for
-``tflite_shift20``. With (M, s) the multiplier of an operand, it computes of d = 2^20 (q - z)
-
-.. math::
-
-    \text{shifted first: } \operatorname{SRDHM}(d\,2^{s}, M), \qquad
-    \text{floored: } \lfloor \operatorname{SRDHM}(d, M)\,2^{s} \rfloor    \tag{2}
-
-for sixteen, or eight, elements at a time; the rest of the tensor, one by one, rounds twice. So the
-code of a pair depends on where it stands. ``dequantize_fused`` is PyTorch's: reals
-f32(s q - f32(s z)) by one fused multiply-add, their float32 sum times f32(1 / s_y), half to even.
+A sum has the contract's axis ``add``, and more values of it, those of ``vector_sums``.
 A product is an accumulator of one term,
 
 .. math::
@@ -39,14 +29,11 @@ import numpy as np
 
 from refquant.contracts import Contract
 from refquant.contracts.axes import AXES
-from refquant.numerics.fixedpoint import quantize_multiplier, rounding_divide_by_pot, srdhm
-from refquant.numerics.fused import fused_multiply_add
 from refquant.ops.elementwise import add_quantized
 from refquant_conformance import oracle_elementwise
 from refquant_conformance.arithmetic.base import Arithmetic, Axes, Outputs, contract_of
 from refquant_conformance.arithmetic.elementwise_by_range import add_by_range, mul_by_range
 from refquant_conformance.arithmetic.elementwise_probes import (
-    Rule,
     add_probes,
     all_pairs,
     binary_case,
@@ -62,6 +49,13 @@ from refquant_conformance.arithmetic.rescale import (
     rescaled_exactly,
 )
 from refquant_conformance.arithmetic.rules import qparams, real_quantized, rule
+from refquant_conformance.arithmetic.vector_sums import (
+    FUSED,
+    LANES,
+    added_fused,
+    in_lanes,
+    operands,
+)
 from refquant_conformance.oracle_fake_quantize import add_by_range_exact, mul_by_range_exact
 from refquant_conformance.protocol import Array, Case
 from refquant_conformance.types import code_range, storage
@@ -71,7 +65,6 @@ __all__ = [
     "QLINEAR_MUL",
     "all_pairs",
     "binary_case",
-    "fused_real",
     "qparams",
     "real_quantized",
     "rule",
@@ -79,39 +72,28 @@ __all__ = [
 
 
 def _element(case: Case, index: int) -> Case:
-    alone = {name: array.reshape(-1)[index : index + 1] for name, array in _data(case).items()}
+    alone = {name: array.reshape(-1)[index : index + 1] for name, array in operands(case).items()}
     return replace(case, inputs={**case.inputs, **alone})
 
 
-def _data(case: Case) -> dict[str, Array]:
-    """Return a and b, broadcast against each other."""
-    a, b = np.broadcast_arrays(case.inputs["a"], case.inputs["b"])
-    return {"a": a, "b": b}
-
-
 def _operands(case: Case, index: int) -> tuple[tuple[int, float, int], tuple[int, float, int]]:
-    codes = {name: int(array.reshape(-1)[index]) for name, array in _data(case).items()}
+    codes = {name: int(array.reshape(-1)[index]) for name, array in operands(case).items()}
     (sa, za), (sb, zb) = rule(case, "a"), rule(case, "b")
     return (codes["a"], sa, za), (codes["b"], sb, zb)
-
-
-_LANES = {"tflite_shift20_shifted_first_by_sixteen": 16, "tflite_shift20_floored_by_eight": 8}
-"""The values of eq. (2), and how many elements at a time they take."""
-_FUSED = "dequantize_fused"
 
 
 def _add(case: Case, axes: Axes) -> Outputs | None:
     how = str(axes["add"])
     if how == "by_range":
         return add_by_range(case)
-    if how == _FUSED:
-        return {"y": _added_fused(case)}
-    if how in _LANES:
+    if how == FUSED:
+        return {"y": added_fused(case)}
+    if how in LANES:
         rest = _add(case, {"add": "tflite_shift20"})
         assert rest is not None, "it refuses nothing"
         y = rest["y"].copy()
-        whole = y.size // _LANES[how] * _LANES[how]
-        y.reshape(-1)[:whole] = _in_lanes(case, how).reshape(-1)[:whole]
+        whole = y.size // LANES[how] * LANES[how]
+        y.reshape(-1)[:whole] = in_lanes(case, how).reshape(-1)[:whole]
         return {"y": y}
     try:
         y = add_quantized(
@@ -127,48 +109,11 @@ def _add(case: Case, axes: Axes) -> Outputs | None:
     return {"y": y}
 
 
-def fused_real(codes: Array, operand: Rule) -> Array:
-    """Return f32(s q - f32(s z)) of codes, rounded once.
-
-    >>> fused_real(np.array([3]), (0.5, 1)).tolist()
-    [1.0]
-    """
-    scale, q = np.float32(operand[0]), codes.astype(np.float32)
-    shift = np.float32(scale * np.float32(operand[1]))
-    return fused_multiply_add(q, np.broadcast_to(scale, q.shape), np.broadcast_to(-shift, q.shape))
-
-
-def _added_fused(case: Case) -> Array:
-    a, b = (fused_real(codes, rule(case, name)) for name, codes in _data(case).items())
-    (sy, zy), limits = rule(case, "y"), code_range(case.types["y"])
-    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-        steps = np.rint((a + b) * (np.float32(1) / np.float32(sy)))
-    codes = np.clip(np.nan_to_num(steps.astype(np.float64)) + zy, *limits)
-    return codes.astype(storage(case.types["y"]))
-
-
-def _in_lanes(case: Case, how: str) -> Array:
-    """Return eq. (2) for every element."""
-    rules = {name: rule(case, name) for name in ("a", "b", "y")}
-    twice = 2 * max(rules["a"][0], rules["b"][0])
-    total = np.zeros((), np.int64)
-    for name, codes in _data(case).items():
-        m, shift = (int(v) for v in quantize_multiplier(np.float64(rules[name][0] / twice)))
-        d = (codes.astype(np.int64) - rules[name][1]) << 20
-        if _LANES[how] == 16:
-            total = total + srdhm(d >> -shift, m)
-        else:
-            total = total + (srdhm(d, m).astype(np.int64) >> -shift)
-    m, shift = (int(v) for v in quantize_multiplier(np.float64(twice / (2.0**20 * rules["y"][0]))))
-    moved = rounding_divide_by_pot(srdhm(total << max(shift, 0), m), max(-shift, 0))
-    return np.clip(moved + rules["y"][1], *code_range(case.types["y"]))
-
-
 def _add_exactly(case: Case, axes: Axes, output: str, index: int) -> int | None:
     a, b = _operands(case, index)
     limits, how = code_range(case.types["y"]), str(axes["add"])
     size = np.broadcast_shapes(case.inputs["a"].shape, case.inputs["b"].shape)
-    if how in _LANES and index >= int(np.prod(size)) // _LANES[how] * _LANES[how]:
+    if how in LANES and index >= int(np.prod(size)) // LANES[how] * LANES[how]:
         how = "tflite_shift20"
     if how == "by_range":
         return add_by_range_exact(a, b, rule(case, "y"), limits)
@@ -225,7 +170,7 @@ QLINEAR_ADD = Arithmetic(
     op="qlinear_add",
     schemes=_SCHEMES,
     axes=MappingProxyType(
-        {"add": (*(v for v in AXES["add"] if v != "unspecified"), _FUSED, *_LANES, "by_range")}
+        {"add": (*(v for v in AXES["add"] if v != "unspecified"), FUSED, *LANES, "by_range")}
     ),
     spec=MappingProxyType({"add": None}),
     clause="onnxruntime QLinearAdd: C = (A_scale * (A - A_zp) + B_scale * (B - B_zp)) / C_scale "

@@ -28,7 +28,6 @@ from refquant.contracts.axes import AXES
 from refquant.formats.affine import QParams, quantize
 from refquant_conformance import oracle
 from refquant_conformance.arithmetic.base import Arithmetic, Axes, Equal, Outputs, contract_of
-from refquant_conformance.arithmetic.fake_quantize import by_range
 from refquant_conformance.arithmetic.quantize_by_four import (
     BY_FOUR,
     CODES,
@@ -37,8 +36,13 @@ from refquant_conformance.arithmetic.quantize_by_four import (
     narrowed,
     out_of_place,
 )
+from refquant_conformance.arithmetic.quantize_by_range import (
+    in_range,
+    in_range_exactly,
+    range_again,
+)
+from refquant_conformance.arithmetic.quantize_parameters import parameters_of_each, spread
 from refquant_conformance.operators import OPERATORS, types_of
-from refquant_conformance.oracle_fake_quantize import range_exact
 from refquant_conformance.protocol import Array, Case
 from refquant_conformance.types import INTEGERS, code_range, storage
 
@@ -46,14 +50,9 @@ __all__ = [
     "QUANTIZE",
     "case_of",
     "element",
-    "in_range",
-    "in_range_exactly",
     "nan_of_unsigned",
-    "parameters_of_each",
-    "range_again",
     "relevant",
     "ruler",
-    "spread",
 ]
 
 _AXES = ("rounding", "scale_op", "zero_point_at", "clamp", "overflow", "nan")
@@ -80,29 +79,6 @@ def case_of(
     return Case("quantize_linear", scheme, inputs, shape, types=types)
 
 
-def spread(case: Case) -> tuple[Array, Array]:
-    """Return scale (its own dtype) and zero point (int64) so that they broadcast against ``x``.
-
-    A case without a zero point has 0.
-
-    >>> x = np.zeros((2, 3), np.float32)
-    >>> case = case_of("f32_u8_channel", x, np.float32([1, 2]), np.uint8([3, 4]), axis=-2)
-    >>> [part.tolist() for part in spread(case)]
-    [[[1.0], [2.0]], [[3], [4]]]
-    """
-    scale = case.inputs["scale"]
-    zero_point = case.inputs.get("zero_point", np.zeros(scale.shape, np.int64)).astype(np.int64)
-    if scale.ndim == 0:
-        return scale, zero_point
-    shape, axis = case.inputs["x"].shape, int(case.params["axis"] or 0)  # type: ignore[arg-type]  # an axis is an integer
-    size = int(case.params.get("block_size") or 0)  # type: ignore[arg-type]  # as above
-    if size:
-        wide = [np.repeat(v, size, axis=axis) for v in (scale, zero_point)]
-        return wide[0], wide[1]
-    along = tuple(-1 if i == axis % len(shape) else 1 for i in range(len(shape)))
-    return scale.reshape(along), zero_point.reshape(along)
-
-
 def ruler(case: Case, dtype: str) -> QParams | None:
     """Return the parameters of a case as the reference has them; None for what is no scale."""
     scale, zero_point = spread(case)
@@ -115,14 +91,6 @@ def ruler(case: Case, dtype: str) -> QParams | None:
         return QParams(wide[0], wide[1], blocks, dtype)
     except ValueError:
         return None
-
-
-def parameters_of_each(case: Case, index: int) -> tuple[float, int]:
-    """Return scale and zero point of element ``index`` of the flattened ``x``."""
-    shape = case.inputs["x"].shape
-    place = np.unravel_index(index, shape)
-    scale, zero_point = (np.broadcast_to(v, shape)[place] for v in spread(case))
-    return float(scale), int(zero_point)
 
 
 def _compute(case: Case, axes: Axes) -> Outputs | None:
@@ -141,30 +109,6 @@ def _compute(case: Case, axes: Axes) -> Outputs | None:
         return {"y": by_four(case, *spread(case)).astype(storage(case.types["y"]))}
     with np.errstate(all="ignore"):  # infinities and NaN are what is asked
         return {"y": quantize(x, qparams, contract=contract_of(axes))}
-
-
-def in_range(case: Case) -> Outputs:
-    """Return the codes by the range of the quantizer."""
-    y = by_range(case.inputs["x"].astype(np.float32), *spread(case), case.types["y"])
-    return {"y": y.astype(storage(case.types["y"]))}
-
-
-def in_range_exactly(case: Case, index: int) -> int:
-    """Return one element of ``in_range`` by the oracle."""
-    scale, zero_point = (part.reshape(-1) for part in spread(case))
-    return range_exact(
-        float(case.inputs["x"].reshape(-1)[index]),
-        parameters_of_each(case, index),
-        code_range(case.types["y"]),
-        rules=sorted({(float(s), int(z)) for s, z in zip(scale, zero_point, strict=True)}),
-    )
-
-
-def range_again(axes: Axes) -> bool:
-    """Return whether it is ``by_range``, and not the one choice that stands for it."""
-    stands = {"rounding": "half_even", "zero_point_at": "before_rounding", "nan": "qmin"}
-    stands |= {"clamp": "before_rounding", "overflow": "saturate", "intermediate": "float32"}
-    return axes["scale_op"] == "by_range" and any(stands.get(a, v) != v for a, v in axes.items())
 
 
 def _exact(case: Case, axes: Axes, output: str, index: int) -> int | None:

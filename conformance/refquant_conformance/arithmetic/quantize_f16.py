@@ -28,6 +28,12 @@ from refquant.formats.affine import QParams, quantize
 from refquant_conformance import oracle
 from refquant_conformance.arithmetic import quantize as single
 from refquant_conformance.arithmetic.base import Arithmetic, Axes, Outputs, contract_of
+from refquant_conformance.arithmetic.quantize_by_range import (
+    in_range,
+    in_range_exactly,
+    range_again,
+)
+from refquant_conformance.arithmetic.quantize_parameters import spread
 from refquant_conformance.operators import OPERATORS
 from refquant_conformance.protocol import Array, Case
 from refquant_conformance.rational import add, divide, float16, multiply
@@ -44,13 +50,13 @@ HALVES: Array = np.arange(2**16, dtype=np.uint16).view(np.float16)
 
 
 def _compute(case: Case, axes: Axes) -> Outputs | None:
-    x, scale, zero_point = case.inputs["x"], case.inputs["scale"], single.spread(case)[1]
+    x, scale, zero_point = case.inputs["x"], case.inputs["scale"], spread(case)[1]
     if axes["nan"] == "error" and np.isnan(x).any():
         return None
     if not np.isfinite(scale) or not scale > 0:
         return None
     if axes["scale_op"] == "by_range":
-        return single.in_range(case)
+        return in_range(case)
     contract = contract_of({**axes, "clamp": "after_rounding"})
     with np.errstate(all="ignore"):
         if axes["intermediate"] == "float32":
@@ -72,14 +78,14 @@ def _compute(case: Case, axes: Axes) -> Outputs | None:
 
 def _exact(case: Case, axes: Axes, output: str, index: int) -> int | None:
     x = float(case.inputs["x"].reshape(-1)[index])
-    scale, z = float(case.inputs["scale"]), int(single.spread(case)[1])
+    scale, z = float(case.inputs["scale"]), int(spread(case)[1])
     qmin, qmax = code_range(case.types[output])
     known = {**axes, "clamp": "after_rounding"}
     if not 0 < scale < math.inf:
         return None
     if axes["scale_op"] == "by_range":
         nan = bool(np.isnan(case.inputs["x"]).any())
-        return None if nan and axes["nan"] == "error" else single.in_range_exactly(case, index)
+        return None if nan and axes["nan"] == "error" else in_range_exactly(case, index)
     try:
         if axes["intermediate"] == "float32":
             return oracle.quantize_exact(
@@ -146,6 +152,6 @@ QUANTIZE_F16 = Arithmetic(
     probes=_probes,
     element=single.element,
     relevant=_relevant,
-    again=single.range_again,
+    again=range_again,
     equal=single.nan_of_unsigned("f16_u"),
 )

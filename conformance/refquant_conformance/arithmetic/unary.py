@@ -20,11 +20,12 @@ import numpy as np
 
 from refquant.contracts.axes import AxisValue
 from refquant_conformance.arithmetic.base import Arithmetic, Axes, Outputs
-from refquant_conformance.arithmetic.elementwise import fused_real, rule
+from refquant_conformance.arithmetic.elementwise import rule
 from refquant_conformance.arithmetic.functions import EVALUATIONS, evaluated
 from refquant_conformance.arithmetic.leaky_relu import SLOPES, leaky_codes, leaky_exactly
 from refquant_conformance.arithmetic.pool_probes import unary_case
 from refquant_conformance.arithmetic.tables import TABLES, table_exactly, table_of_reals
+from refquant_conformance.arithmetic.vector_sums import fused_real
 from refquant_conformance.operators import types_of
 from refquant_conformance.oracle_elementwise import fused_real_exact
 from refquant_conformance.oracle_functions import FUNCTIONS

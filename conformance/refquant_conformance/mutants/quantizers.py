@@ -12,7 +12,7 @@ import numpy as np
 from refquant.contracts import preset
 from refquant_conformance.arithmetic import arithmetic_of
 from refquant_conformance.arithmetic.base import Axes, axes_of
-from refquant_conformance.arithmetic.quantize import spread
+from refquant_conformance.arithmetic.quantize_parameters import spread
 from refquant_conformance.mutants.mutant import Host, Mutant, Run
 from refquant_conformance.protocol import Array, Case, Result
 from refquant_conformance.types import code_range, storage
