@@ -88,7 +88,7 @@ Cell = Callable[[Gates, Float, States], States]
 
 
 def walk(
-    x: NDArray[Any], gates: Sequence[Gates], states: list[States], direction: str, cell: Cell
+    x: NDArray[Any], gates: Sequence[Gates], states: Sequence[States], direction: str, cell: Cell
 ) -> tuple[Float, ...]:
     """Return Y and the last of each state: eq. (1) at every step, by ``cell``.
 
