@@ -206,6 +206,19 @@ def test_the_reference_sum_reads_int8_as_uint8() -> None:
     assert ask(data, "tflite_reference", {"x": q}).tolist() == [[-1, 44]], "255, as int8"
 
 
+@pytest.mark.parametrize("tool", TOOLS)
+def test_litert_joins_no_codes_that_mean_different_things(tool: str) -> None:
+    m = Model()
+    a, b = m.tensor((1, 2), scale=0.5, name="a"), m.tensor((1, 2), scale=0.25, name="b")
+    y = m.tensor((1, 4), scale=0.5)
+    m.op("CONCATENATION", [a, b], [y], Axis=1)
+    data = m.data([a, b], [y])
+    with pytest.raises(RuntimeError, match="failed to prepare"):
+        ask(data, tool, {"a": EVERY[:, :2], "b": EVERY[:, :2]})
+    with pytest.raises(ModelFileError, match="other parameters at its output"):
+        tflite_graph(data, path="m", contract=tool)
+
+
 @pytest.mark.parametrize("op", ["SQRT", "RSQRT"])
 def test_litert_ends_where_there_is_no_root(op: str) -> None:
     m = Model()

@@ -2,9 +2,11 @@
 
 from fractions import Fraction
 from math import floor
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from refquant.ops.resize import resize_linear
 
@@ -22,7 +24,7 @@ def rounded(value: Fraction, rule: str) -> int:
 @pytest.mark.parametrize("bits", [1, 2, 10, 11])
 def test_a_pixel_is_the_rounded_mean_of_four(bits: int, dtype: type, rule: str) -> None:
     limits = np.iinfo(dtype)
-    x = RNG.integers(limits.min, limits.max + 1, (2, 3, 4, 5)).astype(dtype)
+    x: NDArray[Any] = RNG.integers(limits.min, limits.max + 1, (2, 3, 4, 5)).astype(dtype)
     x[0, 0], x[0, 1] = limits.min, limits.max
     rows, columns = (
         np.concatenate([RNG.integers(0, n, (7, 2)), RNG.integers(0, (1 << bits) + 1, (7, 1))], 1)
@@ -57,4 +59,4 @@ def test_what_is_no_image_or_place_is_refused() -> None:
     ):
         call = {"x": x, "rows": good, "columns": good, "bits": 2, "rounding": "half_up", **given}
         with pytest.raises(ValueError, match=message):
-            resize_linear(call.pop("x"), call.pop("rows"), call.pop("columns"), **call)  # type: ignore[arg-type]  # by name
+            resize_linear(call.pop("x"), call.pop("rows"), call.pop("columns"), **call)
