@@ -9,7 +9,9 @@ import os
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from refquant_conformance.about import described
@@ -26,6 +28,7 @@ from refquant_conformance.protocol import (
     Unsupported,
     with_layout,
 )
+from refquant_conformance.watched import watched
 
 __all__ = ["BackendDiedError", "answer", "capabilities_of", "converse", "prepared"]
 
@@ -81,10 +84,13 @@ def converse(backend: Backend, verb: str, argument: Any) -> Iterator[Any]:
     """Yield the replies to one message."""
     if verb == "run":
         cases: Sequence[Case] = argument
+        _announce(backend, cases)
         for case in cases:
             yield _one(backend, case)
     elif verb == "sequence":  # the first case is prepared, all are run on what was prepared
         yield from _sequence(backend, argument)
+    elif verb == "reload":  # each case is written to bytes, read again, and run
+        yield from (answer(partial(_reloaded, backend), case) for case in argument)
     elif verb == "load":
         yield _load(backend, *argument)
     elif verb in ("repro", "declared"):
@@ -94,6 +100,23 @@ def converse(backend: Backend, verb: str, argument: Any) -> Iterator[Any]:
         yield _caught(verb, lambda: described(backend.info(), capabilities_of(backend)))
     else:
         raise ValueError(f"unknown verb {verb!r}")
+
+
+def _announce(backend: Backend, cases: Sequence[Case]) -> None:
+    """Tell a backend that wants to know which cases come next; what it raises is no answer."""
+    announce = getattr(backend, "announce", None)
+    if announce is not None and len(cases) > 1:
+        with suppress(Exception):  # each case says what is wrong with it
+            announce(cases)
+
+
+def _reloaded(backend: Backend, case: Case) -> Result:
+    """Run a case on its model after that was written and read again."""
+    reload = getattr(backend, "reload", None)
+    if reload is None:
+        raise Unsupported("the backend has no reload: nothing of it is written and read again")
+    result: Result = reload(case).run(case)
+    return result
 
 
 def _sequence(backend: Backend, cases: Sequence[Case]) -> Iterator[Answer]:
@@ -131,7 +154,7 @@ def capabilities_of(backend: Backend) -> tuple[Capability, ...]:
 
     >>> from refquant_conformance.adapters.reference import Reference
     >>> [cell.scheme for cell in capabilities_of(Reference()) if cell.op == "load"]
-    ['gguf', 'rq']
+    ['gguf', 'onnx', 'rq', 'safetensors', 'tflite']
     """
     listed = tuple(backend.capabilities())
     if not hasattr(backend, "load_bytes"):
@@ -150,12 +173,13 @@ def _load(backend: Backend, file_format: str, data: bytes) -> Answer:
         return Answer("unsupported", reason="the backend loads no files")
     started = time.perf_counter()
     try:
-        load(file_format, data)
+        with watched() as events:
+            load(file_format, data)
     except Unsupported as refusal:
         return Answer("unsupported", reason=str(refusal))
     except Rejected as refusal:
-        return Answer("rejected", reason=str(refusal))
+        return Answer("rejected", reason=str(refusal), mutated=events())
     except Exception as error:  # whatever a foreign loader raises is its answer
         return Answer("broken", reason=f"{type(error).__name__}: {error}")
     taken = {"seconds": f"{time.perf_counter() - started:.3f}"}
-    return Answer("result", Result({}, taken))
+    return Answer("result", Result({}, taken), mutated=events())

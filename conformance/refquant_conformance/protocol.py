@@ -138,6 +138,7 @@ class Backend(Protocol):
     ``declared(op)`` returns the contract that the vendor claims, as axes by name, or None;
     ``configure(**knobs)`` is called once, before anything else, with one value a knob;
     ``prepare(case)`` returns an object with ``run(case)`` that may keep packed weights;
+    ``reload(case)`` the same of a model that was written to bytes and read again;
     ``load_bytes(format, data)`` loads a model file and forgets it, raising ``Rejected`` if bad;
     ``repro(case)`` returns a Python program that asks the same question without this package;
     ``announce(cases)`` says which cases ``run`` is asked next, for who can compile them together.
@@ -153,7 +154,7 @@ class Backend(Protocol):
         """Compute, or raise ``Unsupported`` or ``Rejected``."""
 
 
-OPTIONAL = ("declared", "configure", "prepare", "load_bytes", "repro", "announce")
+OPTIONAL = ("declared", "configure", "prepare", "reload", "load_bytes", "repro", "announce")
 
 
 def with_layout(array: Array, layout: str) -> Array:

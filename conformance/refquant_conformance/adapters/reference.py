@@ -11,15 +11,28 @@ from importlib.metadata import version
 from refquant.contracts import PRESETS, preset
 from refquant.contracts.axes import AxisValue
 from refquant.formats.gguf import parse_gguf
-from refquant.model.rq import parse_rq
+from refquant.model.execute import run
+from refquant.model.importers.onnx_import import import_onnx
+from refquant.model.importers.tflite import tflite_graph
+from refquant.model.loaders.safetensors import parse_safetensors
+from refquant.model.rq import parse_rq, rq_bytes
+from refquant_conformance.adapters.engine import Prepared
 from refquant_conformance.adapters.reference_methods import METHODS, method_cells
+from refquant_conformance.adapters.rq_graphs import feeds_of, graph_of
 from refquant_conformance.arithmetic import ARITHMETICS, Arithmetic, Axes, arithmetic_of
 from refquant_conformance.arithmetic.base import axes_of
+from refquant_conformance.operators import OPERATORS
 from refquant_conformance.protocol import Capability, Case, Info, Rejected, Result, Unsupported
 
 __all__ = ["Reference"]
 
-_READERS: Mapping[str, Callable[..., object]] = {"gguf": parse_gguf, "rq": parse_rq}
+_READERS: Mapping[str, Callable[[bytes], object]] = {
+    "gguf": lambda data: parse_gguf(data, name="the file"),
+    "onnx": import_onnx,
+    "rq": lambda data: parse_rq(data, name="the file"),
+    "safetensors": lambda data: parse_safetensors(data, name="the file"),
+    "tflite": lambda data: tflite_graph(data, path="the file"),
+}
 
 
 class Reference:
@@ -63,12 +76,29 @@ class Reference:
         """Return a handle; it keeps nothing."""
         return self
 
+    def reload(self, case: Case) -> Prepared:
+        """Return a handle on the case as a ``.rq`` file that was written and read again."""
+        try:
+            data = rq_bytes(graph_of(case, self._contract))
+        except ValueError as error:
+            raise Unsupported(f"a .rq file does not say this: {error}") from None
+        graph = parse_rq(data, name="the case")
+        for name in OPERATORS[case.op].outputs:
+            if graph.values[name].dtype != case.types[name]:
+                raise Unsupported(f"a .rq file has no {case.op} to {case.types[name]}")
+
+        def again(other: Case) -> Result:
+            made = run(graph, feeds_of(other))
+            return Result({name: made[name] for name in OPERATORS[other.op].outputs})
+
+        return Prepared(again)
+
     def load_bytes(self, file_format: str, data: bytes) -> None:
         """Read a file by the reference's own reader."""
         if file_format not in _READERS:
-            raise Unsupported(f"the reference reads gguf and rq, not {file_format}")
+            raise Unsupported(f"the reference reads no {file_format}")
         try:
-            _READERS[file_format](data, name="the file")
+            _READERS[file_format](data)
         except ValueError as error:
             raise Rejected(str(error)) from None
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from refquant.contracts import PRESETS, preset
-from refquant.model.rq import rq_bytes
+from refquant.model.rq import parse_rq, rq_bytes
 from refquant_conformance.adapters import BackendError
 from refquant_conformance.adapters.engine import Kept, Prepared, computed, cpu_flags, imported
 from refquant_conformance.adapters.rq_graphs import feeds_of, graph_of
@@ -84,6 +84,16 @@ class Runtime:
         session = self._session(case)
         return Prepared(lambda other: self._answer(session, other))
 
+    def reload(self, case: Case) -> Prepared:
+        """Return a handle on the case's file after it was read and written once more."""
+        try:
+            data = rq_bytes(graph_of(case, self._contract))
+        except ValueError as error:
+            raise Unsupported(f"a .rq file does not say this: {error}") from None
+        data = rq_bytes(parse_rq(data, name="the case"))
+        session = self._opened(data)
+        return Prepared(lambda other: self._answer(session, other))
+
     def load_bytes(self, file_format: str, data: bytes) -> None:
         """Load a ``.rq`` file."""
         if file_format != "rq":
@@ -100,6 +110,9 @@ class Runtime:
             data = rq_bytes(graph_of(case, self._contract))
         except ValueError as error:
             raise Rejected(str(error)) from None
+        return self._opened(data)
+
+    def _opened(self, data: bytes) -> Any:
         # Sessions keep their file mapped: writing over it would change them.
         path = self._folder / f"{secrets.token_hex(8)}.rq"
         path.write_bytes(data)

@@ -1,12 +1,15 @@
 """One small valid file of every format, made when it is first asked for.
 
 ``.rq`` and ``.gguf`` files are written by the reference; a ``.safetensors`` file is a length, a
-header and data, and is written here; an ``.onnx`` model needs the package ``onnx``. Left out:
-TFLite, whose writer is a schema and a flatbuffer library.
+header and data, and is written here; an ``.onnx`` model needs the package ``onnx``. A ``.tflite``
+file needs a schema and a flatbuffer library to be written: it is kept, 576 bytes that add x, int8,
+to a constant called other.
 """
 
+import base64
 import json
 import struct
+import zlib
 from functools import cache
 
 import numpy as np
@@ -25,8 +28,24 @@ def seed_file(file_format: str) -> bytes:
     >>> seed_file("gguf")[:4], len(seed_file("safetensors")) > 8
     (b'GGUF', True)
     """
-    makers = {"gguf": _gguf, "safetensors": _safetensors, "onnx": _onnx, "rq": _rq}
+    makers = {
+        **{"gguf": _gguf, "safetensors": _safetensors, "onnx": _onnx, "rq": _rq},
+        "tflite": _tflite,
+    }
     return makers[file_format]() if file_format in makers else b""
+
+
+_TFLITE = (
+    "eNp1kTFuwjAYhR+OQSFEFVIZGEDKkIGBrczQqVOniguAiMSCqEoGch9mjoA6MHAAjsLQLnWfnT/CIGHp"
+    "5cnO7+9/tnsApm/vL3DjCV100EaMEJozcAaMqIRKqYDSVgq40M/UkapRr+KpIwGr2SJL5kUyS/Jsk1t+"
+    "RC4cIeKXCHa69oulj/U21ROeEofHtzlSTr7pn5K94/bFaEn2tNzSCoVZsZTHOv0Zo9FwZwLd5mhUZ7Q1"
+    "KtDwxg/r58aYgeQLyuWm9nJq8cLeLWtDOY9da3q9gf5kz/9DYakHrDq1zpfZF313x/s15Sh5H+PqDZ+9"
+    "Nxx5d/ko69bdUewKqrfw+9Rvch/GGtrt/QdGrTIu"
+)
+
+
+def _tflite() -> bytes:
+    return zlib.decompress(base64.b64decode(_TFLITE))
 
 
 def _gguf() -> bytes:

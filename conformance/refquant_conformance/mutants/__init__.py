@@ -15,6 +15,7 @@ from refquant_conformance.arithmetic import Axes
 from refquant_conformance.mutants import (
     blocks,
     casts,
+    files,
     hosts,
     layers,
     loaders,
@@ -51,6 +52,7 @@ _FAMILIES = (
     blocks,
     loaders,
     methods,
+    files,
     layers,
 )
 
@@ -81,6 +83,9 @@ class _Backend:
 
     def prepare(self, case: Case) -> "_Backend":
         return replace(self, host=Host(self.host.knobs, prepared=True))
+
+    def reload(self, case: Case) -> "_Backend":
+        return replace(self, host=Host(self.host.knobs, reloaded=True))
 
     def load_bytes(self, file_format: str, data: bytes) -> None:
         if self.mutant.op != "load" or file_format not in self.mutant.schemes:

@@ -10,10 +10,10 @@ from refquant_conformance.mutants.mutant import Mutant, Run
 from refquant_conformance.properties.files import bombs
 from refquant_conformance.protocol import Case, Rejected, Result
 
-__all__ = ["MUTANTS"]
+__all__ = ["MUTANTS", "taken"]
 
 
-def _taken(wrong: Callable[[bytes], bool]) -> Callable[[Case, Run], Result]:
+def taken(wrong: Callable[[bytes], bool]) -> Callable[[Case, Run], Result]:
     """Return the reference that takes some files without looking at them."""
 
     def run(case: Case, honest: Run) -> Result:
@@ -100,14 +100,14 @@ def _loader(
 
 MUTANTS = (
     _loader("empty_file", "an empty file is an empty model", "F-01", _refuses_nothing),
-    _loader("half_a_file", "a file that ends within a tensor is taken", "F-02", _taken(_short)),
+    _loader("half_a_file", "a file that ends within a tensor is taken", "F-02", taken(_short)),
     _loader("signed_count", "a count of 2^64 - 1 is an error that nobody catches", "F-03",
             _numbers),
-    _loader("bomb", "a file is believed when it says it is large", "F-04", _taken(_believed)),
-    _loader("overlap", "tensors may lie on each other", "F-05", _taken(_overlap)),
+    _loader("bomb", "a file is believed when it says it is large", "F-04", taken(_believed)),
+    _loader("overlap", "tensors may lie on each other", "F-05", taken(_overlap)),
     _loader("trailing", "what follows the last tensor is ignored", "F-06", _ignored),
     _loader("last_name_wins", "of two tensors of one name the last is kept", "F-07", _twice),
-    _loader("unchecked_digest", "checksums are not looked at", "F-15", _taken(_unchecked), "rq"),
+    _loader("unchecked_digest", "checksums are not looked at", "F-15", taken(_unchecked), "rq"),
     _loader("newer_version", "the next version is read as if it were this one", "F-17",
-            _taken(_newer)),
+            taken(_newer)),
 )  # fmt: skip

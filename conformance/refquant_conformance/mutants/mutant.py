@@ -18,6 +18,7 @@ class Host:
     knobs: dict[str, str | int] = field(default_factory=dict)
     memory: dict[Any, Any] = field(default_factory=dict)
     prepared: bool = False
+    reloaded: bool = False
 
 
 def _honest(case: Case, honest: Run) -> Result:

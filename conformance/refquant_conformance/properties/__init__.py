@@ -28,6 +28,7 @@ from refquant_conformance.properties import (
     files,
     files_contents,
     files_paths,
+    files_readers,
     layouts,
     many,
     op,
@@ -42,6 +43,7 @@ from refquant_conformance.properties import (
     qps_observers,
     rq,
     rq_wide,
+    saves,
     settings,
 )
 from refquant_conformance.properties.registry import Property, registered
@@ -78,6 +80,8 @@ _GROUPS = (
     rq_wide,
     files_contents,
     files_paths,
+    files_readers,
+    saves,
 )
 
 PROPERTIES = registered()

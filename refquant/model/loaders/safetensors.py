@@ -5,7 +5,8 @@
     H (u64, little-endian) | {"name": {"dtype", "shape", "data_offsets": [begin, end]}, ...} | data
 
 A `.rq` file is one, too, but `refquant.model.rq_container` is stricter: here headers end where
-they like, and tensors lie in any order. Every offset is compared with the bytes that are there.
+they like, and tensors lie in any order. Every offset is compared with the bytes that are there,
+and every byte belongs to one tensor, as the format demands.
 
 Left out: dtypes that NumPy has not (BF16, F8_E4M3 and so on) are not read until they are asked
 for: such a tensor is simply absent.
@@ -79,7 +80,22 @@ def parse_safetensors(data: bytes, *, name: str) -> Tensors:
         array = _tensor(name, key, fields, body)
         if array is not None:
             arrays[key] = array
+    _check_cover(name, header, len(body))
     return Tensors(name, arrays)
+
+
+def _check_cover(file: str, header: dict[str, Any], size: int) -> None:
+    """Refuse a file whose tensors, side by side, are not all of its data: the format's own rule."""
+    at = 0
+    for begin, end in sorted(tuple(fields["data_offsets"]) for fields in header.values()):
+        if begin != at:
+            what = "lie on each other" if begin < at else "leave a hole"
+            raise ModelFileError(f"{file}: tensors {what} at data byte {begin}; copy it again")
+        at = end
+    if at != size:
+        raise ModelFileError(
+            f"{file}: {size - at} bytes behind the last tensor belong to none; copy it again"
+        )
 
 
 def _tensor(file: str, key: str, fields: Any, body: memoryview) -> NDArray[Any] | None:

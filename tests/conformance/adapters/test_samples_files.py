@@ -9,6 +9,7 @@ import onnx
 import safetensors.numpy
 
 from refquant.formats.gguf import parse_gguf
+from refquant.model.importers.tflite import tflite_graph
 from refquant.model.rq import parse_rq
 from refquant_conformance.adapters.samples_files import seed_file
 
@@ -24,6 +25,8 @@ def test_every_seed_is_a_file_of_its_format(tmp_path: Path) -> None:
     assert parse_rq(seed_file("rq"), name="seed").constants, "checksums need constants"
 
 
-def test_a_format_that_cannot_be_written_has_no_seed() -> None:
-    assert seed_file("tflite") == b"", "TFLite has a seed now: say so in the docstring"
+def test_what_nobody_knows_has_no_seed_and_the_others_have_one() -> None:
+    assert seed_file("pickle") == b"", "a format that is none"
+    graph = tflite_graph(seed_file("tflite"), path="seed")
+    assert [node.op for node in graph.nodes] == ["Add"], "x and a constant"
     assert np.frombuffer(seed_file("gguf"), np.uint8).size % 32 == 0, "data is aligned"

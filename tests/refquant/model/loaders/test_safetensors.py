@@ -39,7 +39,7 @@ def test_what_the_library_writes_is_read(tmp_path: Path) -> None:
 
 
 def test_a_dtype_that_numpy_has_not_is_absent() -> None:
-    data = file({"b": entry("BF16", [1]), "w": entry()}, b"ab")
+    data = file({"b": entry("BF16", [1]), "w": entry(offsets=(2, 4))}, b"abcd")
     assert set(parse_safetensors(data, name="f").arrays) == {"w"}, "nobody asked for it"
 
 
@@ -58,6 +58,9 @@ def test_a_dtype_that_numpy_has_not_is_absent() -> None:
         (file({"w": entry(offsets=(0,))}, b"ab"), "integers >= 0"),
         (file({"w": entry(shape=(-2,))}, b"ab"), "integers >= 0"),
         (file({"w": entry(shape="2")}, b"ab"), "integers >= 0"),
+        (file({"w": entry()}, b"abPK"), "2 bytes behind the last tensor belong to none"),
+        (file({"w": entry(offsets=(1, 3))}, b"abc"), "leave a hole at data byte 1"),
+        (file({"v": entry(), "w": entry(offsets=(1, 3))}, b"abc"), "lie on each other"),
         (file({"w": 3}), "has dtype, shape and data_offsets"),
     ],
 )
