@@ -1,4 +1,4 @@
-"""What LiteRT 2.3.0 and OpenVINO 2026.4 compute where codes move, by name, on every probe.
+"""What LiteRT 2.3.0 and OpenVINO 2026.4.1 compute where codes move, by name, on every probe.
 
 Two cells have no name: LiteRT's builtin bilinear of uint8 is ``half_up`` but for some ties, and
 OpenVINO interpolates in an order of its own.

@@ -63,6 +63,27 @@ def test_folding_alone_is_float32() -> None:
     assert _sqnr(small_cnn(), recipe("float32")) >= 69, "the same function, in another order"
 
 
+def test_a_normalization_is_folded_before_weights_get_their_codes() -> None:
+    """Gains 1/2 and 127/2 turn weights (2, 1) into (1, 63.5): the scale is that of the latter.
+
+    Were (2, 1) quantized first, in steps of 2/127, the codes would be (127, 64), and the gain lost.
+    """
+    b = Builder("g")
+    x = b.input("x", ("N", 1))
+    h = b.node("Gemm", [x, b.constant("w", np.array([[2, 1]], np.float32))], name="l")
+    norm = {"scale": [0.5, 63.5], "offset": [0, 0], "mean": [0, 0], "var": [1, 1]}
+    held = [b.constant(name, np.array(v, np.float32)) for name, v in norm.items()]
+    y = b.node("BatchNormalization", [h, *held], attributes={"epsilon": 0.0}, name="y")
+    q = quantize(b.graph([y]), made("weight_only", "ort", "per_tensor"), None)
+    (node,) = [n for n in q.nodes if n.op == "Gemm"]
+    w = node.inputs[1]
+    quant = q.values[w].quant
+    assert quant is not None, "weights are reals still"
+    assert q.constants[w].reshape(-1).tolist() == [2, 127], f"{q.constants[w]}"
+    scale = quant.scale if isinstance(quant.scale, float) else q.constants[quant.scale].item()
+    assert scale == 0.5, f"63.5 in 127 steps: {scale}"
+
+
 @pytest.mark.parametrize("name", recipe_names())
 def test_the_same_bytes_every_time_however_the_data_come(name: str) -> None:
     data = samples(20)
