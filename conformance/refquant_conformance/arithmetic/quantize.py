@@ -27,15 +27,8 @@ import numpy as np
 from refquant.contracts.axes import AXES
 from refquant.formats.affine import QParams, quantize
 from refquant_conformance import oracle
+from refquant_conformance.arithmetic import quantize_by_four as four
 from refquant_conformance.arithmetic.base import Arithmetic, Axes, Equal, Outputs, contract_of
-from refquant_conformance.arithmetic.quantize_by_four import (
-    BY_FOUR,
-    CODES,
-    by_four,
-    by_four_exactly,
-    narrowed,
-    out_of_place,
-)
 from refquant_conformance.arithmetic.quantize_by_range import (
     in_range,
     in_range_exactly,
@@ -101,12 +94,15 @@ def _compute(case: Case, axes: Axes) -> Outputs | None:
         return None
     if axes["scale_op"] == "by_range":
         return in_range(case)
-    if axes.get(CODES) == "narrow":
-        made = _compute(case, {**axes, CODES: "full"})
-        y = None if made is None else narrowed(made["y"], case)
+    if axes.get(four.CODES) == "narrow":
+        made = _compute(case, {**axes, four.CODES: "full"})
+        y = None if made is None else four.narrowed(made["y"], case)
         return None if y is None else {"y": y}
-    if axes["rounding"] == BY_FOUR:
-        return {"y": by_four(case, *spread(case)).astype(storage(case.types["y"]))}
+    if axes["overflow"] == four.INT64:
+        made = _compute(case, {**axes, "overflow": "saturate"})
+        return made and {"y": four.cast_to_int64(made["y"], case, spread(case)[0], axes)}
+    if axes["rounding"] == four.BY_FOUR:
+        return {"y": four.by_four(case, *spread(case)).astype(storage(case.types["y"]))}
     with np.errstate(all="ignore"):  # infinities and NaN are what is asked
         return {"y": quantize(x, qparams, contract=contract_of(axes))}
 
@@ -117,12 +113,15 @@ def _exact(case: Case, axes: Axes, output: str, index: int) -> int | None:
         return None if nan and axes["nan"] == "error" else in_range_exactly(case, index)
     scale, zero_point = parameters_of_each(case, index)
     qmin, qmax = code_range(case.types[output])
-    if axes.get(CODES) == "narrow":
-        found = _exact(case, {**axes, CODES: "full"}, output, index)
+    if axes.get(four.CODES) == "narrow":
+        found = _exact(case, {**axes, four.CODES: "full"}, output, index)
         return None if found is None or qmin == 0 else max(found, qmin + 1)
-    if axes["rounding"] == BY_FOUR:
-        return by_four_exactly(case, index, scale, zero_point)
+    if axes["rounding"] == four.BY_FOUR:
+        return four.by_four_exactly(case, index, scale, zero_point)
     x = float(case.inputs["x"].reshape(-1)[index])
+    if axes["overflow"] == four.INT64:
+        found = _exact(case, {**axes, "overflow": "saturate"}, output, index)
+        return four.cast_to_int64_exactly(found, x, scale, axes, qmin)
     known = {axis: value for axis, value in axes.items() if value is not None}
     try:
         return oracle.quantize_exact(
@@ -167,7 +166,7 @@ def _ties(scale: float, zero_point: int, scheme: str) -> Array:
 def relevant(case: Case) -> tuple[str, ...]:
     """Return the axes that can matter: what NaN becomes matters where there is one."""
     names = _AXES if np.isnan(case.inputs["x"]).any() else tuple(a for a in _AXES if a != "nan")
-    return (*names, CODES)
+    return (*names, four.CODES)
 
 
 def _probes(scheme: str) -> Sequence[Case]:
@@ -220,8 +219,9 @@ QUANTIZE = Arithmetic(
         {
             **{axis: tuple(v for v in AXES[axis] if v != "before_scaling") for axis in _AXES},
             "scale_op": (*AXES["scale_op"], "by_range"),
-            "rounding": (*AXES["rounding"], BY_FOUR),
-            CODES: ("full", "narrow"),
+            "rounding": (*AXES["rounding"], four.BY_FOUR),
+            "overflow": (*AXES["overflow"], four.INT64),
+            four.CODES: ("full", "narrow"),
         }
     ),
     spec=MappingProxyType(
@@ -232,7 +232,7 @@ QUANTIZE = Arithmetic(
             "clamp": None,
             "overflow": "saturate",
             "nan": None,
-            CODES: "full",
+            four.CODES: "full",
         }
     ),
     clause="ONNX QuantizeLinear-21: saturate((x / y_scale) + y_zero_point), round half to even",
@@ -241,6 +241,6 @@ QUANTIZE = Arithmetic(
     probes=_probes,
     element=element,
     relevant=relevant,
-    again=lambda axes: range_again(axes) or out_of_place(axes),
+    again=lambda axes: range_again(axes) or four.out_of_place(axes),
     equal=nan_of_unsigned("f32_u"),
 )

@@ -12,6 +12,9 @@ They differ where the sum is rounded: 0.49999997 + 0.5 is 1 in float32. What is 
 then the zero point is added and codes are clamped. The value needs ``reciprocal_f32``,
 ``after_rounding`` and ``int32_cast``; a clamp before rounding it has not.
 
+One more value of ``overflow``, ``int64_cast``: a quotient that is no int64 is -2^63, and so becomes
+the lowest code (PyTorch's fake_quantize with channels).
+
 An axis of its own, ``codes``: ``narrow`` ones leave out the lowest code of signed types.
 
 References
@@ -29,9 +32,12 @@ from refquant_conformance.protocol import Array, Case
 from refquant_conformance.rational import add, divide, multiply, round_exact
 from refquant_conformance.types import code_range
 
-__all__ = ["BY_FOUR", "CODES", "by_four", "by_four_exactly", "narrowed", "out_of_place"]
+__all__ = [
+    *("BY_FOUR", "CODES", "INT64", "by_four", "by_four_exactly", "cast_to_int64"),
+    *("cast_to_int64_exactly", "narrowed", "out_of_place"),
+]
 
-BY_FOUR, CODES = "half_away_by_four", "codes"
+BY_FOUR, CODES, INT64 = "half_away_by_four", "codes", "int64_cast"
 _LEAST = -(2**31)
 
 
@@ -41,6 +47,9 @@ def out_of_place(axes: Axes) -> bool:
     >>> out_of_place({"rounding": "half_away_by_four", "scale_op": "divide_f32"})
     True
     """
+    if axes.get("overflow") == INT64:
+        late = (axes["zero_point_at"], axes["clamp"]) == ("after_rounding", "after_rounding")
+        return not late or axes["rounding"] == BY_FOUR
     if axes["rounding"] != BY_FOUR:
         return False
     needed = {"scale_op": "reciprocal_f32", "zero_point_at": "after_rounding"}
@@ -92,6 +101,28 @@ def by_four_exactly(case: Case, index: int, scale: float, zero_point: int) -> in
     else:
         whole = round_exact(Fraction(v), "half_away")
     return min(max(whole + zero_point, qmin), qmax)
+
+
+def cast_to_int64(y: Array, case: Case, scale: Array, axes: Axes) -> Array:
+    """Return codes that saturate, and the lowest one where the quotient is no int64."""
+    x, wide = case.inputs["x"], axes["scale_op"] == "divide_f64"
+    with np.errstate(all="ignore"):
+        s = scale.astype(np.float32)
+        inverse = axes["scale_op"] == "reciprocal_f32"
+        v = x * (np.float32(1) / s) if inverse else x / (s.astype(np.float64) if wide else s)
+        beyond = np.abs(v) >= 2.0**63
+    return np.where(beyond, y.dtype.type(code_range(case.types["y"])[0]), y)
+
+
+def cast_to_int64_exactly(
+    found: int | None, x: float, scale: float, axes: Axes, low: int
+) -> int | None:
+    """Return one element of ``cast_to_int64`` by the oracle; ``found`` saturates."""
+    if axes["scale_op"] == "reciprocal_f32":
+        v = multiply(x, divide(1.0, scale))
+    else:
+        v = divide(x, scale, bits=64 if axes["scale_op"] == "divide_f64" else 32)
+    return low if found is not None and abs(v) >= 2.0**63 else found
 
 
 def narrowed(y: Array, case: Case) -> Array | None:

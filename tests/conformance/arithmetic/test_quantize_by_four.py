@@ -61,3 +61,18 @@ def test_it_stands_beside_its_own_values_only() -> None:
     assert not out_of_place(NCNN), "ncnn"
     for axis, value in (("scale_op", "divide_f32"), ("clamp", "before_rounding"), ("nan", "qmin")):
         assert out_of_place({**NCNN, axis: value}), f"{axis}"
+
+
+@pytest.mark.parametrize("scale_op", ["reciprocal_f32", "divide_f32", "divide_f64"])
+def test_what_is_no_int64_is_the_lowest_code(scale_op: str) -> None:
+    """As fake_quantize of PyTorch with channels: 3e38 and infinity become 0 of uint8."""
+    fake = {**NCNN, "rounding": "half_even", "scale_op": scale_op, "overflow": "int64_cast"}
+    fake |= {"nan": "qmin", CODES: "full"}
+    x = np.array([300.0, 2.0**62, 2.0**63, 3e38, np.inf, -np.inf, np.nan], np.float32)
+    case = case_of("f32_u8", x, 1.0, 7)
+    made = QUANTIZE.compute(case, fake)
+    assert made is not None, "refused"
+    assert made["y"].tolist() == [255, 255, 0, 0, 0, 0, 0], f"{made}"
+    counted = [QUANTIZE.exact(case, fake, "y", k) for k in range(x.size)]
+    assert counted == made["y"].tolist(), f"by the oracle: {counted}"
+    assert out_of_place({**fake, "zero_point_at": "before_rounding"}), "the zero point comes last"
