@@ -10,6 +10,7 @@ from refquant_conformance import adapters, oracle, strategies
 from refquant_conformance.mutants import MUTANTS
 from refquant_conformance.operators import OPERATORS
 from refquant_conformance.properties import PROPERTIES
+from refquant_conformance.properties.elsewhere import ELSEWHERE
 
 __all__ = ["COMMAND"]
 
@@ -23,6 +24,7 @@ def _inventory() -> dict[str, list[str]]:
         "backends": list(adapters.names()),
         "operators": list(OPERATORS),
         "properties": sorted(PROPERTIES),
+        "elsewhere": [one.id for one in ELSEWHERE],
         "mutants": list(MUTANTS),
         "contracts": list(PRESETS),
         "oracle": list(oracle.__all__),
@@ -43,6 +45,13 @@ def _run(arguments: argparse.Namespace) -> int:
         if kind == "properties":
             lines = [f"  {p.id}  {p.name}: {p.sentence}" for _, p in sorted(PROPERTIES.items())]
             sys.stdout.write("\n".join([f"{kind}:", *lines, ""]))
+        elif kind == "elsewhere":
+            lines = [
+                f"  {one.id}  {one.name}: {one.sentence} Not asked: {one.reason}; "
+                f"see {', '.join(one.tests)}"
+                for one in ELSEWHERE
+            ]
+            sys.stdout.write("\n".join(["proved by tests of the repository:", *lines, ""]))
         else:
             sys.stdout.write(f"{kind}: {', '.join(names)}\n")
     if missing:

@@ -87,3 +87,32 @@ def test_a_pipe_does_not_hang(folder: Path) -> None:
 def test_a_model_of_bytes_has_no_folder() -> None:
     with pytest.raises(OnnxFormatError, match="needs the model's folder"):
         read_external(None, {"location": "w.bin"}, 8, "w")
+
+
+@pytest.mark.parametrize("kept", range(8))
+def test_a_read_that_is_short_is_no_tensor(
+    folder: Path, kept: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = os.fdopen
+
+    class Short:
+        """A file that shrinks between the question for its size and the read."""
+
+        def __init__(self, handle: int, mode: str) -> None:
+            self.file = opened(handle, mode)
+
+        def __enter__(self) -> "Short":
+            return self
+
+        def __exit__(self, *error: object) -> None:
+            self.file.close()
+
+        def seek(self, at: int) -> None:
+            self.file.seek(at)
+
+        def read(self, count: int) -> bytes:
+            return self.file.read(min(count, kept))
+
+    monkeypatch.setattr(os, "fdopen", Short)
+    with pytest.raises(OnnxFormatError, match="ends early"):
+        read_external(folder, {"location": "w.bin", "length": "8"}, 8, "w")
