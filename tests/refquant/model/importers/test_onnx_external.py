@@ -111,7 +111,7 @@ def test_a_read_that_is_short_is_no_tensor(
             self.file.seek(at)
 
         def read(self, count: int) -> bytes:
-            return self.file.read(min(count, kept))
+            return bytes(self.file.read(min(count, kept)))
 
     monkeypatch.setattr(os, "fdopen", Short)
     with pytest.raises(OnnxFormatError, match="ends early"):
