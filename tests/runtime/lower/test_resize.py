@@ -11,8 +11,9 @@ from refquant.model.execute import run
 from refquant.model.graph import Graph, Quant
 from refquant.model.rq import write_rq
 from refquant.model.validate import GraphError
-from refquant_runtime import Session
+from refquant_runtime import FormatError, Session
 from tests.runtime.lower.steps import kernels, session_of
+from tests.runtime.zoo import graph_of, with_graph
 
 RNG = np.random.default_rng(8)
 
@@ -24,6 +25,8 @@ def graph(dtype: str, channels: int, *, bits: int = 10, rounding: str = "half_aw
         np.concatenate([RNG.integers(0, n, (7, 2)), RNG.integers(0, (1 << bits) + 1, (7, 1))], 1)
         for n in (4, 5)
     ]
+    for p, n in zip(places, (4, 5), strict=True):
+        p[0, :2] = n - 1, 0
     rows, columns = (
         b.constant(name, p.astype(np.int32))
         for name, p in zip(("rows", "columns"), places, strict=True)
@@ -75,3 +78,28 @@ def test_a_graph_that_is_no_resize(change: dict[str, Any], message: str) -> None
         b.graph([
             b.node("ResizeLinear", [x, *held], attributes=given, dtype="int8", quant=quant)
         ])  # fmt: skip
+
+
+def _bits(tree: dict[str, Any], bits: int) -> None:
+    tree["nodes"][0]["attributes"]["bits"] = bits
+
+
+@pytest.mark.parametrize(
+    ("edit", "rule"),
+    [
+        (lambda t: _bits(t, 1), r"'rows' has places outside of 4 or weights outside"),
+        (lambda t: _bits(t, 12), r"bits is in \[1, 11\]"),
+        (lambda t: t["nodes"][0]["attributes"].pop("rounding"), "the attributes bits and rounding"),
+        (lambda t: t["values"]["y"]["quant"].update(scale=1.0), "equal parameters"),
+        (lambda t: t["values"]["x"].update(shape=["N", 3, 3, 5]), "'rows' has places outside of 3"),
+        (lambda t: t["values"]["x"].pop("quant"), "8-bit codes with quant"),
+    ],
+)
+def test_a_file_that_says_otherwise_is_refused(edit: Any, rule: str, tmp_path: Path) -> None:
+    write_rq(tmp_path / "m.rq", graph("int8", 3))
+    data = (tmp_path / "m.rq").read_bytes()
+    tree = graph_of(data)
+    edit(tree)
+    (tmp_path / "m.rq").write_bytes(with_graph(data, tree))
+    with pytest.raises(FormatError, match=rule):
+        Session(tmp_path / "m.rq", threads=1)

@@ -4,6 +4,7 @@ Bytes and numbers of a whole file change, and one operator is given any options,
 scales and constants that a file can say.
 """
 
+import math
 import struct
 import tracemalloc
 from typing import Any
@@ -115,7 +116,7 @@ def tensors(draw: st.DrawFn) -> dict[str, Any]:
     own: dict[str, Any] = {"shape": shape, "dtype": dtype, "scale": scale}
     if scale is not None:
         own["zero_point"] = draw(st.sampled_from([0, 5, 5, -128, 127]))
-    if np.prod([max(d, 1) for d in shape]) <= 64 and draw(st.booleans()):
+    if math.prod(max(d, 1) for d in shape) <= 64 and draw(st.booleans()):
         count = int(np.prod(shape, dtype=np.int64))
         drawn = np.array([draw(NUMBERS) for _ in range(count)], np.int64)
         own["values"] = drawn.astype("int32" if dtype == "float32" else dtype)

@@ -48,6 +48,13 @@ def test_corners_stay_where_they_are(tool: str) -> None:
     assert np.array_equal(made(m, [x], y, tool, X), X), "the same size, the same codes"
 
 
+@pytest.mark.parametrize(("tool", "middle"), [("xnnpack", -1), ("tflite_reference", -2)])
+def test_a_tie_below_zero_is_what_tells_the_tools_apart(tool: str, middle: int) -> None:
+    m, x, y = image((1, 2), (1, 3), "int8", AlignCorners=True)
+    pixels = np.array([-2, -1], np.int8).reshape(1, 1, 2, 1)
+    assert made(m, [x], y, tool, pixels).ravel().tolist() == [-2, middle, -1], "-1.5"
+
+
 @pytest.mark.parametrize("align", [False, True])
 def test_of_reals(align: bool) -> None:
     real = X.astype(np.float32)
