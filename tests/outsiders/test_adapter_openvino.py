@@ -38,7 +38,8 @@ def test_the_number_of_cells_is_what_was_counted() -> None:
     some = {op: counts.count(op) for op in counts if not op.startswith("qlinear")}
     assert some == {
         **{"quantize_linear": 14, "dequantize_linear": 13, "dynamic_quantize_linear": 1},
-        **{"matmul_integer": 4},
+        **{"matmul_integer": 4, "max_pool": 2, "move": 2},
+        **{"resize_nearest": 2, "resize_bilinear": 2},
     }, f"{some}"
     assert counts.count("qlinear_matmul") == counts.count("qlinear_conv") == 8, "products"
     assert counts.count("qlinear_tanh") == 2, "floats between quantizers"
