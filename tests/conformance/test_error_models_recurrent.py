@@ -54,4 +54,6 @@ def test_sums_and_products_carry_errors_on() -> None:
     near = Near(np.array([1.0]), np.array([0.25]))
     assert 0.5 < float((near + near).off[0]) < 0.500001, "errors add up"
     assert 0.5625 < float((near * near).off[0]) < 0.562501, "2 x 1/4, and 1/16"
+    assert 0.25 / 4 < float(near.sigmoid().off[0]) < 0.062501, "a quarter at most"
+    assert 0.25 < float(near.tanh().off[0]) < 0.250001, "one at most"
     assert 0.25 < float(near.less_than_one().off[0]) < 0.250001, "as far as before"

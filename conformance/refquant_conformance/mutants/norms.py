@@ -17,9 +17,19 @@ def _no_epsilon(case: Case, honest: Run) -> Result:
     return Result({"y": y})
 
 
+def _of_samples(case: Case, honest: Run) -> Result:
+    """Divide the squares by one less than their number, as statistics of samples do."""
+    count, scale = case.inputs["x"].shape[1], case.inputs["scale"]
+    bias = case.inputs.get("bias", np.zeros_like(scale))
+    less = np.float32(np.sqrt((count - 1) / count))
+    return Result({"y": (honest(case).outputs["y"] - bias) * less + bias})
+
+
 MUTANTS = (
     Mutant("one_pass", "the variance is the mean of squares less the square of the mean", "2.8",
            "OP-11", "layer_norm", ("f32",), Otherwise(variance="one_pass")),
+    Mutant("of_samples", "squares are divided by one less than their number", "2.8", "OP-11",
+           "layer_norm", ("f32",), _of_samples),
     Mutant("no_epsilon", "a row of one number is not a number", "2.8", "OP-11", "layer_norm",
            ("f32",), _no_epsilon),
 )  # fmt: skip

@@ -59,7 +59,7 @@ def _expect_each(trial: Trial, cases: list[Case]) -> None:
 def _pools(trial: Trial) -> list[Case]:
     kind, qmin, _ = _ends(trial)
     found = []
-    for k, columns in enumerate((5, 16, 17, 33)):
+    for k, columns in enumerate((16, 33)):
         x = scrambled(kind, (1, 1 + 16 * (k % 2), 7, columns), trial.seed + k)
         x[..., :3] = qmin + k  # a corner of small codes: padding would win there
         for kernel, strides, pads in (
@@ -77,7 +77,7 @@ def _pools(trial: Trial) -> list[Case]:
 def _moves(trial: Trial) -> list[Case]:
     kind, qmin, _ = _ends(trial)
     asked: list[tuple[tuple[int, ...], dict[str, Param]]] = []
-    for n in (7, 16, 33, 64):
+    for n in (16, 33):
         asked.append(((n, 12), {"kind": "transpose", "perm": (1, 0)}))
         asked.append(((3, n, 5), {"kind": "transpose", "perm": (0, 2, 1)}))
         asked.append(((4, n), {"kind": "reshape", "shape": (n, 4)}))
@@ -142,15 +142,14 @@ def resized(trial: Trial) -> None:
     """Places are the contract's; an image of one color, or of the same size, stays what it is."""
     kind, qmin, qmax = _ends(trial)
     cases = []
-    for k, (size, to) in enumerate((((3, 5), (6, 10)), ((4, 14), (3, 4)), ((7, 26), (5, 28)),
-                                    ((2, 3), (7, 11)), ((6, 9), (2, 3)))):  # fmt: skip
+    for k, (size, to) in enumerate((((3, 5), (6, 10)), ((7, 26), (5, 28)), ((6, 9), (2, 4)))):
         x = scrambled(kind, (1, 2, *size), trial.seed + k)
         cases += [resize_case(trial.op, trial.scheme, x, to, c) for c in COORDINATES]
     trial.expect(*cases)
     for color in (qmax, qmin + 200, qmin + 1):
         x = np.full((1, 1, 3, 3), color)
         even = [resize_case(trial.op, trial.scheme, x, to, c)
-                for to in ((7, 7), (2, 9), (10, 11)) for c in COORDINATES]  # fmt: skip
+                for to in ((7, 11), (2, 10)) for c in COORDINATES]  # fmt: skip
         for case, y in zip(even, trial.ys(even), strict=True):
             if (y != color).any():
                 trial.fail(case, f"an image of {color} has {sorted(set(y.reshape(-1).tolist()))}",
