@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from refquant.model.build import Builder
-from refquant.model.execute import run
 from refquant.model.flat_ends import ends_of, flat_ends
 from refquant.model.graph import Graph, Node
 from refquant.model.quantize import quantize

@@ -63,7 +63,7 @@ def test_every_element_adds_its_kernel(name: str) -> None:
     x, w = (rng.integers(-9, 10, s).astype(np.float32) for s in (shape, kernel))
     bias = rng.integers(-9, 10, kernel[1] * group).astype(np.float32)
     expected = scattered(x, w, strides, pads, dilations, extra, group)
-    given = {"strides": strides, "pads": pads, "dilations": dilations, "output_padding": extra}
+    given: Any = {"strides": strides, "pads": pads, "dilations": dilations, "output_padding": extra}
     got = conv_transpose(x, w, bias, **given, group=group)
     wide = bias.reshape(-1, *(1,) * (len(shape) - 2))
     assert np.array_equal(got, expected + wide), "integers below 2^24 are exact"
@@ -104,7 +104,7 @@ def test_codes_are_the_exact_sum_rescaled(name: str, shared: bool) -> None:
     bias = rng.integers(-999, 999, kernel[1] * group).astype(np.int32)
     zx, zy, sx, sy = -7, 5, Fraction(1, 8), Fraction(16)
     w_qparams = rulers(group, kernel, shared)
-    given = {"strides": strides, "pads": pads, "dilations": dilations, "output_padding": extra}
+    given: Any = {"strides": strides, "pads": pads, "dilations": dilations, "output_padding": extra}
     got = conv_transpose_quantized(
         x, w, bias, **given, group=group, contract=preset("onnx"), w_qparams=w_qparams,
         x_qparams=QParams(np.float32(float(sx)), np.int32(zx), None, "int8"),
@@ -139,9 +139,9 @@ def test_the_rescaling_is_the_contract_s(contract: str) -> None:
     w = rng.integers(-127, 128, (3, 2, 1)).astype(np.int8)
     x_q = QParams(np.float32(0.1), np.int32(4), None, "int8")
     y_q = QParams(np.float32(0.37), np.int32(-9), None, "int8")
-    grid = np.float32([0.01, 0.03]).reshape(1, 2, 1)
+    grid = np.array([0.01, 0.03], np.float32).reshape(1, 2, 1)
     w_q = QParams(grid, np.zeros(grid.shape, np.int32), (3, 1, 1), "int8")
-    rules = {"contract": preset(contract), "x_qparams": x_q, "y_qparams": y_q}
+    rules: Any = {"contract": preset(contract), "x_qparams": x_q, "y_qparams": y_q}
     got = conv_transpose_quantized(x, w, w_qparams=w_q, **rules)
     turned = QParams(grid.reshape(2, 1, 1), np.zeros((2, 1, 1), np.int32), (1, 3, 1), "int8")
     same = conv_quantized(x, np.ascontiguousarray(w.swapaxes(0, 1)), w_qparams=turned, **rules)
@@ -155,10 +155,10 @@ def test_dynamic_codes_leave_as_reals(name: str) -> None:
     x = rng.integers(0, 256, shape).astype(np.uint8)
     w = rng.integers(-128, 128, kernel).astype(np.int8)
     w_qparams = rulers(group, kernel, False)
-    flat = QParams(w_qparams.scale, np.zeros_like(w_qparams.zero_point), w_qparams.block_shape,
-                   "int8")  # fmt: skip
+    none = np.zeros(np.shape(w_qparams.scale), np.int32)
+    flat = QParams(w_qparams.scale, none, w_qparams.block_shape, "int8")
     bias = rng.integers(-9, 9, kernel[1] * group).astype(np.float32)
-    given = {"strides": strides, "pads": pads, "dilations": dilations, "output_padding": extra}
+    given: Any = {"strides": strides, "pads": pads, "dilations": dilations, "output_padding": extra}
     got = conv_transpose_integer_to_float(
         x, w, bias, x_scale=0.5, x_zero_point=131, w_qparams=flat, **given, group=group
     )
@@ -171,7 +171,7 @@ def test_dynamic_codes_leave_as_reals(name: str) -> None:
 def test_what_codes_are_refused() -> None:
     x, w = np.zeros((1, 4, 3), np.int8), np.zeros((4, 2, 3), np.int8)
     one = QParams(np.float32(1), np.int32(0), None, "int8")
-    rules = {"x_qparams": one, "y_qparams": one, "contract": preset("onnx"), "group": 2}
+    rules: Any = {"x_qparams": one, "y_qparams": one, "contract": preset("onnx"), "group": 2}
     rows = np.ones((4, 1, 1), np.float32)  # along the channels of x: inside the sum
     bad = QParams(rows, np.zeros(rows.shape, np.int32), (1, 2, 3), "int8")
     with pytest.raises(

@@ -162,7 +162,7 @@ def test_what_the_pipeline_makes(scheme: str, group: int, tmp_path: Path) -> Non
     b = Builder("g")
     w = b.constant("w", rng.normal(size=(4, 3, 3, 2)).astype(np.float32))
     bias = b.constant("b", rng.normal(size=3 * group).astype(np.float32))
-    window = {"strides": (2, 2), "pads": (1, 0, 0, 1), "group": group}
+    window: Any = {"strides": (2, 2), "pads": (1, 0, 0, 1), "group": group}
     y = b.node("ConvTranspose", [b.input("x", ("N", 4, 5, 4)), w, bias], name="up",
                attributes=window)  # fmt: skip
     graph = b.graph([b.node("Clip", [y], name="y", attributes={"min": -1.0, "max": 2.5})])
