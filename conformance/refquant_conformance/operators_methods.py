@@ -8,7 +8,7 @@ The rest are methods, which have laws and no bits that all must agree on: ``gptq
 ``scale_channels``, ``rotate``, ``calibrate``, ``stochastic_cast``. ``save`` reads a file and writes
 it again.
 
-Left out: what a method needs to know of a model (which layers share scales, which norm they follow).
+Left out: what a method needs to know of a model (which layers share scales, behind which norm).
 """
 
 from refquant_conformance.operators_formats import BLOCKS, FILES
@@ -46,7 +46,7 @@ _CODEBOOK = Table(
     ("x",),
     ("y", "absmax"),
     {name: {"x": "float32", "y": "uint8", "absmax": "float32"} for name in ("nf4", "bnb_fp4")},
-    {"block_size": "neighbours that share a magnitude"},
+    {"block_size": "neighbours that share a magnitude", "book": "nf4 or bnb_fp4"},
 )
 _BLOCK_MATMUL = Table(
     "block_matmul",

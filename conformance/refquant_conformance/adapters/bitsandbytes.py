@@ -1,7 +1,7 @@
-"""bitsandbytes on a CPU: the integer product of LLM.int8().
+"""bitsandbytes on a CPU: the integer product of LLM.int8(), and its two 4-bit codebooks.
 
 ====================  =========================================================================
-``bitsandbytes``      ``int8_linear_matmul``
+``bitsandbytes``      ``int8_linear_matmul``, ``quantize_4bit``
 ====================  =========================================================================
 
 Its other functions choose the scale of a row or a block themselves: they are asked in
@@ -17,7 +17,7 @@ _SHEET = Sheet(
     "bitsandbytes",
     "refquant_conformance.adapters.bitsandbytes_calls",
     ("torch", "bitsandbytes"),
-    {"": ("matmul_integer",)},
+    {"": ("matmul_integer", "codebook_quantize")},
     {"threads": (1, 2)},
     ("torch",),
 )

@@ -88,7 +88,7 @@ def of_method(op: str, scheme: str) -> Case:
     elif op == "save":
         inputs = {"x": np.frombuffer(seed_file(scheme), np.uint8)}
     elif op == "codebook_quantize":
-        inputs, params = {"x": _ramp(128)}, {"block_size": 64}
+        inputs, params = {"x": _ramp(128)}, {"block_size": 64, "book": scheme}
     elif op == "calibrate":
         inputs = {"x": _ramp(4, 250)}
     else:

@@ -24,7 +24,7 @@ from refquant.formats.codebook import midpoints
 from refquant_conformance.arithmetic.base import Arithmetic, Axes, Outputs
 from refquant_conformance.operators import types_of
 from refquant_conformance.oracle_codebooks import code_exact, largest_exact
-from refquant_conformance.protocol import Array, Case
+from refquant_conformance.protocol import Array, Case, Param
 
 __all__ = ["CODEBOOKS", "codebook_case", "cuts_of"]
 
@@ -36,7 +36,8 @@ def codebook_case(scheme: str, x: Array) -> Case:
     """Return the case of a row in blocks of 64."""
     types = types_of("codebook_quantize", scheme)
     inputs: dict[str, Array] = {"x": x.astype(np.float32)}
-    return Case("codebook_quantize", scheme, inputs, {"block_size": _BLOCK}, types=types)
+    params: dict[str, Param] = {"block_size": _BLOCK, "book": scheme}
+    return Case("codebook_quantize", scheme, inputs, params, types=types)
 
 
 def cuts_of(scheme: str) -> Array:
