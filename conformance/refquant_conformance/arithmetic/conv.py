@@ -243,8 +243,6 @@ QLINEAR_CONV = Arithmetic(
 QLINEAR_DEPTHWISE_CONV = replace(
     QLINEAR_CONV,
     op="qlinear_depthwise_conv",
-    axes=MappingProxyType(
-        {**PRODUCT_AXES, "requantize": (*PRODUCT_AXES["requantize"], _BY_EIGHT, RANGES[1])}
-    ),
+    axes=MappingProxyType({**PRODUCT_AXES, "requantize": (*PRODUCT_AXES["requantize"], _BY_EIGHT)}),
     probes=depthwise_probes,
 )

@@ -62,6 +62,7 @@ from refquant_conformance.types import storage
 __all__ = ["MATMUL_INTEGER", "QLINEAR_MATMUL", "limits_of"]
 
 _ZERO = np.zeros((), np.int64)
+_REALS = (*ORDERS, "by_range_of_reals")
 _LEAST, _LARGEST = np.float32(-(2.0**31)), np.float32(2.0**31 - 128)
 
 
@@ -97,7 +98,7 @@ def _sum_exactly(case: Case, axes: Axes, index: int) -> tuple[int | None, int]:
 def _compute(case: Case, axes: Axes) -> Outputs | None:
     if axes["requantize"] == "by_range":
         return matmul_by_range(case, axes["accumulator"])
-    if axes["requantize"] in ORDERS:
+    if axes["requantize"] in _REALS:
         return matmul_of_reals(case, str(axes["requantize"]))
     mode, inputs, limits = str(axes["requantize"]), case.inputs, limits_of(case)
     acc = _sums(without_bias(case) if mode in STEPS else case, axes)
@@ -115,7 +116,7 @@ def _compute(case: Case, axes: Axes) -> Outputs | None:
 def _exact(case: Case, axes: Axes, output: str, index: int) -> int | None:
     if axes["requantize"] == "by_range":
         return matmul_by_range_exactly(case, axes["accumulator"], index)
-    if axes["requantize"] in ORDERS:
+    if axes["requantize"] in _REALS:
         return matmul_of_reals_exactly(case, str(axes["requantize"]), index)
     mode, inputs, limits = str(axes["requantize"]), case.inputs, limits_of(case)
     acc, column = _sum_exactly(without_bias(case) if mode in STEPS else case, axes, index)

@@ -2,7 +2,7 @@
 
 ``requantize`` has the modes of ``rescale``, which need a multiplier and an accumulator of codes;
 ``by_range`` (``fake_quantize``) and the steps of ``rescale_steps``, which have no multiplier; and
-sums of reals (``real_sums``), which have neither.
+sums of reals, which have neither: those of ``real_sums``, and ``by_range_of_reals``.
 """
 
 from refquant.contracts.axes import AxisValue
@@ -17,7 +17,7 @@ __all__ = ["PRODUCT_AXES", "again_or_no_multiplier", "limits_of"]
 
 PRODUCT_AXES: dict[str, tuple[AxisValue, ...]] = {
     **RESCALE_AXES,
-    "requantize": (*RESCALE_AXES["requantize"], "by_range", *ORDERS, *STEPS),
+    "requantize": (*RESCALE_AXES["requantize"], "by_range", "by_range_of_reals", *ORDERS, *STEPS),
 }
 """The axes of a dot product, the range of its output, sums of reals, and steps of float32."""
 

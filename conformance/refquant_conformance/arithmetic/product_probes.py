@@ -15,6 +15,7 @@ multiplier make neighbours of 1/64, 3/64 and 5/64; one that is 2^31 - 1/2 in fix
 rounds to 2^31; awkward ones.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -52,7 +53,7 @@ SCALES: tuple[Scales, ...] = (
     (0.1, 0.0375, 0.1),
     (1 / 3, 1 / 127, 0.03),
     (0.02, 0.003, 0.02),
-    (0.05, 2.0**-12 / 3, 0.3),
+    (2.0**-5, 2.0**-13, 0.2),  # long sums, which float32 holds in any order
 )
 """Scales whose multipliers differ in their ties, and in how many bits they need."""
 
@@ -170,12 +171,21 @@ def _biased(scheme: str) -> Case:
 
 
 def large(scheme: str, reach: int, multiplier: float) -> Case:
-    """Return the case of accumulators around ties up to ``reach``, beyond what float32 counts."""
-    m = float(np.float32(multiplier))
+    """Return the case of accumulators around ties up to ``reach``, beyond what float32 counts.
+
+    Every product is even, so that float32 holds every sum of reals too, in any order.
+    """
+    unit = 2.0 ** math.floor(math.log2(multiplier))
+    step = float(np.float32(unit / multiplier))
+    m = unit / step
     top = int(reach * m)
     targets = [round((code + 0.5) / m) for code in (*range(top - 4, top), *range(-top, 4 - top))]
-    a, b = rows_and_columns(scheme, targets)
-    return product_case(scheme, a, b, (1.0, m, 1.0), zero_points(scheme, middle_of_y(scheme)))
+    a, b = rows_and_columns(scheme, [target // 2 for target in targets])
+    za, zb, zy = zero_points(scheme, middle_of_y(scheme))
+    parts = [2 * ((b.astype(np.int64) - zb + k) // 3) for k in range(3)]  # b twice, of even codes
+    thrice = np.concatenate([a[:, :1], a[:, :1], a[:, :1], *[a[:, 1:]] * 3], axis=1)
+    codes = np.concatenate([*(p[:1] for p in parts), *(p[1:] for p in parts)]) + zb
+    return product_case(scheme, thrice, codes, (1.0, unit, step), (za, zb, zy))
 
 
 def middle_of_y(scheme: str) -> int:

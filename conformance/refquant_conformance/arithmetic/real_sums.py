@@ -30,6 +30,8 @@ onnxruntime 1.32, ``onnxruntime/core/mlas/lib``: ``sgemm.cpp``, ``x86_64/SgemmKe
 ``x86_64/SgemmKernelM1TransposeBAvx.S``.
 """
 
+from ctypes import c_float
+
 import numpy as np
 
 from refquant.numerics.fused import fused_multiply_add
@@ -84,6 +86,10 @@ def real_sums(
 
 def _chain(a: Array, b: Array, block: int, first: Array | None = None) -> Array:
     """Return the sum of blocks, each of fused operations; without ``first`` there is one block."""
+    if block >= a.shape[1] > 1000 and a.shape[0] == b.shape[1] == 1 and first is None:
+        alone = _one_chain(a[0].astype(np.float64) * b[:, 0].astype(np.float64))
+        if alone is not None:
+            return np.full((1, 1), alone, np.float32)
     total = np.zeros((), np.float32) if first is None else first
     for begin in range(0, a.shape[1], block):
         part = np.zeros((a.shape[0], b.shape[1]), np.float32)
@@ -91,6 +97,18 @@ def _chain(a: Array, b: Array, block: int, first: Array | None = None) -> Array:
             part = fused_multiply_add(a[:, j, None], b[None, j], part)
         total = total + part
     return np.broadcast_to(total, (a.shape[0], b.shape[1]))
+
+
+def _one_chain(products: Array) -> float | None:
+    """Return one long sum of exact products, one by one; None where float64 rounds a sum itself."""
+    total = 0.0
+    for product in products.tolist():
+        exact = total + product
+        added = exact - total
+        if (total - (exact - added)) + (product - added) != 0:
+            return None
+        total = c_float(exact).value
+    return total
 
 
 def _by_fours(row: Array, b: Array, first: Array) -> Array:

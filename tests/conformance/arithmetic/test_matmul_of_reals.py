@@ -20,7 +20,7 @@ def drawn(scheme: str, scales: tuple[float, float, float]) -> Case:
     return product_case(scheme, a, b, scales, (3, 2, 5), bias=bias, clamp_min=1, clamp_max=100)
 
 
-@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("order", [*ORDERS, "by_range_of_reals"])
 @pytest.mark.parametrize("scheme", ["u8_u8", "i8_i8_channel", "i8_u8"])
 def test_the_oracle_counts_the_same(order: str, scheme: str) -> None:
     case = drawn(scheme, (0.1, 1 / 3, 70.0))

@@ -52,3 +52,12 @@ def test_one_sum_leaves_int32_and_pairs_leave_int16() -> None:
 
 
 AXES = {"requantize": "float_rne", "multiplier": "product_f32"}
+
+
+def test_float32_holds_the_large_sums_in_any_order() -> None:
+    case = product_probes.large("u8_i8", 2**24 + 2**20, 2.0**-18 / 3)
+    a, b = case.inputs["a"].astype(np.int64) - 128, case.inputs["b"].astype(np.int64)
+    products = a[:, :, None] * b[None]
+    assert not (products % 2).any(), "an odd product"
+    assert np.abs(products).sum(axis=1).max() < 2**25, "a part of a sum that no float32 holds"
+    assert np.abs(a @ b).max() > 2**24, "no sum is beyond 2^24"

@@ -84,3 +84,11 @@ def test_nothing_sums_to_what_is_there() -> None:
     a, b = np.zeros((2, 0), np.float32), np.zeros((0, 3), np.float32)
     for order in ORDERS:
         assert real_sums(a, b, order=order, start=np.ones(3)).tolist() == [[1.0] * 3] * 2, order
+
+
+@pytest.mark.parametrize("value", [1.0, 255.0, 0.1])
+def test_one_long_sum_is_the_sum_of_a_pair(value: float) -> None:
+    a = np.full((1, 3000), value, np.float32)
+    a[0, ::7] = np.float32(-0.3) if value == 0.1 else 2
+    both = real_sums(np.concatenate([a, a]), a.T, order="reals_fused")
+    assert (real_sums(a, a.T, order="reals_fused") == both[0]).all(), "the way alone differs"
