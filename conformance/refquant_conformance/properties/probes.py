@@ -39,7 +39,8 @@ def many_small(trial: Trial) -> list[Case]:
     """
     if trial.arithmetic is None:
         return [sample(trial.op, trial.scheme)]
-    chosen, total = [], 0
+    chosen: list[Case] = []
+    total = 0
     for case in sorted(trial.arithmetic.probes(trial.scheme), key=_size):
         total += _size(case)
         if total > _BUDGET and len(chosen) >= 3:

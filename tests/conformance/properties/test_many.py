@@ -3,8 +3,8 @@
 import pytest
 
 from refquant_conformance.bulk import GROWN
+from refquant_conformance.properties import PROPERTIES as KNOWN
 from refquant_conformance.properties.many import ENOUGH
-from tests.conformance.planted import PROPERTIES as KNOWN
 from tests.conformance.planted import assert_killed, cell, cells_of_mutant
 
 SOME = (
