@@ -33,6 +33,7 @@ AXES: Mapping[str, str] = MappingProxyType(
         "function": "how the real function is computed",
         "table": "how the value of a function becomes a code",
         "codes": "whether signed codes have the lowest one",
+        "variance": "how the variance of a row is computed",
         "concat": "how a code becomes a code of another scale and zero point",
         "padding": "what stands where there is no element, or is read from bits that no code has",
         "sums": "in which order products of float32 are added",
