@@ -1,7 +1,8 @@
 """Verbs and their replies: what a backend raises is an answer, what it lacks is unsupported."""
 
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -115,3 +116,26 @@ def test_files_are_loaded_rejected_or_unsupported(argument: tuple[str, bytes], k
 def test_an_unknown_verb_is_a_fault_of_ours() -> None:
     with pytest.raises(ValueError, match="unknown verb 'sing'"):
         said(Honest(), "sing", None)
+
+
+class Announced:
+    """A backend that wants to know what comes next."""
+
+    def __init__(self) -> None:
+        self.told: list[int] = []
+
+    def announce(self, cases: Sequence[Case]) -> None:
+        self.told.append(len(cases))
+        raise RuntimeError("what an announcement raises is no answer")
+
+    def run(self, case: Case) -> Result:
+        return Result({"y": case.inputs["x"]})
+
+
+def test_a_message_of_several_cases_is_announced() -> None:
+    backend = Announced()
+    case = Case("cast", "f32_f16", {"x": np.float32([1.0])}, types={"x": "float32"})
+    for count in (1, 3):
+        kinds = [a.kind for a in converse(cast(Backend, backend), "run", [case] * count)]
+        assert kinds == ["result"] * count, "each case has its answer"
+    assert backend.told == [3], "one case is no announcement"

@@ -32,9 +32,10 @@ from refquant_conformance.arithmetic.matmul_of_reals import (
     matmul_of_reals_exactly,
 )
 from refquant_conformance.arithmetic.product_axes import (
-    PRODUCT_AXES,
+    MATMUL_AXES,
     again_or_no_multiplier,
     limits_of,
+    with_bias,
 )
 from refquant_conformance.arithmetic.product_probes import integer_probes, probes
 from refquant_conformance.arithmetic.real_sums import ORDERS
@@ -96,6 +97,7 @@ def _sum_exactly(case: Case, axes: Axes, index: int) -> tuple[int | None, int]:
 
 
 def _compute(case: Case, axes: Axes) -> Outputs | None:
+    axes = with_bias(case, axes)
     if axes["requantize"] == "by_range":
         return matmul_by_range(case, axes["accumulator"])
     if axes["requantize"] in _REALS:
@@ -114,6 +116,7 @@ def _compute(case: Case, axes: Axes) -> Outputs | None:
 
 
 def _exact(case: Case, axes: Axes, output: str, index: int) -> int | None:
+    axes = with_bias(case, axes)
     if axes["requantize"] == "by_range":
         return matmul_by_range_exactly(case, axes["accumulator"], index)
     if axes["requantize"] in _REALS:
@@ -175,7 +178,7 @@ _SCHEMES = tuple(OPERATORS["qlinear_matmul"].schemes)
 QLINEAR_MATMUL = Arithmetic(
     op="qlinear_matmul",
     schemes=_SCHEMES,
-    axes=MappingProxyType(PRODUCT_AXES),
+    axes=MappingProxyType(MATMUL_AXES),
     spec=MappingProxyType(
         {"requantize": "float_rne", "multiplier": None, "accumulator": "int32_wrap"}
     ),

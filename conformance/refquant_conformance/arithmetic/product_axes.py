@@ -13,13 +13,26 @@ from refquant_conformance.arithmetic.rescale_steps import STEPS
 from refquant_conformance.protocol import Case
 from refquant_conformance.types import code_range
 
-__all__ = ["PRODUCT_AXES", "again_or_no_multiplier", "limits_of"]
+__all__ = ["MATMUL_AXES", "PRODUCT_AXES", "again_or_no_multiplier", "limits_of", "with_bias"]
 
 PRODUCT_AXES: dict[str, tuple[AxisValue, ...]] = {
     **RESCALE_AXES,
     "requantize": (*RESCALE_AXES["requantize"], "by_range", "by_range_of_reals", *ORDERS, *STEPS),
 }
 """The axes of a dot product, the range of its output, sums of reals, and steps of float32."""
+
+
+_BY_BIAS = "reals_mlas_codes_with_bias"
+
+MATMUL_AXES = {**PRODUCT_AXES, "requantize": (*PRODUCT_AXES["requantize"], _BY_BIAS)}
+"""Those of matrix products: onnxruntime fuses a Gemm of int8 into codes, and no MatMul."""
+
+
+def with_bias(case: Case, axes: Axes) -> Axes:
+    """Return the axes of a matrix product, which may depend on whether it has a bias."""
+    if axes["requantize"] != _BY_BIAS:
+        return axes
+    return {**axes, "requantize": "float_rne" if "bias" in case.inputs else "reals_mlas"}
 
 
 def again_or_no_multiplier(axes: Axes) -> bool:
@@ -30,7 +43,7 @@ def again_or_no_multiplier(axes: Axes) -> bool:
     """
     if axes["requantize"] in ("by_range", *STEPS):
         return axes["multiplier"] != "product_f32"
-    if axes["requantize"] in (*ORDERS, "by_range_of_reals"):
+    if axes["requantize"] in (*ORDERS, "by_range_of_reals", _BY_BIAS):
         return (axes["multiplier"], axes["accumulator"]) != ("product_f32", "int32_wrap")
     return again(axes)
 

@@ -3,9 +3,11 @@
 import numpy as np
 
 from refquant_conformance.arithmetic.product_axes import (
+    MATMUL_AXES,
     PRODUCT_AXES,
     again_or_no_multiplier,
     limits_of,
+    with_bias,
 )
 from refquant_conformance.arithmetic.product_probes import product_case
 
@@ -35,3 +37,16 @@ def test_limits_are_those_of_the_activation_or_of_the_type() -> None:
     one = np.ones((1, 1))
     assert limits_of(product_case("i8_i8", one, one)) == (-128, 127), "the type"
     assert limits_of(product_case("u8_i8", one, one, clamp_max=9)) == (0, 9), "the activation"
+
+
+def test_a_bias_may_decide() -> None:
+    how = MATMUL_AXES["requantize"][-1]
+    axes = {"requantize": how, "multiplier": "product_f32", "accumulator": "int32_wrap"}
+    one = np.ones((1, 1))
+    found = [
+        with_bias(product_case("i8_i8", one, one, bias=bias), axes)["requantize"]
+        for bias in (None, np.ones(1))
+    ]
+    assert found == ["reals_mlas", "float_rne"], f"{found}"
+    assert not again_or_no_multiplier(axes), "a choice of its own"
+    assert again_or_no_multiplier({**axes, "accumulator": "int32_exact"}), "without a multiplier"
