@@ -52,5 +52,17 @@ ELSEWHERE = (
             f"{_CONTAINER}::test_what_is_no_readable_file_is_refused",
         ),
     ),
+    Elsewhere(
+        "OP-14",
+        "batchnorm_fold",
+        "A normalization is folded first, and what is folded is quantized.",
+        "a converter does this; an operator has neither the normalization nor the folded reals",
+        (
+            "tests/refquant/model/test_fold.py"
+            "::test_folding_keeps_the_function_within_its_rounding",
+            "tests/refquant/model/test_quantize.py"
+            "::test_a_normalization_is_folded_before_weights_get_their_codes",
+        ),
+    ),
 )
 """Every law of this kind, by id."""
