@@ -54,7 +54,7 @@ def belongs_elsewhere(axes: Axes) -> bool:
     if axes["small_range"] not in KEPT:
         return False
     plain = all(axes.get(axis, value) == value for axis, value in _PLAIN.items())
-    one = axes["small_range"] != "kept" or axes["zero_range_scale"] == 1.0
+    one = axes["small_range"] != "kept" or axes.get("zero_range_scale") == 1.0
     ends = axes.get("zero_point_from") != "nearer_end"
     return not (plain and one and ends and axes.get("symmetric_scale") in _RULES)
 

@@ -55,10 +55,10 @@ def test_the_limits_of_fbgemm_are_those_of_pytorch() -> None:
     made = DYNAMIC.compute(dynamic_case("f32_u8", x), torch)
     assert made is not None, "refused"
     assert (float(made["scale"]), int(made["zero_point"])) == (0.0049019609577953815, 26), f"{made}"
-    tiny = DYNAMIC.compute(dynamic_case("f32_u8", np.float32([0, 1e-9])), torch)
+    tiny = DYNAMIC.compute(dynamic_case("f32_u8", np.array([0, 1e-9], np.float32)), torch)
     assert tiny is not None, "refused"
     assert float(tiny["scale"]) == float(np.float32(6.1e-5)), "the least scale"
-    refused = DYNAMIC.compute(dynamic_case("f32_u8", np.float32([np.nan, 1])), torch)
+    refused = DYNAMIC.compute(dynamic_case("f32_u8", np.array([np.nan, 1], np.float32)), torch)
     assert refused is None, "NaN"
 
 
