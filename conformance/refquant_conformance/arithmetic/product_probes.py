@@ -160,7 +160,16 @@ def probes(scheme: str) -> Sequence[Case]:
     found += [saturating(scheme), overflowing(scheme)]
     if scheme.endswith("_channel"):
         found.append(columns_differ(scheme))
-    return [*found, _biased(scheme)]
+    return [*found, _long(scheme), _biased(scheme)]
+
+
+def _long(scheme: str) -> Case:
+    """Return sums of small codes at ties, which the order of a sum of reals decides."""
+    za, zb, zy = zero_points(scheme, middle_of_y(scheme))
+    a = (np.arange(200 * 150) * 2_654_435_761 >> 7) % 7 - 3
+    b = (np.arange(150 * 200) * 2_246_822_519 >> 9) % 7 - 3
+    codes = a.reshape(200, 150) + za, b.reshape(150, 200) + zb
+    return product_case(scheme, *codes, (0.1, 0.05, 0.01), (za, zb, zy))
 
 
 def _biased(scheme: str) -> Case:
