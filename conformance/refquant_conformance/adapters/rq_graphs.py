@@ -5,6 +5,7 @@ So a case with other parameters is another file, and a session is kept for each.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
@@ -19,6 +20,7 @@ from refquant.ops.unary import unary_table
 from refquant_conformance.adapters.rq_floats import FLOATS
 from refquant_conformance.adapters.rq_movement import MOVED
 from refquant_conformance.protocol import Array, Case, Unsupported
+from refquant_conformance.types import storage
 
 __all__ = ["feeds_of", "graph_of"]
 
@@ -28,6 +30,7 @@ _FUNCTIONS: Mapping[str, str] = MappingProxyType(
 _COMPUTED = frozenset(
     (
         *("quantize_linear", "dequantize_linear", "dynamic_quantize_linear", "matmul_integer"),
+        "wide_matmul",
         *("qlinear_matmul", "qlinear_conv", "qlinear_add", "qlinear_mul", "qlinear_average_pool"),
         *("qlinear_mean", "qlinear_softmax", "qlinear_depthwise_conv", *_FUNCTIONS, *MOVED),
         *FLOATS,
@@ -68,6 +71,8 @@ def graph_of(case: Case, contract: Contract) -> Graph:
         return b.graph(list(names))
     elif case.op == "matmul_integer":
         node = _matmul_integer(b, case, contract)
+    elif case.op == "wide_matmul":
+        node = _product(b, _with_zeros(case), contract)
     elif case.op in ("qlinear_matmul", *_CONVOLUTIONS):
         node = _product(b, case, contract)
     elif case.op in MOVED:
@@ -117,6 +122,12 @@ def _matmul_integer(b: Builder, case: Case, contract: Contract) -> str:
         elif name == "a_zero_point" and "b_zero_point" in case.inputs:
             operands.append("")
     return b.node("MatMulInteger", operands, contract=contract, name="y")
+
+
+def _with_zeros(case: Case) -> Case:
+    """Return a case of 16-bit codes with the zero points that it leaves out: 0."""
+    zeros = {f"{n}_zero_point": np.zeros((), storage(case.types[n])) for n in ("a", "b", "y")}
+    return replace(case, inputs={**case.inputs, **zeros})
 
 
 def _product(b: Builder, case: Case, contract: Contract) -> str:

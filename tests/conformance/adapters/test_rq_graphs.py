@@ -7,6 +7,7 @@ from refquant.contracts import preset
 from refquant.model.execute import run
 from refquant_conformance.adapters.rq_graphs import feeds_of, graph_of
 from refquant_conformance.adapters.samples import sample
+from refquant_conformance.arithmetic.wide_matmul import WIDE_MATMUL
 from refquant_conformance.protocol import Unsupported
 
 CELLS = [
@@ -42,3 +43,13 @@ def test_weights_are_constants_and_activations_are_fed() -> None:
 def test_what_a_file_cannot_say_is_unsupported(scheme: str) -> None:
     with pytest.raises(Unsupported):
         graph_of(sample("quantize_linear", scheme), preset("ort"))
+
+
+@pytest.mark.parametrize("name", ["tflite_int16", "tflite_reference_fc"])
+def test_sums_of_16_bit_codes_are_those_of_the_arithmetic(name: str) -> None:
+    contract = preset(name)
+    for case in WIDE_MATMUL.probes("i16_i8"):
+        (y,) = run(graph_of(case, contract), feeds_of(case)).values()
+        wanted = WIDE_MATMUL.compute(case, {"requantize": contract.requantize})
+        assert wanted is not None, "refused"
+        assert np.array_equal(y, wanted["y"]), f"{name}: a file computes other codes"
