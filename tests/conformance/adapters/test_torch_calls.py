@@ -3,6 +3,7 @@
 import pytest
 
 from refquant_conformance.adapters import (
+    library,
     torch,
     torch_calls,
     torch_kernels,
@@ -25,3 +26,10 @@ def test_it_imports_nothing_but_numpy_and_its_parts(part) -> None:  # type: igno
 
 def test_the_sheet_names_the_parts_in_the_order_of_their_needs() -> None:
     assert torch._SHEET.parts == tuple(part.__name__ for part in PARTS), "as they stand here"
+
+
+def test_a_program_of_the_parts_needs_nothing_of_ours() -> None:
+    text = "\n".join(library._standing(part.__name__) for part in (*PARTS, torch_calls))
+    assert "refquant" not in text, "an import is left"
+    compile(text, "program", "exec")
+    assert "def compute(" in text, "the calls themselves"

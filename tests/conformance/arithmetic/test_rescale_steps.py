@@ -1,5 +1,7 @@
 """Products in steps: against the oracle, for random sums, and by hand where the engines differ."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -66,3 +68,18 @@ def test_codes_of_ncnn_end_at_minus_127_and_have_no_zero_point() -> None:
 def test_without_a_bias_nothing_else_is_missing() -> None:
     case = product_case("i8_i8", np.ones((1, 1)), np.ones((1, 1)), bias=np.ones(1))
     assert set(case.inputs) - set(without_bias(case).inputs) == {"bias"}, "more than the bias"
+
+
+def test_a_bias_is_divided_where_columns_have_scales_and_fused_where_they_have_one() -> None:
+    channel = QLINEAR_MATMUL.probes("u8_i8_channel")[-1]
+    assert "bias" in channel.inputs, "the last probe has a bias"
+    cases = [channel, replace(channel, scheme="u8_i8")]
+    made = [QLINEAR_MATMUL.compute(case, steps("float_rne_real_bias")) for case in cases]
+    divided, fused = (outputs["y"].reshape(-1) for outputs in made if outputs)
+    places = np.flatnonzero(divided != fused)
+    assert places.size, "no code tells"
+    for index in places.tolist():
+        exact = [
+            QLINEAR_MATMUL.exact(case, steps("float_rne_real_bias"), "y", index) for case in cases
+        ]
+        assert exact == [divided[index], fused[index]], f"[{index}]: {exact}"
