@@ -19,7 +19,7 @@ def loaded(spec: str, identifier: str, scheme: str, seed: int = 0) -> Cell | Non
 def first_killer(name: str, seed: int = 0) -> str:
     """Return the id of the first property F that a planted bug of a loader fails; "" for none."""
     for identifier in sorted(PROPERTIES):
-        if identifier.startswith("F-"):
+        if identifier.startswith("F-") and "load" in PROPERTIES[identifier].ops:
             row = loaded(f"mutant:{name}", identifier, MUTANTS[name].schemes[0], seed)
             if row is not None and row.red:
                 return identifier

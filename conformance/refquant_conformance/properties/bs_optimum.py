@@ -41,10 +41,9 @@ def _scales(scheme: str, largest: float) -> Array:
     if scheme == "nvfp4":
         fraction, exponent = np.meshgrid(np.arange(8.0, 16.0) / 8, np.arange(-6.0, 9.0))
         return np.asarray((fraction * np.exp2(exponent)).reshape(-1))
-    halves = np.arange(1, 0x7C00, dtype=np.uint16).view(np.float16).astype(np.float64)
+    # Neighbours differ by a thousandth: every fourth is near enough, powers of two among them.
+    halves = np.arange(4, 0x7C00, 4, dtype=np.uint16).view(np.float16).astype(np.float64)
     near = halves[(halves * last > largest / 2) & (halves * last < 2 * largest)]
-    if near.size > 256:  # neighbours differ by a thousandth: every fourth is near enough
-        near = near[::4]
     return np.concatenate([near, -near])
 
 
