@@ -134,7 +134,7 @@ class Announced:
 
 def test_a_message_of_several_cases_is_announced() -> None:
     backend = Announced()
-    case = Case("cast", "f32_f16", {"x": np.float32([1.0])}, types={"x": "float32"})
+    case = Case("cast", "f32_f16", {"x": np.array([1.0], np.float32)}, types={"x": "float32"})
     for count in (1, 3):
         kinds = [a.kind for a in converse(cast(Backend, backend), "run", [case] * count)]
         assert kinds == ["result"] * count, "each case has its answer"

@@ -190,10 +190,9 @@ def by_range_exactly(
         total = sum((p - zx) * (q - z) for p, q in pairs)
     if how == "by_range_of_reals" or "bias" in inputs:
         unit = multiply(sx, scales[channel])
-        if how == "by_range":
-            total = multiply(float32(total), unit)
-        if "bias" in inputs:
-            total = add(total, multiply(float32(int(inputs["bias"][channel])), unit))
+        real = total if how == "by_range_of_reals" else multiply(float32(Fraction(total)), unit)
+        bias = int(inputs["bias"][channel]) if "bias" in inputs else 0
+        total = add(real, multiply(float32(bias), unit))
         sx, scales = 1.0, [1.0] * len(scales)
     return sum_by_range_exact(
         Fraction(total),

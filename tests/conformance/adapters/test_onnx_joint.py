@@ -1,5 +1,7 @@
 """Many models as one: the ONNX evaluator computes each as it does alone."""
 
+from typing import Any
+
 import numpy as np
 
 from refquant_conformance.adapters.engine import imported
@@ -7,6 +9,7 @@ from refquant_conformance.adapters.onnx_cases import fed, model_of
 from refquant_conformance.adapters.onnx_joint import joint, numbered
 from refquant_conformance.adapters.onnx_models import serialized
 from refquant_conformance.adapters.samples import sample
+from refquant_conformance.protocol import Array
 
 CELLS = (("qlinear_matmul", "u8_i8"), ("qlinear_add", "i8"), ("qlinear_matmul", "i8_i8_channel"))
 
@@ -16,7 +19,9 @@ def test_each_part_computes_what_it_does_alone() -> None:
     cases = [sample(op, scheme) for op, scheme in CELLS]
     models = [model_of(case, style="pairs") for case in cases]
     whole = joint(models)
-    feeds, shapes, expected = {}, {}, {}
+    feeds: dict[str, Array] = {}
+    shapes: dict[str, Any] = {}
+    expected: dict[str, Array] = {}
     for k, (case, model) in enumerate(zip(cases, models, strict=True)):
         given = fed(model, case)
         alone = serialized(onnx, model, {name: array.shape for name, array in given.items()})

@@ -7,9 +7,9 @@ from refquant_conformance.arithmetic import arithmetic_of
 from refquant_conformance.arithmetic.conv_of_reals import conv_of_reals, conv_of_reals_exactly
 from refquant_conformance.arithmetic.conv_probes import conv_case, scrambled
 from refquant_conformance.arithmetic.real_sums import ORDERS
-from refquant_conformance.protocol import Case
+from refquant_conformance.protocol import Case, Param
 
-WINDOWS = (
+WINDOWS: tuple[tuple[int, tuple[int, ...], tuple[int, ...], dict[str, Param]], ...] = (
     (1, (2, 3, 5, 4), (4, 3, 2, 2), {"pads": (1, 0, 0, 1), "strides": (2, 1)}),
     (3, (1, 3, 6, 3), (3, 1, 2, 3), {}),  # as wide as the image: transposed
     (1, (1, 9, 1, 1), (7, 9, 1, 1), {}),  # one column
@@ -29,7 +29,7 @@ def drawn(number: int, scheme: str) -> Case:
         (3, 0, 5),
         bias=bias,
         group=group,
-        **more,  # type: ignore[arg-type]  # parameters of windows, as the catalogue has them
+        **more,
     )
 
 
@@ -53,7 +53,7 @@ def test_with_powers_of_two_it_is_the_specifications_choice() -> None:
     for number in range(len(WINDOWS)):
         case = drawn(number, "u8_i8")
         scales = {"x_scale": 0.5, "w_scale": 0.25, "y_scale": 32.0}
-        inputs = {**case.inputs, **{n: np.float32(s) for n, s in scales.items()}}
+        inputs = {**case.inputs, **{n: np.array(s, np.float32) for n, s in scales.items()}}
         plain = Case(case.op, case.scheme, inputs, case.params, case.types)
         spec = family.compute(plain, axes)
         assert spec is not None, "refused"

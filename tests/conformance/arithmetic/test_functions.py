@@ -54,6 +54,6 @@ def test_the_evaluations_differ(name: str) -> None:
 
 
 def test_below_the_smallest_exponential_nothing_is_left() -> None:
-    far = np.float32([-87.3365479, -100.0, -np.inf])
+    far = np.array([-87.3365479, -100.0, -np.inf], np.float32)
     assert (evaluated("sigmoid", far, "exponential_fused") > 0).all(), "cut off where e^x is normal"
     assert (evaluated("sigmoid", far, "exponential_fused") < 2.0**-125).all(), "and tiny"

@@ -11,7 +11,7 @@ from refquant_conformance.arithmetic.quantize_by_range import (
 
 
 def test_the_oracle_counts_the_same() -> None:
-    x = np.float32([-9.0, -0.375, 0.125, 0.3, 40.0, np.nan])
+    x = np.array([-9.0, -0.375, 0.125, 0.3, 40.0, np.nan], np.float32)
     for scale, point in ((0.25, 3), (0.1, 128), (1 / 3, 255)):
         case = case_of("f32_u8", x, scale, point)
         codes = in_range(case)["y"].tolist()

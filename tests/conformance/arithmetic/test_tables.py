@@ -23,5 +23,5 @@ def test_the_oracle_counts_the_same(how: str, scheme: str) -> None:
 
 def test_a_tie_parts_the_ways() -> None:
     case = every_code("qlinear_tanh", "u8", (1.0, 0), (0.5, 1))
-    codes = [int(table_of_reals(np.float32([1.25]), how, case)[0]) for how in TABLES]
+    codes = [int(table_of_reals(np.array([1.25], np.float32), how, case)[0]) for how in TABLES]
     assert codes == [3, 4, 4, 3, 4], "2.5 is 2 or 3, then 1 more; or 3.5 is 4"
