@@ -1,5 +1,7 @@
 """Convolutions of what codes mean: the oracle, and windows that make their image the factor."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -21,7 +23,7 @@ def drawn(number: int, scheme: str) -> Case:
     group, x, w, more = WINDOWS[number]
     codes = "int8" if scheme.startswith("i8") else "uint8"
     bias = np.arange(w[0]) * 500 - 900 if number % 2 else None
-    return conv_case(
+    case = conv_case(
         scheme,
         scrambled(codes, x, 1),
         scrambled("int8", w, 2),
@@ -29,8 +31,8 @@ def drawn(number: int, scheme: str) -> Case:
         (3, 0, 5),
         bias=bias,
         group=group,
-        **more,
     )
+    return replace(case, params={**case.params, **more})
 
 
 @pytest.mark.parametrize("order", ORDERS)

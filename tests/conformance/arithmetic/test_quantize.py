@@ -9,6 +9,7 @@ from refquant_conformance import strategies
 from refquant_conformance.arithmetic import quantize
 from refquant_conformance.arithmetic.base import candidates
 from refquant_conformance.arithmetic.quantize import QUANTIZE, case_of
+from refquant_conformance.arithmetic.quantize_parameters import parameters_of_each
 
 PLAIN = {"rounding": "half_even", "scale_op": "divide_f32", "zero_point_at": "after_rounding",
          "clamp": "after_rounding", "overflow": "saturate", "nan": "qmin"}  # fmt: skip
@@ -47,7 +48,7 @@ def test_parameters_lie_along_any_axis(axis: int, block: int) -> None:
         if block:
             place[axis] //= block
         wanted = scale[tuple(place)] if block else scale[place[axis]]
-        got, _ = quantize.parameters_of_each(case, index)
+        got, _ = parameters_of_each(case, index)
         assert got == wanted, f"element {index} has the scale {got}, not {wanted}"
         alone = quantize.element(case, index)
         assert float(alone.inputs["scale"]) == wanted, "the case of the element has another"

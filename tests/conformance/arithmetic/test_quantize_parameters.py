@@ -33,7 +33,5 @@ def test_a_block_has_its_own() -> None:
 
 def test_without_a_zero_point_it_is_zero() -> None:
     case = case_of("f32_u8", X, 0.5, 3)
-    bare = type(case)(
-        case.op, case.scheme, {"x": X, "scale": np.array(0.5, np.float32)}, case.params
-    )
+    bare = replace(case, inputs={"x": X, "scale": case.inputs["scale"]})
     assert parameters_of_each(bare, 0) == (0.5, 0), "0"
