@@ -34,8 +34,7 @@ MAX_FILE_LINES, MAX_FUNCTION_LINES, MAX_README_LINES = 250, 40, 60
 RUNTIME_VERSION = "runtime/refquant_runtime/version.py"
 
 # Patterns of `path` or `path:function`, each with its reason.
-LONG_FILES: dict[str, str] = {
-}
+LONG_FILES: dict[str, str] = {}
 LONG_FUNCTIONS: dict[str, str] = {}
 WITHOUT_MIRRORED_TEST: dict[str, str] = {
     "refquant/model/shapes_*.py": "inside of `infer_shapes`: test_shapes.py breaks every rule",

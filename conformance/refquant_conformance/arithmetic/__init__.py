@@ -10,8 +10,8 @@ from refquant_conformance.arithmetic.decode import DECODE
 from refquant_conformance.arithmetic.dequantize import DEQUANTIZE
 from refquant_conformance.arithmetic.dynamic_quantize import DYNAMIC
 from refquant_conformance.arithmetic.elementwise import QLINEAR_ADD, QLINEAR_MUL
-from refquant_conformance.arithmetic.layers import LAYERS
 from refquant_conformance.arithmetic.layer_norm import LAYER_NORM
+from refquant_conformance.arithmetic.layers import LAYERS
 from refquant_conformance.arithmetic.matmul import MATMUL_INTEGER, QLINEAR_MATMUL
 from refquant_conformance.arithmetic.matmul_nbits import MATMUL_NBITS
 from refquant_conformance.arithmetic.movement import MAX_POOL, MOVE

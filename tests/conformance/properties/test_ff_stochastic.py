@@ -20,5 +20,7 @@ def test_its_planted_bug_is_found(identifier: str) -> None:
 
 
 def test_codes_mean_what_the_format_says() -> None:
-    assert reals_of("f32_e4m3fn", np.array([0x38, 0x39], np.uint8)).tolist() == [1.0, 1.125], "by hand"
+    assert reals_of("f32_e4m3fn", np.array([0x38, 0x39], np.uint8)).tolist() == [1.0, 1.125], (
+        "by hand"
+    )
     assert stochastic_case("f32_bf16", np.ones(2), 4).params == {"seed": 4}, "the seed is asked"

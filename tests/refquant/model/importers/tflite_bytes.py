@@ -35,10 +35,16 @@ OPTIONS = {
     "DEPTH_TO_SPACE": "DepthToSpaceOptions",
     "TRANSPOSE_CONV": "TransposeConvOptions",
     **dict.fromkeys(("SUM", "REDUCE_MAX", "REDUCE_MIN"), "ReducerOptions"),
-    **{op: f"{name}Options" for op, name in (
-        ("BATCH_MATMUL", "BatchMatMul"), ("RESIZE_BILINEAR", "ResizeBilinear"),
-        ("ARG_MAX", "ArgMax"), ("ARG_MIN", "ArgMin"), ("DIV", "Div"),
-    )},
+    **{
+        op: f"{name}Options"
+        for op, name in (
+            ("BATCH_MATMUL", "BatchMatMul"),
+            ("RESIZE_BILINEAR", "ResizeBilinear"),
+            ("ARG_MAX", "ArgMax"),
+            ("ARG_MIN", "ArgMin"),
+            ("DIV", "Div"),
+        )
+    },
     "VAR_HANDLE": "VarHandleOptions",
     "READ_VARIABLE": "ReadVariableOptions",
     "ASSIGN_VARIABLE": "AssignVariableOptions",
