@@ -31,10 +31,10 @@ def real_sum_exact(
 ) -> float:
     """Return output ``at`` of a product of ``shape`` (M, N); ``a`` is its row, ``b`` its column.
 
-    >>> ones = [1.0, 1.0, 1.0]
-    >>> [real_sum_exact([2.0**24, 1.0, 1.0], ones, order="reals_mlas", shape=(1, 1), at=(0, 0),
+    >>> ones = [1.0, 1.0, 1.0, 1.0]
+    >>> [real_sum_exact([1.0, 1.0, 1.0, 2.0**24], ones, order="reals_mlas", shape=(1, 1), at=(0, 0),
     ...                 transposed=how) for how in (False, True)]
-    [16777216.0, 16777218.0]
+    [16777220.0, 16777218.0]
     """
     rows, columns = shape
     if order == "reals_fused":

@@ -18,7 +18,7 @@ from refquant_conformance.trial import HarnessFault, Mismatch, Trial, Unanswered
 
 SPEC: dict[str, Any] = {
     **{"rounding": "half_even", "scale_op": "divide_f32", "zero_point_at": "after_rounding"},
-    **{"clamp": "after_rounding", "overflow": "saturate", "nan": "qmin"},
+    **{"clamp": "after_rounding", "overflow": "saturate", "nan": "qmin", "codes": "full"},
 }
 CASE = case_of("f32_u8", np.array([0.5, 1.5, 2.5], np.float32), 1.0, 0)
 

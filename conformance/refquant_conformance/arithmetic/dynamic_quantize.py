@@ -23,6 +23,7 @@ References
 ONNX, DynamicQuantizeLinear-11; ``docs/spec/operators.md`` section 2.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from types import MappingProxyType
@@ -134,7 +135,7 @@ def _again(axes: Axes) -> bool:
     if axes["nan_in_range"] == "refused" and axes["nan"] != "qmin":
         return True
     if axes["range_scale"] != _LIMITS:
-        return axes["zero_point_at"] == "fused"
+        return axes["zero_point_at"] == "fused" and axes["scale_op"] != "reciprocal_f32"
     of_divisions = (axes["zero_range"], axes["range_zero_point"]) != ("one", "half_even")
     return of_divisions or axes["nan_in_range"] == "propagates"
 
@@ -164,11 +165,11 @@ def _exact(case: Case, axes: Axes, output: str, index: int) -> int | float | Non
         )
     else:
         scale, zero_point = dynamic_exact(*ends, qmin=qmin, qmax=qmax, nan=missing, axes=axes)
-    if output == "scale":
-        return scale
-    if output == "zero_point":
-        return zero_point
+    if output != "y":
+        return {"scale": scale, "zero_point": zero_point}[output]
     known = {"overflow": "saturate", "clamp": "after_rounding", **axes}
+    if not (math.isfinite(x[index]) and 2.0**-126 <= scale < math.inf):
+        known["zero_point_at"] = "after_rounding"  # fused or not, nothing but an end or NaN is made
     return oracle.quantize_exact(
         x[index], scale=scale, zero_point=zero_point, qmin=qmin, qmax=qmax, axes=known
     )

@@ -38,7 +38,8 @@ def with_bias(case: Case, axes: Axes) -> Axes:
 def again_or_no_multiplier(axes: Axes) -> bool:
     """Return whether another choice computes the same.
 
-    >>> again_or_no_multiplier({"requantize": "reals_fused", "multiplier": "product_f64"})
+    >>> axes = {"requantize": "reals_fused", "multiplier": "product_f64"}
+    >>> again_or_no_multiplier({**axes, "accumulator": "int32_wrap"})
     True
     """
     if axes["requantize"] in ("by_range", *STEPS):

@@ -96,8 +96,7 @@ def _compute(case: Case, axes: Axes) -> Outputs | None:
         return in_range(case)
     if axes.get(four.CODES) == "narrow":
         made = _compute(case, {**axes, four.CODES: "full"})
-        y = None if made is None else four.narrowed(made["y"], case)
-        return None if y is None else {"y": y}
+        return None if made is None else {"y": four.narrowed(made["y"], case)}
     if axes["overflow"] == four.INT64:
         made = _compute(case, {**axes, "overflow": "saturate"})
         return made and {"y": four.cast_to_int64(made["y"], case, spread(case)[0], axes)}
@@ -115,7 +114,7 @@ def _exact(case: Case, axes: Axes, output: str, index: int) -> int | None:
     qmin, qmax = code_range(case.types[output])
     if axes.get(four.CODES) == "narrow":
         found = _exact(case, {**axes, four.CODES: "full"}, output, index)
-        return None if found is None or qmin == 0 else max(found, qmin + 1)
+        return found if found is None or qmin == 0 else max(found, qmin + 1)
     if axes["rounding"] == four.BY_FOUR:
         return four.by_four_exactly(case, index, scale, zero_point)
     x = float(case.inputs["x"].reshape(-1)[index])
@@ -242,5 +241,8 @@ QUANTIZE = Arithmetic(
     element=element,
     relevant=relevant,
     again=lambda axes: range_again(axes) or four.out_of_place(axes),
-    equal=nan_of_unsigned("f32_u"),
+    equal=(
+        *(same := nan_of_unsigned("f32_u")),
+        Equal(four.CODES, ("full", "narrow"), "unsigned codes: one range", same[0].schemes),
+    ),
 )

@@ -125,7 +125,7 @@ def cast_to_int64_exactly(
     return low if found is not None and abs(v) >= 2.0**63 else found
 
 
-def narrowed(y: Array, case: Case) -> Array | None:
-    """Return codes without the lowest one; None for unsigned codes, which have no narrow range."""
+def narrowed(y: Array, case: Case) -> Array:
+    """Return codes without the lowest one; unsigned codes have no narrow range, and stay."""
     qmin = code_range(case.types["y"])[0]
-    return None if qmin == 0 else np.maximum(y, y.dtype.type(qmin + 1))
+    return y if qmin == 0 else np.maximum(y, y.dtype.type(qmin + 1))

@@ -65,8 +65,9 @@ def real_sums(
     >>> a, b = np.float32([[2.0**24, 1.0, 1.0]]), np.ones((3, 1), np.float32)
     >>> [real_sums(a, b, order=order).tolist() for order in ORDERS]
     [[[16777216.0]], [[16777216.0]]]
-    >>> real_sums(a, b, order="reals_mlas", transposed=True).tolist()
-    [[16777218.0]]
+    >>> a, b = np.float32([[1.0, 1.0, 1.0, 2.0**24]]), np.ones((4, 1), np.float32)
+    >>> [real_sums(a, b, order="reals_mlas", transposed=how).tolist() for how in (False, True)]
+    [[[16777220.0]], [[16777218.0]]]
     """
     (rows, k), columns = a.shape, b.shape[1]
     first = np.zeros((rows, columns), np.float32)

@@ -49,9 +49,11 @@ def test_ends_and_what_is_no_int32() -> None:
 
 def test_narrow_codes_are_signed() -> None:
     case = case_of("f32_u8", np.ones(1, np.float32), 1.0, 0)
-    assert QUANTIZE.compute(case, NCNN) is None, "unsigned codes"
-    assert QUANTIZE.exact(case, NCNN, "y", 0) is None, "by the oracle"
     plain = {**NCNN, "rounding": "half_even", "overflow": "saturate", "nan": "qmin"}
+    made = QUANTIZE.compute(case_of("f32_u8", np.full(1, -200, np.float32), 1.0, 0), plain)
+    assert made is not None, "refused"
+    assert made["y"].tolist() == [0], "unsigned codes keep their lowest"
+    assert QUANTIZE.exact(case, plain, "y", 0) == 1, "by the oracle"
     made = QUANTIZE.compute(case_of("f32_i8", np.full(1, -200, np.float32), 1.0, 0), plain)
     assert made is not None, "refused"
     assert made["y"].tolist() == [-127], "with any rounding"
