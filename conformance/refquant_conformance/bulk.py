@@ -33,7 +33,7 @@ GROWN: Mapping[str, int] = MappingProxyType(
         **dict.fromkeys(("qlinear_add", "qlinear_mul", "pack", "unpack", "qlinear_softmax"), 0),
         **dict.fromkeys(("matmul_integer", "qlinear_matmul"), 0),
         **dict.fromkeys(("qlinear_conv", "qlinear_depthwise_conv", "qlinear_average_pool"), 2),
-        "qlinear_mean": 1,
+        **dict.fromkeys(("qlinear_mean", "max_pool", "resize_nearest", "resize_bilinear"), 1),
     }
 )
 """The axis of an operator's data along which there may be any number of slices."""

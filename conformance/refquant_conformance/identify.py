@@ -98,16 +98,17 @@ def identify(
     answers = subject.ask(probes)
     asked = [(p, a) for p, a in zip(probes, answers, strict=True) if a.kind in _ANSWERS]
     trouble = {a.kind: a.reason for a in answers if a.kind not in _ANSWERS}
+    told = _Told(arithmetic, asked)
     left = list(candidates(arithmetic)) if asked else []
-    for probe, answer in asked:
-        left = _explaining(arithmetic, left, probe, answer)
+    for number in range(len(asked)):
+        left = [axes for axes in left if told.place(number, axes) is None]
         if not left:
             break
     elements = sum(_size(answer) for _, answer in asked)
     if not left:
-        axes, mismatches = _nearest(arithmetic, asked) if asked else (None, 0)
+        axes, mismatches = _nearest(arithmetic, told) if asked else (None, 0)
         name = "unidentified" if asked else "not computed"
-        wrong = None if axes is None else _against(arithmetic, "", "", axes, asked)
+        wrong = None if axes is None else _against("", "", axes, told)
         return Identification(op, scheme, (), name, elements, (), axes, mismatches, trouble, wrong)
     known = [axes_of(c, arithmetic) for c in PRESETS.values() if says_all(c, arithmetic)]
     wanted = prefer if prefer is not None else arithmetic.spec
@@ -118,54 +119,66 @@ def identify(
             -sum(axes.get(a) == v for a, v in wanted.items()),
         )
     )
-    evidence = tuple(_evidence(arithmetic, left[0], left, asked))
+    evidence = tuple(_evidence(arithmetic, left[0], left, told))
     name = name_axes(left[0], spec=arithmetic.spec, arithmetic=arithmetic)
-    return Identification(op, scheme, tuple(left), name, elements, evidence, trouble=trouble)
+    consistent = tuple(dict(axes) for axes in left)  # plain, to travel between processes
+    return Identification(op, scheme, consistent, name, elements, evidence, trouble=trouble)
 
 
 _ANSWERS = ("result", "rejected")
 
 
-def _matter(arithmetic: Arithmetic, case: Case) -> tuple[str, ...]:
-    return arithmetic.relevant(case) if arithmetic.relevant else tuple(arithmetic.axes)
+class _Told:
+    """What choices say of each probe, next to its answer; those that cannot differ are asked once.
 
+    Where a choice is wrong, and how often, is kept; what it computes is not.
+    """
 
-def _explaining(
-    arithmetic: Arithmetic, left: Sequence[Axes], case: Case, answer: Answer
-) -> list[Axes]:
-    """Return the choices that explain an answer; those that cannot differ are computed once."""
-    matter = _matter(arithmetic, case)
-    known: dict[tuple[AxisValue, ...], bool] = {}
-    found = []
-    for axes in left:
-        key = tuple(axes[axis] for axis in matter)
-        if key not in known:
-            known[key] = first_difference(arithmetic.compute(case, axes), answer) is None
-        if known[key]:
-            found.append(axes)
-    return found
+    def __init__(self, arithmetic: Arithmetic, asked: Sequence[tuple[Case, Answer]]) -> None:
+        self.arithmetic, self.asked = arithmetic, asked
+        self._places: dict[tuple[object, ...], tuple[str, int] | None] = {}
+        self._counts: dict[tuple[object, ...], int] = {}
+
+    def outputs(self, number: int, axes: Axes) -> Outputs | None:
+        """Return what a choice computes for a probe."""
+        return self.arithmetic.compute(self.asked[number][0], axes)
+
+    def place(self, number: int, axes: Axes) -> tuple[str, int] | None:
+        """Return the first element of an answer that a choice does not explain."""
+        key = self._key(number, axes)
+        if key not in self._places:
+            answer = self.asked[number][1]
+            self._places[key] = first_difference(self.outputs(number, axes), answer)
+        return self._places[key]
+
+    def count(self, number: int, axes: Axes) -> int:
+        """Return how many elements of an answer a choice does not explain."""
+        key = self._key(number, axes)
+        if key not in self._counts:
+            answer = self.asked[number][1]
+            self._counts[key] = count_differing(self.outputs(number, axes), answer)
+        return self._counts[key]
+
+    def _key(self, number: int, axes: Axes) -> tuple[object, ...]:
+        family, case = self.arithmetic, self.asked[number][0]
+        matter = family.relevant(case) if family.relevant else tuple(family.axes)
+        idle = family.idle(axes) if family.idle else ()
+        return (number, *(None if axis in idle else axes[axis] for axis in matter))
 
 
 def _size(answer: Answer) -> int:
     return sum(a.size for a in answer.result.outputs.values()) if answer.result else 1
 
 
-def _nearest(arithmetic: Arithmetic, asked: Sequence[tuple[Case, Answer]]) -> tuple[Axes, int]:
+def _nearest(arithmetic: Arithmetic, told: _Told) -> tuple[Axes, int]:
     """Walk from the specification's choice to a better one, an axis at a time, until none is."""
     best: dict[str, AxisValue] = {}
     for axis, values in arithmetic.axes.items():
         wanted = arithmetic.spec.get(axis)
         best[axis] = values[0] if wanted is None else wanted
-    known: dict[tuple[object, ...], int] = {}
 
     def differing(axes: Axes) -> int:
-        total = 0
-        for number, (case, answer) in enumerate(asked):
-            key = (number, *(axes[axis] for axis in _matter(arithmetic, case)))
-            if key not in known:
-                known[key] = count_differing(arithmetic.compute(case, axes), answer)
-            total += known[key]
-        return total
+        return sum(told.count(number, axes) for number in range(len(told.asked)))
 
     fewest = differing(best)
     improved = True
@@ -183,10 +196,7 @@ def _nearest(arithmetic: Arithmetic, asked: Sequence[tuple[Case, Answer]]) -> tu
 
 
 def _evidence(
-    arithmetic: Arithmetic,
-    found: Axes,
-    left: Sequence[Axes],
-    asked: Sequence[tuple[Case, Answer]],
+    arithmetic: Arithmetic, found: Axes, left: Sequence[Axes], told: _Told
 ) -> list[Evidence]:
     """Return one differing element for each value next to ``found`` that was struck out."""
     evidence = []
@@ -195,26 +205,20 @@ def _evidence(
             other = {**found, axis: value}
             if contradiction(other) or other in left:
                 continue
-            evidence.append(_against(arithmetic, axis, value, other, asked))
+            evidence.append(_against(axis, value, other, told))
     return [one for one in evidence if one is not None]
 
 
-def _against(
-    arithmetic: Arithmetic,
-    axis: str,
-    value: AxisValue,
-    other: Axes,
-    asked: Sequence[tuple[Case, Answer]],
-) -> Evidence | None:
-    for case, answer in asked:
-        expected = arithmetic.compute(case, other)
-        place = first_difference(expected, answer)
+def _against(axis: str, value: AxisValue, other: Axes, told: _Told) -> Evidence | None:
+    for number, (case, answer) in enumerate(told.asked):
+        place = told.place(number, other)
         if place is None:
             continue
         output, index = place
-        would_be, got = _told(expected, output, index), _told(_outputs(answer), output, index)
+        would_be = _words(told.outputs(number, other), output, index)
+        got = _words(_outputs(answer), output, index)
         if index >= 0:
-            case = arithmetic.element(case, index)
+            case = told.arithmetic.element(case, index)
         return Evidence(axis, value, case, output, index, would_be, got)
     return None
 
@@ -223,7 +227,7 @@ def _outputs(answer: Answer) -> Outputs | None:
     return answer.result.outputs if answer.result else None
 
 
-def _told(outputs: Outputs | None, output: str, index: int) -> str:
+def _words(outputs: Outputs | None, output: str, index: int) -> str:
     """Return one element in words, or the whole where there is no one element to point at."""
     if outputs is None:
         return "refused"

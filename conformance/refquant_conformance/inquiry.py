@@ -23,7 +23,7 @@ from refquant_conformance.properties import PROPERTIES, Property
 from refquant_conformance.protocol import Capability
 from refquant_conformance.subject import Subject
 from refquant_conformance.trial import HarnessFault, Mismatch, NotApplicable, Trial, Unanswered
-from refquant_conformance.verdict import Cell
+from refquant_conformance.verdict import Cell, Counterexample
 
 __all__ = ["Inquiry", "try_property"]
 
@@ -118,10 +118,14 @@ def _under_test(
     return complete
 
 
+_SILENT = {"unsupported": "UNSUPPORTED", "crashed": "CRASHED", "hung": "HUNG"}
+
+
 def try_property(one: Property, trial: Trial) -> Cell | None:
     """Check a property; return its line, or None where it says nothing about the scheme."""
     started = time.perf_counter()
-    verdict, detail, counterexample, mismatches = "", "", None, 0
+    verdict, detail, mismatches = "", "", 0
+    counterexample: Counterexample | None = None
     try:
         one.check(trial)
     except NotApplicable:
@@ -132,9 +136,9 @@ def try_property(one: Property, trial: Trial) -> Cell | None:
     except HarnessFault as fault:
         verdict, detail = "HARNESS_ERROR", str(fault)
     except Unanswered as silence:
-        kinds = {"unsupported": "UNSUPPORTED", "crashed": "CRASHED", "hung": "HUNG"}
-        verdict = kinds.get(silence.answer.kind, "HARNESS_ERROR")
-        detail = silence.answer.reason
+        verdict, detail = _SILENT.get(silence.answer.kind, "HARNESS_ERROR"), silence.answer.reason
+        if verdict in ("CRASHED", "HUNG"):
+            counterexample = Counterexample(silence.case, detail, law=True)
     except Exception as error:  # one line is lost, not the run
         last = traceback.extract_tb(error.__traceback__)[-1]
         where = f"{os.path.basename(last.filename)}:{last.lineno}"

@@ -8,9 +8,10 @@ For every operator and scheme that a backend says it computes:
 3. *compare*: that contract with the one that the specification demands.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import date
+from functools import partial
 
 from refquant_conformance.deviations import Deviation
 from refquant_conformance.excuse import stale
@@ -18,7 +19,8 @@ from refquant_conformance.identify import Identification
 from refquant_conformance.inquiry import Inquiry
 from refquant_conformance.profiles import PROFILES, Profile
 from refquant_conformance.properties import for_op
-from refquant_conformance.protocol import Info
+from refquant_conformance.protocol import Capability, Info
+from refquant_conformance.side_by_side import over_cells
 from refquant_conformance.subject import Subject
 from refquant_conformance.verdict import Cell
 
@@ -52,12 +54,14 @@ def judge(
     properties: Iterable[str] = (),
     deviations: Sequence[Deviation] = (),
     today: date | None = None,
+    jobs: int = 1,
 ) -> Judgement:
     """Identify and verify every cell that ``subject`` says it computes.
 
     ``ops``, ``schemes`` and ``properties`` restrict what is asked; empty means all. Cells come in
-    the order of the backend's capabilities, properties in the order of their ids. ``ValueError``
-    for a backend that says nonsense of itself.
+    the order of the backend's capabilities, properties in the order of their ids. ``jobs`` cells
+    are asked at once, each in a process of its own; the findings are the same. ``ValueError`` for
+    a backend that says nonsense of itself, or for ``jobs`` of a subject that is no worker.
 
     >>> from refquant_conformance.adapters import load_backend
     >>> from refquant_conformance.subject import Local
@@ -69,23 +73,37 @@ def judge(
     chosen_ops, chosen_schemes = frozenset(ops), frozenset(schemes)
     chosen = frozenset(properties)
     known = [entry for entry in deviations if entry.speaks_of(subject.info)]
-    inquiry = Inquiry(subject, profile, seed, known)
-    identified: list[Identification] = []
-    cells: list[Cell] = []
-    for capability in subject.capabilities:
-        if chosen_ops and capability.op not in chosen_ops:
-            continue
-        if chosen_schemes and capability.scheme not in chosen_schemes:
-            continue
-        if found := inquiry.identified(capability):
-            identified.append(found)
-        rows = (
-            inquiry.check(one, capability)
-            for one in for_op(capability.op)
-            if not chosen or one.id in chosen
-        )
-        cells += [row for row in rows if row is not None]
+    asked = [
+        cell
+        for cell in subject.capabilities
+        if (not chosen_ops or cell.op in chosen_ops)
+        and (not chosen_schemes or cell.scheme in chosen_schemes)
+    ]
+    task = partial(_judge_cell, profile=profile, seed=seed, properties=chosen, known=known)
+    found = over_cells(subject, asked, task, jobs)
+    identified = tuple(one for one, _ in found if one is not None)
+    cells = [row for _, rows in found for row in rows]
     whole = not (chosen_ops or chosen_schemes or chosen)
     cells += stale(known, cells, subject.info, today or date.today(), whole=whole)
     knobs = dict(getattr(subject, "knobs", {}))
-    return Judgement(subject.info, profile.name, seed, tuple(identified), tuple(cells), knobs)
+    return Judgement(subject.info, profile.name, seed, identified, tuple(cells), knobs)
+
+
+def _judge_cell(
+    subject: Subject,
+    cell: Capability,
+    *,
+    profile: Profile,
+    seed: int,
+    properties: Set[str],
+    known: Sequence[Deviation],
+) -> tuple[Identification | None, list[Cell]]:
+    """Return what a cell was identified as, and a line for each of its properties."""
+    inquiry = Inquiry(subject, profile, seed, known)
+    identified = inquiry.identified(cell)
+    rows = (
+        inquiry.check(one, cell)
+        for one in for_op(cell.op)
+        if not properties or one.id in properties
+    )
+    return identified, [row for row in rows if row is not None]

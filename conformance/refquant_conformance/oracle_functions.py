@@ -9,7 +9,7 @@ each time: both ends of its interval must round to the same float32.
     e^x = \Bigl(\sum_k \frac{(x / 2^{16})^k}{k!}\Bigr)^{2^{16}}    \tag{1}
 
 Step by step: the formulas of ``docs/spec/operators.md``, section 1, one rounding an operation.
-``oracle_polynomials`` has what else engines compute.
+``oracle_polynomials`` and ``oracle_numpy`` have what else engines compute.
 
 References
 ----------
@@ -21,6 +21,7 @@ from collections.abc import Callable, Mapping
 from fractions import Fraction
 from types import MappingProxyType
 
+from refquant_conformance.oracle_numpy import sigmoid_of_quotient_exact, tanh_of_pieces_exact
 from refquant_conformance.oracle_polynomials import (
     sigmoid_by_exponential,
     sigmoid_rational,
@@ -162,9 +163,11 @@ FUNCTIONS: Mapping[tuple[str, str], Callable[[float], float]] = MappingProxyType
         ("sigmoid", "stepwise"): _sigmoid_stepwise,
         ("sigmoid", "rational_fused"): sigmoid_rational,
         ("sigmoid", "exponential_fused"): sigmoid_by_exponential,
+        ("sigmoid", "exponential_quotient"): sigmoid_of_quotient_exact,
         ("tanh", "rounded_once"): _tanh_once,
         ("tanh", "stepwise"): _tanh_stepwise,
         ("tanh", "rational_fused"): tanh_rational,
+        ("tanh", "pieces_fused"): tanh_of_pieces_exact,
     }
 )
 """Each function in each evaluation, of one float32."""

@@ -12,7 +12,7 @@ import math
 from collections.abc import Sequence
 from fractions import Fraction
 
-from refquant_conformance.rational import add, divide, float32, multiply
+from refquant_conformance.rational import add, divide, float32, fused, multiply
 
 __all__ = ["sigmoid_by_exponential", "sigmoid_rational", "tanh_rational"]
 
@@ -44,14 +44,10 @@ _EXP = [
 ]
 
 
-def _fused(x: float, y: float, z: float) -> float:
-    return float32(Fraction(x) * Fraction(y) + Fraction(z))
-
-
 def _polynomial(coefficients: Sequence[float], x: float) -> float:
     total = coefficients[0]
     for c in coefficients[1:]:
-        total = _fused(total, x, c)
+        total = fused(total, x, c)
     return total
 
 
@@ -86,8 +82,8 @@ def sigmoid_by_exponential(x: float) -> float:
     (0.5, 1.0)
     """
     v = max(-abs(x), _f("-87.3365479"))
-    n = math.floor(_fused(v, _f("1.44269502"), 0.5))
-    power = _polynomial(_EXP, _fused(-float(n), _f("0.693147182"), v))
+    n = math.floor(fused(v, _f("1.44269502"), 0.5))
+    power = _polynomial(_EXP, fused(-float(n), _f("0.693147182"), v))
     power = multiply(multiply(power, math.ldexp(1.0, n - 1)), 2.0)
     t = divide(power, add(power, 1.0))
     return t if math.copysign(1.0, x) < 0 else add(1.0, -t)

@@ -7,7 +7,7 @@ fractions. ``codes`` are the elements of a window that lie inside the image, in 
 References
 ----------
 ``docs/spec/operators.md``, section 4; onnxruntime, QLinearAveragePool (the values ``dequantize``
-and ``dequantize_zero_point_first``).
+and ``dequantize_zero_point_first``); ``oracle_numpy`` (``dequantize_pairwise``).
 """
 
 import math
@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 
 from refquant_conformance.oracle_elementwise import quantized_exact
+from refquant_conformance.oracle_numpy import pairwise_exact
 from refquant_conformance.oracle_requantize import quantize_multiplier_exact
 from refquant_conformance.rational import add, divide, float32, multiply, round_exact
 
@@ -52,11 +53,13 @@ def average_exact(
         k = (n - 1).bit_length()
         m = (2**30 + 1) * 2**k // n
         return _clamp((total * m + 2 ** (29 + k)) // 2 ** (30 + k) + y[1], limits)
-    if how not in ("dequantize", "dequantize_zero_point_first"):
+    if how not in ("dequantize", "dequantize_zero_point_first", "dequantize_pairwise"):
         raise ValueError(f"an average has no arithmetic {how!r}")
-    real = 0.0
-    for code in codes:
-        real = add(real, multiply(float(code - x[1]), x[0]))
+    reals, real = [multiply(float(code - x[1]), x[0]) for code in codes], 0.0
+    for value in reals:
+        real = add(real, value)
+    if how == "dequantize_pairwise":
+        real = pairwise_exact(reals)
     early = how == "dequantize_zero_point_first"
     return quantized_exact(divide(real, float(n)), y, limits, zero_point_first=early)
 

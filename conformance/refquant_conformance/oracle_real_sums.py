@@ -10,9 +10,8 @@ onnxruntime 1.32, ``onnxruntime/core/mlas/lib``: ``sgemm.cpp``, ``x86_64/SgemmKe
 """
 
 from collections.abc import Sequence
-from fractions import Fraction
 
-from refquant_conformance.rational import add, float32, multiply
+from refquant_conformance.rational import add, fused, multiply
 
 __all__ = ["real_sum_exact"]
 
@@ -59,7 +58,7 @@ def real_sum_exact(
 def _chain(a: Reals, b: Reals) -> float:
     total = 0.0
     for p, q in zip(a, b, strict=True):
-        total = float32(Fraction(p) * Fraction(q) + Fraction(total))
+        total = fused(p, q, total)
     return total
 
 

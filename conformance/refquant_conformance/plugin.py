@@ -164,6 +164,8 @@ def _asked(config: pytest.Config, spec: str) -> Asked:
             check_writable(report)
         known = read_deviations(Path(file)) if file else ()
         info = subject.info
+        if not subject.capabilities:
+            raise BackendError(f"{info.name} lists no cell: there is nothing to ask")
     except (BackendError, OSError, ValueError) as error:
         subject.close()
         raise pytest.UsageError(f"refquant: {error}") from None

@@ -8,6 +8,7 @@ expressions, cut down to numbers, strings, None, comparisons, ``and or not in`` 
 import ast
 import operator
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from refquant_conformance.protocol import Case
@@ -63,13 +64,20 @@ def parse(text: str) -> Predicate:
         if type(node) not in _KNOWN:
             raise ValueError(f"a condition cannot hold {type(node).__name__}: {text!r}")
 
-    def holds(case: Case) -> bool:
+    return _Condition(tree.body)
+
+
+@dataclass(frozen=True, slots=True)
+class _Condition:
+    """A condition that travels between processes, which a function in a function does not."""
+
+    body: ast.expr
+
+    def __call__(self, case: Case) -> bool:
         try:
-            return bool(_value(tree.body, _names(case)))
+            return bool(_value(self.body, _names(case)))
         except (KeyError, TypeError, ZeroDivisionError):
             return False
-
-    return holds
 
 
 def _names(case: Case) -> dict[str, Any]:

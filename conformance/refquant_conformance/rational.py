@@ -30,7 +30,6 @@ IEEE 754-2019, sections 3.3 (sets of numbers), 4.3 (rounding), 7.4 (overflow).
 """
 
 import math
-from collections.abc import Callable
 from fractions import Fraction
 
 __all__ = [
@@ -41,6 +40,7 @@ __all__ = [
     "float16",
     "float32",
     "float64",
+    "fused",
     "multiply",
     "round_exact",
 ]
@@ -93,7 +93,7 @@ def float32(value: Fraction | int) -> float:
     >>> float32(2**24 + 1), float32(Fraction(1, 2**150)), float32(2**128 - 2**103)
     (16777216.0, 0.0, inf)
     """
-    return _to_float(Fraction(value), precision=24, emin=-126, emax=127)
+    return _nearest(int(value.numerator), int(value.denominator), _FORMATS[32])
 
 
 def float16(value: Fraction | int) -> float:
@@ -102,7 +102,7 @@ def float16(value: Fraction | int) -> float:
     >>> float16(Fraction(1, 10)), float16(2049), float16(65520), float16(Fraction(1, 2**25))
     (0.0999755859375, 2048.0, inf, 0.0)
     """
-    return _to_float(Fraction(value), precision=11, emin=-14, emax=15)
+    return _nearest(int(value.numerator), int(value.denominator), _FORMATS[16])
 
 
 def float64(value: Fraction | int) -> float:
@@ -111,7 +111,7 @@ def float64(value: Fraction | int) -> float:
     >>> float64(Fraction(1, 10)), float64(2**53 + 1), float64(-(10**400))
     (0.1, 9007199254740992.0, -inf)
     """
-    return _to_float(Fraction(value), precision=53, emin=-1022, emax=1023)
+    return _nearest(int(value.numerator), int(value.denominator), _FORMATS[64])
 
 
 def divide(x: float, y: float, *, bits: int = 32) -> float:
@@ -127,7 +127,8 @@ def divide(x: float, y: float, *, bits: int = 32) -> float:
         return sign * math.inf
     if math.isinf(y) or x == 0:
         return sign * 0.0
-    return _rounder(bits)(Fraction(x) / Fraction(y))
+    (a, b), (c, d) = x.as_integer_ratio(), y.as_integer_ratio()
+    return _nearest(a * d if c > 0 else -a * d, b * abs(c), _format(bits))
 
 
 def multiply(x: float, y: float, *, bits: int = 32) -> float:
@@ -136,14 +137,13 @@ def multiply(x: float, y: float, *, bits: int = 32) -> float:
     >>> multiply(0.1, 3.0, bits=64), multiply(2.0**100, -(2.0**100)), multiply(0.0, math.inf)
     (0.30000000000000004, -inf, nan)
     """
-    sign = math.copysign(1.0, x) * math.copysign(1.0, y)
+    if x and y and math.isfinite(x) and math.isfinite(y):
+        (a, b), (c, d) = x.as_integer_ratio(), y.as_integer_ratio()
+        return _nearest(a * c, b * d, _format(bits))
     if math.isnan(x) or math.isnan(y) or (math.isinf(x) and y == 0) or (x == 0 and math.isinf(y)):
         return math.nan
-    if math.isinf(x) or math.isinf(y):
-        return sign * math.inf
-    if x == 0 or y == 0:
-        return sign * 0.0
-    return _rounder(bits)(Fraction(x) * Fraction(y))
+    sign = math.copysign(1.0, x) * math.copysign(1.0, y)
+    return sign * (math.inf if x and y else 0.0)
 
 
 def add(x: float, y: float, *, bits: int = 32) -> float:
@@ -158,7 +158,8 @@ def add(x: float, y: float, *, bits: int = 32) -> float:
         return x if math.isinf(x) else y
     if x == 0 == y:
         return x if math.copysign(1.0, x) == math.copysign(1.0, y) else 0.0
-    return _rounder(bits)(Fraction(x) + Fraction(y))
+    (a, b), (c, d) = x.as_integer_ratio(), y.as_integer_ratio()
+    return _nearest(a * d + c * b, b * d, _format(bits))
 
 
 def add_f32(x: float, y: float) -> float:
@@ -170,24 +171,47 @@ def add_f32(x: float, y: float) -> float:
     return add(x, y)
 
 
-def _rounder(bits: int) -> Callable[[Fraction], float]:
-    rounders = {16: float16, 32: float32, 64: float64}
-    if bits not in rounders:
+def fused(x: float, y: float, z: float) -> float:
+    """Return x * y + z of finite numbers, rounded once to float32; an exact zero is +0.0.
+
+    >>> fused(1 + 2.0**-12, 1 + 2.0**-12, -1.0) == 2.0**-11 + 2.0**-24
+    True
+    """
+    (a, b), (c, d), (e, f) = (v.as_integer_ratio() for v in (x, y, z))
+    return _nearest(a * c * f + e * b * d, b * d * f, _FORMATS[32])
+
+
+_FORMATS = {16: (11, -14, 15), 32: (24, -126, 127), 64: (53, -1022, 1023)}
+"""By bits: p, emin and emax of eq. (2)."""
+
+
+def _format(bits: int) -> tuple[int, int, int]:
+    if bits not in _FORMATS:
         raise ValueError(f"bits must be 16, 32 or 64; got {bits}")
-    return rounders[bits]
+    return _FORMATS[bits]
 
 
-def _to_float(value: Fraction, *, precision: int, emin: int, emax: int) -> float:
-    if value == 0:
+def _nearest(above: int, below: int, form: tuple[int, int, int]) -> float:
+    """Return eq. (2) of a quotient of integers, ``below`` positive; it need not be reduced.
+
+    In integers throughout: v / u is a quotient of integers as well, u being a power of two.
+    """
+    precision, emin, emax = form
+    size = abs(above)
+    if not size:
         return 0.0
-    magnitude = abs(value)
-    sign = -1.0 if value < 0 else 1.0
     # floor(log2): a quotient of integers of a and b bits lies in (2^(a-b-1), 2^(a-b+1)).
-    e = magnitude.numerator.bit_length() - magnitude.denominator.bit_length()
-    if magnitude < Fraction(2) ** e:
+    e = size.bit_length() - below.bit_length()
+    if (size < below << e) if e >= 0 else (size << -e < below):
         e -= 1
-    unit = Fraction(2) ** (max(e, emin) - precision + 1)
-    rounded = round_exact(magnitude / unit, "half_even") * unit
-    if rounded >= Fraction(2) ** (emax + 1):
+    unit = max(e, emin) - precision + 1
+    if unit >= 0:
+        below <<= unit
+    else:
+        size <<= -unit
+    k, rest = divmod(size, below)
+    k += 2 * rest > below or (2 * rest == below and k % 2 == 1)
+    sign = -1.0 if above < 0 else 1.0
+    if k.bit_length() + unit > emax + 1:
         return sign * math.inf
-    return sign * float(rounded)  # exact: `rounded` is a float
+    return sign * math.ldexp(k, unit)  # exact: it is a float

@@ -20,6 +20,7 @@ from refquant_conformance.answers import Answer, well_formed
 from refquant_conformance.child import ended, pipe, received, waited
 from refquant_conformance.conversation import capabilities_of, converse
 from refquant_conformance.protocol import Backend, Capability, Case, Info
+from refquant_conformance.silence import Silences
 
 __all__ = ["Local", "Subject", "Worker"]
 
@@ -120,6 +121,7 @@ class Worker:
     _about: tuple[Info, tuple[Capability, ...]] | None = None
     _twin: "Worker | None" = None
     _variants: dict[tuple[tuple[str, str | int], ...], "Worker"] = field(default_factory=dict)
+    _silences: Silences = field(default_factory=Silences)
 
     @property
     def info(self) -> Info:
@@ -132,11 +134,18 @@ class Worker:
         return self._asked_about()[1]
 
     def ask(self, cases: Sequence[Case]) -> list[Answer]:
-        """Return one answer a case; start again after a death or a silence."""
+        """Return one answer a case; start again after a death or a silence.
+
+        Who hung once is not waited for again: the same case has the same answer at once.
+        """
         answers: list[Answer] = []
         while len(answers) < len(cases):
-            waiting = list(cases[len(answers) :])
+            waiting = self._silences.before(cases[len(answers) :])
+            if not waiting:
+                answers.append(self._silences.answer(cases[len(answers)]))
+                continue
             answers += self._some("run", waiting, len(waiting))
+            self._silences.note(cases[len(answers) - 1], answers[-1])
         return [well_formed(case, reply) for case, reply in zip(cases, answers, strict=True)]
 
     def send(self, verb: str, argument: Any, count: int = 1) -> list[Any]:

@@ -26,6 +26,7 @@ from refquant_conformance.report.document import document
 from refquant_conformance.report.findings import findings
 from refquant_conformance.report.page import page
 from refquant_conformance.report.standing import standing, standing_table
+from refquant_conformance.side_by_side import DEFAULT_JOBS
 from refquant_conformance.stability import wavering
 from refquant_conformance.subject import Worker
 from refquant_conformance.verdict import RED
@@ -47,11 +48,11 @@ def everybody() -> list[str]:
     return [setting for name in known for setting in SETTINGS.get(name, (name,))]
 
 
-def judged(spec: str, profile: str, seeds: Sequence[int]) -> list[Judgement]:
+def judged(spec: str, profile: str, seeds: Sequence[int], jobs: int) -> list[Judgement]:
     """Return the judgements of one backend; ``MissingBackendError`` if it is not installed."""
     subject = Worker(spec)
     try:
-        return [judge(subject, profile=PROFILES[profile], seed=seed) for seed in seeds]
+        return [judge(subject, profile=PROFILES[profile], seed=seed, jobs=jobs) for seed in seeds]
     finally:
         subject.close()
 
@@ -74,6 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--profile", choices=tuple(PROFILES), default="ci", help="(default ci)")
     parser.add_argument("--seed", type=int, default=0, help="of every draw (default 0)")
     parser.add_argument("--seeds", type=int, default=1, help="how many, from --seed on (default 1)")
+    parser.add_argument("--jobs", type=int, default=DEFAULT_JOBS, help="cells asked at once")
     parser.add_argument("--findings", type=Path, metavar="FILE", help="write the findings, too")
     chosen = parser.parse_args(arguments)
     chosen.reports.mkdir(parents=True, exist_ok=True)
@@ -82,7 +84,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         started = time.perf_counter()
         try:
             seeds = range(chosen.seed, chosen.seed + max(1, chosen.seeds))
-            by_seed = judged(spec, chosen.profile, seeds)
+            by_seed = judged(spec, chosen.profile, seeds, max(1, chosen.jobs))
         except MissingBackendError as absent:
             print(f"{spec}: skipped, {absent}", flush=True)
             continue

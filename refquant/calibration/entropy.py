@@ -50,19 +50,13 @@ Migacz, "8-bit Inference with TensorRT", GPU Technology Conference 2017.
 """
 
 from dataclasses import dataclass
-from typing import ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from refquant.calibration import histogram as hist
-from refquant.calibration.batch import (
-    Range,
-    check_batch,
-    check_mergeable,
-    require_data,
-    require_integer,
-)
+from refquant.calibration.batch import Range, require_data
+from refquant.calibration.histogram_state import HistogramState
 from refquant.contracts import Contract
 from refquant.formats.affine import QParams, choose_qparams
 from refquant.numerics.ranges import dtype_range
@@ -71,7 +65,7 @@ __all__ = ["Entropy", "divergence"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Entropy:
+class Entropy(HistogramState):
     """Range whose quantized distribution is nearest in Kullback-Leibler divergence.
 
     ``bins`` in [2, 65536] bounds the memory (about half of them serve the absolute values
@@ -82,26 +76,6 @@ class Entropy:
     >>> bool(lo == -1 and 1 <= hi < 1.1)
     True
     """
-
-    options: ClassVar[tuple[str, ...]] = ("bins",)
-
-    bins: int = 2048
-    histogram: hist.Histogram = hist.EMPTY
-
-    def __post_init__(self) -> None:
-        """Refuse bins that cannot hold two signs."""
-        require_integer("bins", self.bins, low=2, high=65536)
-
-    def update(self, batch: NDArray[np.float32]) -> Self:
-        """Return the state after ``batch`` (any shape, not empty, finite)."""
-        x = check_batch(batch)
-        return type(self)(bins=self.bins, histogram=hist.add(self.histogram, x, bins=self.bins))
-
-    def merge(self, other: Self) -> Self:
-        """Return the state of both data sets: exact, in any order."""
-        check_mergeable(self, other, settings=self.options)
-        merged = hist.merge(self.histogram, other.histogram, bins=self.bins)
-        return type(self)(bins=self.bins, histogram=merged)
 
     def range(self, *, num_bits: int = 8) -> Range:
         """Return ``(lo, hi)`` within the data for codes of ``num_bits``: eq. (4).

@@ -26,19 +26,12 @@ Frantar et al., "GPTQ", arXiv:2210.17323: the quantizer of the published code.
 
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import ClassVar, Self
+from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
-from refquant.calibration import histogram as hist
-from refquant.calibration.batch import (
-    Range,
-    check_batch,
-    check_mergeable,
-    require_data,
-    require_integer,
-)
+from refquant.calibration.batch import Range, require_data, require_integer
+from refquant.calibration.histogram_state import HistogramState
 from refquant.calibration.objective import check_bits, expected_error, uniform_grid
 from refquant.contracts import Contract
 from refquant.formats.affine import QParams, choose_qparams
@@ -48,7 +41,7 @@ __all__ = ["MseGrid"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MseGrid:
+class MseGrid(HistogramState):
     """Range of least expected |error|^norm among evenly spaced shrink factors.
 
     ``bins`` in [2, 65536] bounds the memory; ``grid`` in [1, 10000]; ``max_shrink`` in
@@ -61,30 +54,18 @@ class MseGrid:
 
     options: ClassVar[tuple[str, ...]] = ("bins", "grid", "max_shrink", "norm")
 
-    bins: int = 2048
     grid: int = 100
     max_shrink: float = 0.2
     norm: float = 2.4
-    histogram: hist.Histogram = hist.EMPTY
 
     def __post_init__(self) -> None:
         """Refuse options outside their ranges."""
-        require_integer("bins", self.bins, low=2, high=65536)
+        HistogramState.__post_init__(self)
         require_integer("grid", self.grid, low=1, high=10_000)
         if not 0 <= self.max_shrink < 1:
             raise ValueError(f"max_shrink must be in [0, 1), got {self.max_shrink}")
         if not 1 <= self.norm <= 16:
             raise ValueError(f"norm must be in [1, 16], got {self.norm}")
-
-    def update(self, batch: NDArray[np.float32]) -> Self:
-        """Return the state after ``batch`` (any shape, not empty, finite)."""
-        x = check_batch(batch)
-        return self._with(hist.add(self.histogram, x, bins=self.bins))
-
-    def merge(self, other: Self) -> Self:
-        """Return the state of both data sets: exact, in any order."""
-        check_mergeable(self, other, settings=self.options)
-        return self._with(hist.merge(self.histogram, other.histogram, bins=self.bins))
 
     def range(self, *, num_bits: int = 8, symmetric: bool = False) -> Range:
         """Return the best ``(lo, hi)``, ``lo <= 0 <= hi``, for codes of ``num_bits``: eq. (2).
@@ -112,12 +93,3 @@ class MseGrid:
         qmin, qmax = dtype_range(dtype)
         lo, hi = self.range(num_bits=(qmax - qmin).bit_length(), symmetric=symmetric)
         return choose_qparams(lo, hi, dtype=dtype, symmetric=symmetric, contract=contract)
-
-    def _with(self, histogram: hist.Histogram) -> Self:
-        return type(self)(
-            bins=self.bins,
-            grid=self.grid,
-            max_shrink=self.max_shrink,
-            norm=self.norm,
-            histogram=histogram,
-        )

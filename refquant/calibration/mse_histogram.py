@@ -32,19 +32,13 @@ arXiv:1511.06488 (L2 error minimisation).
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import ClassVar, Self
+from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from refquant.calibration import histogram as hist
-from refquant.calibration.batch import (
-    Range,
-    check_batch,
-    check_mergeable,
-    require_data,
-    require_integer,
-)
+from refquant.calibration.batch import Range, require_data, require_integer
+from refquant.calibration.histogram_state import HistogramState
 from refquant.calibration.objective import check_bits, expected_error, uniform_grid
 from refquant.contracts import Contract
 from refquant.formats.affine import QParams, choose_qparams
@@ -56,7 +50,7 @@ Cost = Callable[[float, float], float]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class HistogramMse:
+class HistogramMse(HistogramState):
     """Range of least expected squared error, both ends chosen.
 
     ``bins`` in [2, 65536] bounds the memory; ``steps`` in [1, 64] is K of eq. (2).
@@ -69,24 +63,12 @@ class HistogramMse:
 
     options: ClassVar[tuple[str, ...]] = ("bins", "steps")
 
-    bins: int = 2048
     steps: int = 8
-    histogram: hist.Histogram = hist.EMPTY
 
     def __post_init__(self) -> None:
         """Refuse options outside their ranges."""
-        require_integer("bins", self.bins, low=2, high=65536)
+        HistogramState.__post_init__(self)
         require_integer("steps", self.steps, low=1, high=64)
-
-    def update(self, batch: NDArray[np.float32]) -> Self:
-        """Return the state after ``batch`` (any shape, not empty, finite)."""
-        x = check_batch(batch)
-        return self._with(hist.add(self.histogram, x, bins=self.bins))
-
-    def merge(self, other: Self) -> Self:
-        """Return the state of both data sets: exact, in any order."""
-        check_mergeable(self, other, settings=self.options)
-        return self._with(hist.merge(self.histogram, other.histogram, bins=self.bins))
 
     def range(self, *, num_bits: int = 8, symmetric: bool = False) -> Range:
         """Return the best ``(lo, hi)``, ``lo <= 0 <= hi``, for codes of ``num_bits``: eq. (1).
@@ -116,9 +98,6 @@ class HistogramMse:
         qmin, qmax = dtype_range(dtype)
         lo, hi = self.range(num_bits=(qmax - qmin).bit_length(), symmetric=symmetric)
         return choose_qparams(lo, hi, dtype=dtype, symmetric=symmetric, contract=contract)
-
-    def _with(self, histogram: hist.Histogram) -> Self:
-        return type(self)(bins=self.bins, steps=self.steps, histogram=histogram)
 
 
 def _descend(

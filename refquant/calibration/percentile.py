@@ -32,19 +32,13 @@ Evaluation", arXiv:2004.09602, on calibration.
 
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import ClassVar, Self
+from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from refquant.calibration import histogram as hist
-from refquant.calibration.batch import (
-    Range,
-    check_batch,
-    check_mergeable,
-    require_data,
-    require_integer,
-)
+from refquant.calibration.batch import Range, require_data
+from refquant.calibration.histogram_state import HistogramState
 from refquant.contracts import Contract
 from refquant.formats.affine import QParams, choose_qparams
 
@@ -52,7 +46,7 @@ __all__ = ["Percentile"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Percentile:
+class Percentile(HistogramState):
     """Range that holds ``percentile`` percent of the elements, tails cut evenly.
 
     ``percentile`` in (0, 100]; ``bins`` in [2, 65536] bounds the memory.
@@ -67,24 +61,12 @@ class Percentile:
     options: ClassVar[tuple[str, ...]] = ("percentile", "bins")
 
     percentile: float = 99.99
-    bins: int = 2048
-    histogram: hist.Histogram = hist.EMPTY
 
     def __post_init__(self) -> None:
         """Refuse a percentile that keeps nothing, or bins that cannot hold two signs."""
+        HistogramState.__post_init__(self)
         if not 0 < self.percentile <= 100:
             raise ValueError(f"percentile must be in (0, 100], got {self.percentile}")
-        require_integer("bins", self.bins, low=2, high=65536)
-
-    def update(self, batch: NDArray[np.float32]) -> Self:
-        """Return the state after ``batch`` (any shape, not empty, finite)."""
-        x = check_batch(batch)
-        return self._with(hist.add(self.histogram, x, bins=self.bins))
-
-    def merge(self, other: Self) -> Self:
-        """Return the state of both data sets: exact, in any order."""
-        check_mergeable(self, other, settings=self.options)
-        return self._with(hist.merge(self.histogram, other.histogram, bins=self.bins))
 
     def range(self) -> Range:
         """Return ``(lo, hi)``: eqs. (1) to (3); no data is a ``ValueError``."""
@@ -103,6 +85,3 @@ class Percentile:
         """Return the parameters ``contract`` chooses for ``range()``."""
         lo, hi = self.range()
         return choose_qparams(lo, hi, dtype=dtype, symmetric=symmetric, contract=contract)
-
-    def _with(self, histogram: hist.Histogram) -> Self:
-        return type(self)(percentile=self.percentile, bins=self.bins, histogram=histogram)

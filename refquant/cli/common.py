@@ -10,13 +10,14 @@ nowhere else: without it there is no progress, and a table is an error that name
 import argparse
 import json
 import os
-import secrets
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
+
+from refquant.formats.whole_file import whole_file as replacing
 
 __all__ = [
     "Advance",
@@ -221,17 +222,9 @@ def check_writable(path: str | os.PathLike[str]) -> None:
 
 @contextmanager
 def whole_file(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
-    """Yield a file that appears under ``path`` whole when the block ends, or not at all."""
-    target = Path(path)
-    # Beside the target: a rename within one file system is atomic, across two it is a copy.
-    temporary = target.with_name(f".{secrets.token_hex(8)}.tmp")
-    with to_disk(target):
-        try:
-            with temporary.open("xb") as file:
-                yield file
-            temporary.replace(target)
-        finally:
-            temporary.unlink(missing_ok=True)  # after replace there is nothing left to remove
+    """Yield a file that is there whole when the block ends, or not at all and the error says so."""
+    with to_disk(path), replacing(path) as file:
+        yield file
 
 
 @contextmanager

@@ -10,6 +10,7 @@ import sys
 from typing import Any
 
 from refquant.cli.common import Command, UsageError, need_tables, plain, print_json, print_table
+from refquant.cli.inspect_floats import describe_floats, print_floats
 from refquant.cli.inspect_gguf import describe_gguf, is_gguf, print_gguf
 from refquant.cli.inspect_inputs import describe_inputs, print_inputs
 from refquant.cli.inspect_numerics import is_card, print_card
@@ -73,6 +74,7 @@ def describe(path: str, graph: Graph) -> dict[str, Any]:
         "elements": sum(array.size for array in graph.constants.values()),
         "weights": describe_weights(graph),
         "rounded": describe_inputs(graph),
+        "float_fallbacks": describe_floats(graph),
         **graph_to_json(graph),
         "constants": sorted(stored),
     }
@@ -96,6 +98,8 @@ def _print(graph: Graph, result: dict[str, Any]) -> None:
     _print_nodes(graph)
     if result["weights"]:
         print_weights(result["weights"])
+    if result["float_fallbacks"]:
+        print_floats(result["float_fallbacks"])
     if result["rounded"]:
         print_inputs(result["rounded"])
     if graph.contracts:
@@ -139,7 +143,7 @@ def _operands(graph: Graph, node: Node) -> str:
         value = graph.values[name]
         word = _brief(value).partition("[")[0]
         blocked = value.quant is not None and value.quant.block_shape is not None
-        if blocked and value.dtype != "int32":
+        if blocked and value.dtype not in ("int32", "int64"):
             word += f"*{scale_of(graph, name).size}"
         words.append(word)
     return " ".join(words)

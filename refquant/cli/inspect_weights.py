@@ -43,7 +43,7 @@ def describe_weights(graph: Graph) -> list[dict[str, Any]]:
             if value is None or name not in graph.constants or name in found:
                 continue
             quant, size = value.quant, graph.constants[name].size
-            if quant is None or value.dtype == "int32" or not size:
+            if quant is None or value.dtype in ("int32", "int64") or not size:
                 continue
             own = {name, *quant.names} - {quant.table}
             found[name] = {

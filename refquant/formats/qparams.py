@@ -40,6 +40,7 @@ Int = NDArray[np.int32] | np.int32
 
 SMALLEST_NORMAL = 2.0**-126
 KINDS = ("integer", "float", "offset")
+_SUMS = {f"int{b}": (-(1 << (b - 1)), (1 << (b - 1)) - 1) for b in (32, 64)}  # what biases are
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,10 +50,10 @@ class QParams:
     ``scale`` (float32, normal, finite, not zero; negative where a contract allows it) and
     ``zero_point`` are scalars when ``block_shape`` is None. Otherwise they are arrays with one
     element a block: ``block_shape`` has a size for each axis of the tensor, and they have the shape
-    ``numerics.blocks.parameter_shape`` says. ``dtype`` is int1..int16, uint1..uint16 or int32.
+    ``numerics.blocks.parameter_shape`` says. ``dtype``: int1..int16, uint1..uint16, int32, int64.
 
-    ``zero_point`` is by ``kind`` an integer (int32, a code of ``dtype``; 0 for int32), a ``float``
-    (finite float32, in codes), or an ``offset`` (finite float32, in the unit of the data: b).
+    ``zero_point`` is by ``kind`` an integer (int32, a code of ``dtype``; 0 for the last two), a
+    ``float`` (finite float32, in codes), or an ``offset`` (finite float32, in the data's unit: b).
     ``inverse``, if there is one (float32, shaped as ``scale``), is what ``quantize`` multiplies by
     where the contract's ``scale_op`` is ``reciprocal_f32``; otherwise it takes f32(1 / scale).
     ``narrow`` gives up the lowest signed code: ``quantize`` then never makes it.
@@ -106,7 +107,7 @@ class QParams:
 
     def _check_codes(self, zero_point: NDArray[Any]) -> None:
         """Refuse a zero point that is no code."""
-        qmin, qmax = (0, 0) if self.dtype == "int32" else self.code_range
+        qmin, qmax = (0, 0) if self.dtype in _SUMS else self.code_range
         if ((zero_point < qmin) | (zero_point > qmax)).any():
             raise ValueError(
                 f"zero_point must be in [{qmin}, {qmax}] for {self.dtype}, got {self.zero_point}"
@@ -115,7 +116,7 @@ class QParams:
     @property
     def full_range(self) -> tuple[int, int]:
         """The smallest and the largest code of ``dtype``."""
-        return (-(2**31), 2**31 - 1) if self.dtype == "int32" else dtype_range(self.dtype)
+        return _SUMS.get(self.dtype) or dtype_range(self.dtype)
 
     @property
     def code_range(self) -> tuple[int, int]:

@@ -35,6 +35,7 @@ _OUTPUT_DTYPES: Mapping[str, tuple[str, ...]] = {
     "ConvInteger": ("int32",),
     "GRU": ("float32",) * 2,
     "LSTM": ("float32",) * 3,
+    "DynamicQuantizeGRU": ("float32",) * 2,
     "DynamicQuantizeLSTM": ("float32",) * 3,
 }
 

@@ -13,6 +13,7 @@ of them differ by more than two formats do. The card, ``meta.numerics``, is JSON
     scales                   which channels were scaled before (AWQ, SmoothQuant)
     rotations                what was rotated, what was not and why (`refquant.model.rotate`)
     layers                   per layer: node, algorithm, dtype, block_shape, loss, ...
+    recurrent_float32        which GRU and LSTM a scheme of codes has left in float32, and why
     rounded                  which values are rounded how (`FakeQuantize`), who reads them
     execution                how many nodes compute on codes, on decoded weights, in float32, and
                              round reals to reals
@@ -29,12 +30,12 @@ from typing import Any
 import numpy as np
 
 from refquant.model.frontier import Held
-from refquant.model.graph import Graph
-from refquant.model.operators import REFERENCE_ONLY
+from refquant.model.graph import Graph, Node
+from refquant.model.operators import DYNAMIC, REFERENCE_ONLY
 from refquant.model.quantize_simulated import rounded_values
 from refquant.model.recipe import Recipe
 
-__all__ = ["card", "execution", "job", "versions"]
+__all__ = ["card", "executed", "execution", "job", "versions"]
 
 
 def card(
@@ -91,22 +92,28 @@ def execution(graph: Graph) -> dict[str, int]:
     """
     counts = dict.fromkeys(("codes", "decoded", "float32", "simulated"), 0)
     for node in graph.nodes:
-        coded = [
-            name
-            for name in (*node.inputs, *node.outputs)
-            if name and graph.values[name].quant is not None
-        ]
-        if node.op == "FakeQuantize":
-            counts["simulated"] += 1
-        elif not coded and node.op != "DynamicQuantizeLinear":
-            counts["float32"] += 1
-        elif (
-            coded and all(name in graph.constants for name in coded) and _float_arithmetic(node.op)
-        ):
-            counts["decoded"] += 1
-        else:
-            counts["codes"] += 1
+        counts[executed(graph, node)] += 1
     return counts
+
+
+def executed(graph: Graph, node: Node) -> str:
+    """Return which of the four kinds of `execution` a node is.
+
+    >>> from refquant.model.build import Builder
+    >>> b = Builder("g")
+    >>> graph = b.graph([b.node("Relu", [b.input("x", ("N", 2))])])
+    >>> executed(graph, graph.nodes[0])
+    'float32'
+    """
+    names = filter(None, (*node.inputs, *node.outputs))
+    coded = [name for name in names if graph.values[name].quant is not None]
+    if node.op == "FakeQuantize":
+        return "simulated"
+    if not coded and node.op != "DynamicQuantizeLinear":
+        return "float32"
+    if coded and all(name in graph.constants for name in coded) and _float_arithmetic(node.op):
+        return "decoded"
+    return "codes"
 
 
 def versions(*, numpy: bool) -> dict[str, str]:
@@ -149,4 +156,4 @@ def _fixed(recipe: Recipe) -> bool:
 
 
 def _float_arithmetic(op: str) -> bool:
-    return not op.endswith("IntegerToFloat") and not op.endswith("Integer")
+    return op not in DYNAMIC

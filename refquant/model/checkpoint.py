@@ -19,9 +19,8 @@ same file, byte for byte, as one that was never killed.
 
 import hashlib
 import os
-import secrets
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +28,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from refquant.formats.whole_file import whole_file
 from refquant.model.rq_container import decode, encode
 from refquant.model.rq_json import dumps, loads
 
@@ -73,11 +73,13 @@ class Checkpoint:
         """Write the layer ``key``; ``record`` is JSON. `OSError` if the disk does not take it."""
         if not (self.folder / _JOB).exists():  # not before there is a layer to keep
             self.folder.mkdir(exist_ok=True)
-            _write(self.folder / _JOB, [dumps(self.job).encode()])
+            with whole_file(self.folder / _JOB) as file:
+                file.write(dumps(self.job).encode())
         stored = {name: np.ascontiguousarray(a).reshape(a.shape) for name, a in arrays.items()}
         said = dumps(record)
         metadata = {"key": key, "record": said, "sha256": dumps(_digests(stored, said))}
-        _write(self._path(key), encode(stored, metadata))
+        with whole_file(self._path(key)) as file:
+            file.writelines(encode(stored, metadata))
 
     def _path(self, key: str) -> Path:
         return self.folder / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.safetensors"
@@ -178,17 +180,3 @@ def _digests(arrays: Arrays, record: str) -> list[dict[str, str] | str]:
     """Return the SHA-256 of each array, by its name, and that of the record."""
     each = {name: hashlib.sha256(array.tobytes()).hexdigest() for name, array in arrays.items()}
     return [each, hashlib.sha256(record.encode()).hexdigest()]
-
-
-def _write(path: Path, chunks: Iterable[bytes]) -> None:
-    """Write a file that is there whole or not at all, also after a power cut."""
-    temporary = path.with_name(f".{secrets.token_hex(8)}.tmp")
-    try:
-        with temporary.open("xb") as file:
-            for chunk in chunks:
-                file.write(chunk)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

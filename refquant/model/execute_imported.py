@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from refquant.model.execute_call import Call
-from refquant.ops import conv_transpose, extremes, gather, logic, resize
+from refquant.ops import conv_transpose, extremes, gather, l2_normalization, logic, resize
 
 __all__ = ["IMPORTED"]
 
@@ -73,6 +73,9 @@ IMPORTED: Mapping[str, Callable[[Call], Array | tuple[Array, ...]]] = {
     "ConvTranspose": _conv_transpose,
     "ResizeLinear": lambda c: resize.resize_linear(
         c.operand(0), c.operand(1), c.operand(2), **c.attributes("bits", "rounding")
+    ),
+    "L2Normalization": lambda c: l2_normalization.l2_normalize(
+        c.operand(0), zero_point=int(c.x().zero_point)
     ),
     "Cast": _cast,
     "Gather": _gather,

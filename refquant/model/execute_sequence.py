@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from refquant.model.execute_call import Call
 from refquant.ops import (
     attention,
+    dynamic_gru,
     dynamic_lstm,
     gru,
     layer_norm,
@@ -86,6 +87,14 @@ def _dynamic_lstm(c: Call) -> tuple[Array, ...]:
     )  # fmt: skip
 
 
+def _dynamic_gru(c: Call) -> tuple[Array, ...]:
+    return dynamic_gru.dynamic_quantize_gru(
+        c.operand(0), c.operand(1), c.operand(2), c.optional(3), c.optional(5),
+        **c.attributes("hidden_size", "direction", "linear_before_reset"), w_qparams=c.x(1),
+        r_qparams=c.x(2), contract=c.contract,
+    )  # fmt: skip
+
+
 SEQUENCE: Mapping[str, Callable[[Call], Array | tuple[Array, ...]]] = {
     "LayerNormalization": _layer_normalization,
     "RMSNormalization": _rms_normalization,
@@ -93,6 +102,7 @@ SEQUENCE: Mapping[str, Callable[[Call], Array | tuple[Array, ...]]] = {
     "RotaryEmbedding": _rotary,
     "GRU": _gru,
     "LSTM": _lstm,
+    "DynamicQuantizeGRU": _dynamic_gru,
     "DynamicQuantizeLSTM": _dynamic_lstm,
     "ReduceMean": _reduce_mean,
     "ReduceSum": lambda c: reduce.reduce_sum(c.operand(0), **c.attributes("axes", "keepdims")),

@@ -65,8 +65,8 @@ def _integer(bits: int, signed: bool) -> Dtype:
 
 DTYPES: Mapping[str, Dtype] = {
     "float32": Dtype(32, 0, 0, np.dtype(np.float32)),  # a float has no codes: the range is empty
-    "int32": _integer(32, True),
-    "int16": _integer(16, True),
+    "int64": _integer(64, True),  # biases of 48-bit sums only
+    **{f"int{bits}": _integer(bits, True) for bits in (32, 16)},
     "uint16": _integer(16, False),
     **{
         f"{kind}{bits}": _integer(bits, kind == "int")

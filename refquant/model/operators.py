@@ -79,6 +79,7 @@ DYNAMIC = frozenset(
         "MatMulIntegerToFloat",
         "ConvIntegerToFloat",
         "ConvTransposeIntegerToFloat",
+        "DynamicQuantizeGRU",
         "DynamicQuantizeLSTM",
     }
 )
@@ -133,6 +134,7 @@ VERSION_2 = frozenset(
         *ROTATION,
         *IMPORTED,
         *HYBRID,
+        "DynamicQuantizeGRU",
         "DynamicQuantizeLSTM",
         "ConvTransposeIntegerToFloat",
     }
@@ -187,6 +189,7 @@ OPERATORS: Mapping[str, Operator] = {
     "MatMulIntegerToFloat": Operator(4, 5),
     "ConvIntegerToFloat": Operator(4, 5, attributes=_CONV),
     "ConvTransposeIntegerToFloat": Operator(4, 5, attributes=IMPORTED["ConvTranspose"].attributes),
+    "DynamicQuantizeGRU": SEQUENCE["GRU"],
     "DynamicQuantizeLSTM": SEQUENCE["LSTM"],
 }
 

@@ -59,6 +59,7 @@ IMPORTED: Mapping[str, Operator] = {
     ),
     "ConvTranspose": Operator(2, 3, attributes=_WINDOW, fused=True),
     "ResizeLinear": Operator(3, 3, attributes=_RESIZE, required=frozenset(_RESIZE)),
+    "L2Normalization": Operator(1, 1),
 }
 
 
@@ -146,7 +147,7 @@ def _same(op: str, shapes: Shapes, attributes: Attributes) -> tuple[Shape, ...]:
 
 SHAPES: Mapping[str, Callable[[str, Shapes, Attributes], tuple[Shape, ...]]] = {
     **dict.fromkeys((*_COMPARE, "Where", "Max", "Min"), _compared),
-    **dict.fromkeys(("Not", "Floor", "Ceil", "Round", "Sign"), _same),
+    **dict.fromkeys(("Not", "Floor", "Ceil", "Round", "Sign", "L2Normalization"), _same),
     **dict.fromkeys(_EXTREME, _extreme),
     **dict.fromkeys(_PLACES, _place),
     "TopK": _top_k,

@@ -1,14 +1,18 @@
-"""GRU and LSTM on codes: the operands of the integer node.
+"""GRU and LSTM on codes: the operands of the integer node, or why there is none.
 
 Both weights become codes with zero point 0, a scale a row or one for all of them; the bias stays
 float32, and so do the states that the layer begins with. What x and h are multiplied with is the
 weight alone, so a scale is its own range's business: no bias has to fit into an accumulator
 (`refquant.model.quantize_product`, eq. (2)).
 
-Source: docs/spec/operators.md, section 4; docs/decisions/023-static-recurrent.md.
+Products of codes need both weights, and a bias that is there before the run: a layer that has not
+stays float32, and the card says which and why (`kept_float`).
+
+Source: docs/spec/operators.md, sections 4 and 5; docs/decisions/023-static-recurrent.md and
+025-dynamic-recurrent.md.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from refquant.contracts import Contract
 from refquant.formats.affine import quantize
@@ -18,7 +22,7 @@ from refquant.model.quantize_weights import add_codes, add_float, weight_block, 
 from refquant.model.recipe import Weights
 from refquant.model.weight_slots import slot_name
 
-__all__ = ["RECURRENT", "add_gates", "has_constant_gates"]
+__all__ = ["RECURRENT", "add_gates", "has_constant_gates", "kept_float"]
 
 RECURRENT = ("GRU", "LSTM")
 """The operators that compute with codes and keep reals; weights are the second and third input."""
@@ -34,6 +38,33 @@ def has_constant_gates(graph: Graph, node: Node) -> bool:
     if node.op not in RECURRENT:
         return False
     return all(name in graph.constants or not name for name in node.inputs[1:4])
+
+
+def kept_float(graph: Graph, rules: Collection[str], excluded: Collection[str]) -> dict[str, str]:
+    """Return why a scheme of codes leaves recurrent layers in float32, by the names of their nodes.
+
+    ``rules``: the slots whose weights become codes; ``excluded``: the nodes that the recipe leaves.
+
+    >>> x = Node("walk", "GRU", ("x", "w", "r"), ("y", "h"))
+    >>> kept_float(Graph("g", (), (), {}, (x,), {}, {}, {}), (), ())
+    {'walk': "GRU: 'w' is computed"}
+    """
+    kept = {}
+    for node in graph.nodes:
+        if node.op not in RECURRENT:
+            continue
+        computed = [name for name in node.inputs[1:4] if name and name not in graph.constants]
+        left = [node.inputs[i] for i in (1, 2) if slot_name(node, i) not in rules]
+        if computed:
+            reason = f"{computed[0]!r} is computed"
+        elif len(left) == 1:
+            reason = f"products of codes need both weights, and {left[0]!r} is excluded"
+        elif left or node.name in excluded:
+            reason = "excluded"
+        else:
+            continue
+        kept[node.name] = f"{node.op}: {reason}"
+    return kept
 
 
 def add_gates(

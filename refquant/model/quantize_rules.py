@@ -16,8 +16,7 @@ keeps it in more bits than its 4-bit layers, too.) There is nothing for an algor
 data would be how often each token occurs. And R is multiplied with states that the layer makes
 inside itself, where no calibration looks.
 
-Schemes that compute on codes have no use for codes of a table, and those of each sample none for
-codes of a recurrent layer: there they stay float32.
+Schemes that compute on codes have no use for codes of a table: there it stays float32.
 
 References
 ----------
@@ -98,7 +97,7 @@ def _coded(recipe: Recipe) -> tuple[str, ...]:
     """Return the operators whose weights become codes."""
     if recipe.decodes:
         return tuple(WEIGHTS)
-    return (*WEIGHTED, *RECURRENT) if recipe.scheme == "static" else WEIGHTED
+    return WEIGHTED if recipe.scheme == "full_integer" else (*WEIGHTED, *RECURRENT)
 
 
 def _slots(graph: Graph, node: Node, ops: Collection[str]) -> tuple[int, ...]:

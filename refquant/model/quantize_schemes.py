@@ -30,6 +30,7 @@ from refquant.model.migrate import awq_scales, wants_scales
 from refquant.model.operators import UNARY
 from refquant.model.quantize_dynamic import quantize_dynamic
 from refquant.model.quantize_plan import Plan, plan
+from refquant.model.quantize_recurrent import kept_float
 from refquant.model.quantize_simulated import calibrate_inputs, static_scales
 from refquant.model.quantize_static import observed, quantize_static
 from refquant.model.quantize_weight_only import assemble
@@ -91,6 +92,8 @@ def on_codes(work: Work, data: Data, excluded: set[str]) -> Made:
     if recipe.corrects:
         reals = rounded_weights(work.folded, weights, contract=contract)
         fixed, notes = corrected(work.graph, work.folded, reals, recipe, work.held)
+    if kept := kept_float(fixed, weights, excluded):
+        notes = {**notes, "recurrent_float32": kept}
     if recipe.activations is None:
         b = quantize_dynamic(fixed, weights, contract=contract)
         return Made(b, _held_record(work.held), notes=notes)

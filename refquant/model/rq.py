@@ -12,7 +12,6 @@ a multiple of the file's size (about 32 times while 4-bit codes are unpacked).
 import hashlib
 import math
 import os
-import secrets
 import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -22,6 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from refquant.formats.whole_file import whole_file
 from refquant.model.graph import DTYPES, Graph
 from refquant.model.operators import VERSION_2
 from refquant.model.rq_container import decode, encode, little_endian, physical_name, short
@@ -48,19 +48,9 @@ def write_rq(path: str | os.PathLike[str], graph: Graph) -> None:
     The bytes depend on nothing but the graph. If anything fails (`GraphError` for a graph that
     means nothing, `OSError` from the disk) then ``path`` is what it was.
     """
-    target = Path(path)
     chunks = _chunks(graph)
-    # Beside the target: a rename within one file system is atomic, across two it is a copy.
-    temporary = target.with_name(f".{secrets.token_hex(8)}.rq.tmp")
-    try:
-        with temporary.open("xb") as file:
-            for chunk in chunks:
-                file.write(chunk)
-            file.flush()
-            os.fsync(file.fileno())  # the name must not appear before the content is on the disk
-        temporary.replace(target)
-    finally:
-        temporary.unlink(missing_ok=True)  # after replace there is nothing left to remove
+    with whole_file(path) as file:
+        file.writelines(chunks)
 
 
 def rq_bytes(graph: Graph) -> bytes:

@@ -36,6 +36,7 @@ MAX_RANK = 6
 _ALIGNMENT = 64
 _METADATA = "__metadata__"
 _TYPES: Mapping[str, np.dtype[Any]] = {
+    "I64": np.dtype("<i8"),
     "F32": np.dtype("<f4"),
     "I32": np.dtype("<i4"),
     "I16": np.dtype("<i2"),

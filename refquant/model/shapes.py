@@ -90,6 +90,7 @@ def _dynamic(op: str, shapes: Sequence[Shape], attributes: Attributes) -> tuple[
 # An absent input among others: these rules count places.
 _WITH_ABSENT: Mapping[str, Callable[[str, Shapes, Attributes], tuple[Shape, ...]]] = {
     "Attention": shapes_sequence.attention,
+    "DynamicQuantizeGRU": shapes_sequence.recurrent,
     "DynamicQuantizeLSTM": shapes_sequence.recurrent,
     "GRU": shapes_sequence.recurrent,
     "LSTM": shapes_sequence.recurrent,

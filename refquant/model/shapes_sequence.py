@@ -24,7 +24,7 @@ __all__ = ["attention", "gather", "normalization", "recurrent", "reduction", "ro
 Shapes = Sequence[Shape]
 WithAbsent = Sequence[Shape | None]
 
-_GATES = {"GRU": 3, "LSTM": 4, "DynamicQuantizeLSTM": 4}
+_GATES = {"GRU": 3, "LSTM": 4, "DynamicQuantizeGRU": 3, "DynamicQuantizeLSTM": 4}
 
 
 def gather(op: str, shapes: Shapes, attributes: Attributes) -> tuple[Shape, ...]:

@@ -23,6 +23,8 @@ from refquant.model.validate_states import check_states
 
 __all__ = ["GraphError", "constant_shape", "validate"]
 
+_BIASED = ("Conv", "ConvTranspose", "Gemm", "MatMul")  # their third input
+
 
 class GraphError(ValueError):
     """The graph means nothing; the message names the value or node, the rule and the remedy."""
@@ -46,6 +48,7 @@ def validate(graph: Graph) -> None:
         negative = may_be_negative(graph)
         for name in graph.values:
             check_quant(graph, name, negative=negative)
+        _check_long(graph)
         for node in graph.nodes:
             _check_node(graph, node)
         check_states(graph)
@@ -105,6 +108,20 @@ def _check_value(graph: Graph, name: str, value: Value) -> None:
         raise GraphError(
             f"{where}: only constants may have tensors in quant; use one scale and zero point"
         )
+
+
+def _check_long(graph: Graph) -> None:
+    """Refuse int64 but for a constant that is nothing but a bias."""
+    long = {name for name, value in graph.values.items() if value.dtype == "int64"}
+    for name in sorted(long - graph.constants.keys()):
+        raise GraphError(f"value {name!r}: int64 is for constants only, biases; use int32")
+    for node in graph.nodes:
+        for place, name in enumerate(node.inputs):
+            if name in long and (place != 2 or node.op not in _BIASED):
+                raise GraphError(
+                    f"node {node.name!r} ({node.op}): {name!r} is int64, which only the bias of a "
+                    "layer may be; use int32"
+                )
 
 
 def _batched(value: Value) -> bool:

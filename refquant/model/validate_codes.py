@@ -81,13 +81,7 @@ def _check_int16(graph: Graph, node: Node, x: Value, name: str) -> None:
             f"the table {name!r} is a constant of 65536 int16, none below 0, the first at least "
             f"16384; got {value.dtype} {list(value.shape)}"
         )
-    axis = node.attributes.get("axis", -1)
-    assert isinstance(axis, int), "check_signature: an integer"
-    length = x.shape[axis]
-    if isinstance(length, str) or length > _MOST_INT16:
-        raise ValueError(
-            f"softmax fixed_point_table of int16 sums at most {_MOST_INT16} elements, got {length}"
-        )
+    _need_short(node, x, _MOST_INT16, "of int16 ")
 
 
 def _in_order(table: np.ndarray) -> bool:
@@ -101,13 +95,18 @@ def _check_fixed_point(node: Node, x: Value, y: Value) -> None:
             f"softmax fixed_point_table has the output scale 1/256 and zero point "
             f"{DTYPES[y.dtype].qmin}, got {y.quant.scale} and {y.quant.zero_point}"
         )
+    _need_short(node, x, _MOST, "")
+
+
+def _need_short(node: Node, x: Value, most: int, kind: str) -> None:
+    """Refuse a `Softmax` along an axis whose exponentials, in fixed point, int32 cannot sum."""
     axis = node.attributes.get("axis", -1)
     assert isinstance(axis, int), "check_signature: an integer"
     length = x.shape[axis]
-    if isinstance(length, str) or length > _MOST:
+    if isinstance(length, str) or length > most:
         raise ValueError(
-            f"softmax fixed_point_table sums at most {_MOST} elements, got {length}; use another "
-            "contract"
+            f"softmax fixed_point_table {kind}sums at most {most} elements, got {length}; use "
+            "another contract"
         )
 
 

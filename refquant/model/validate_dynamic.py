@@ -25,8 +25,8 @@ def check_dynamic(graph: Graph, node: Node) -> None:
         _need(graph, node.inputs[0], ("float32",))
         for name, dtype in zip(node.outputs, ("uint8", "float32", "uint8"), strict=True):
             _need(graph, name, (dtype,))
-    elif node.op == "DynamicQuantizeLSTM":
-        _check_lstm(graph, node)
+    elif node.op in ("DynamicQuantizeGRU", "DynamicQuantizeLSTM"):
+        _check_recurrent(graph, node)
     elif node.op.endswith("ToFloat"):
         _check_to_float(graph, node)
     else:
@@ -106,8 +106,8 @@ def check_weight(graph: Graph, node: Node, *, bits: int) -> None:
     prove_accumulator(codes, 0, "uint8", None, None, channel_axis=axis, name=node.name)
 
 
-def _check_lstm(graph: Graph, node: Node) -> None:
-    """Check `DynamicQuantizeLSTM`: weights of int8 codes, all else float32; each row's sum."""
+def _check_recurrent(graph: Graph, node: Node) -> None:
+    """Check a recurrent layer: weights of int8 codes, all else float32; each row's sum."""
     for name in (node.inputs[0], *node.inputs[3:], *node.outputs):
         if name:
             _need(graph, name, ("float32",))

@@ -6,16 +6,18 @@ takes a table of codes as weight.
 
 from collections.abc import Sequence
 
-from refquant.model.graph import DTYPES, Graph, Node, Value
+from refquant.model.graph import DTYPES, Graph, Node, Quant, Value
 from refquant.model.operators_imported import DTYPES_OF, dtypes
+from refquant.ops.l2_normalization import LONGEST
 from refquant.ops.resize import check_places
 
 __all__ = ["check_typed", "moves_codes"]
 
 
 def moves_codes(node: Node, outputs: Sequence[Value]) -> bool:
-    """Say whether ``node`` is a `Gather` of codes or a `ResizeLinear`: by no contract."""
-    return node.op == "ResizeLinear" or (node.op == "Gather" and outputs[0].quant is not None)
+    """Say whether ``node`` computes codes by no contract: `Gather`, and sections 12 and 13."""
+    own = node.op in ("ResizeLinear", "L2Normalization")
+    return own or (node.op == "Gather" and outputs[0].quant is not None)
 
 
 def check_typed(
@@ -25,6 +27,9 @@ def check_typed(
     operands = [value for value in inputs if value is not None]
     if node.op == "ResizeLinear":
         _check_resize(graph, node, operands, outputs[0])
+        return
+    if node.op == "L2Normalization":
+        _check_vectors(operands[0], outputs[0])
         return
     known = DTYPES_OF.get(node.op, (("float32",),) * len(operands))
     table = node.op == "Gather" and operands[0].quant is not None
@@ -70,6 +75,19 @@ def _check_resize(graph: Graph, node: Node, operands: Sequence[Value], output: V
         if not isinstance(length, int):
             raise ValueError(f"places in {length}, which only a run knows, have no bounds")
         check_places(name, graph.constants[name], length, bits)
+
+
+def _check_vectors(x: Value, output: Value) -> None:
+    """Check an `L2Normalization`: int8, vectors whose squares int32 holds, its own output."""
+    if x.quant is None or x.dtype != "int8" or x.quant.block_shape is not None:
+        raise ValueError(f"x is int8 with quant, one scale, got {x.dtype} {x.quant}")
+    length = x.shape[-1] if len(x.shape) > 1 else 0
+    if not isinstance(length, int) or not 1 <= length <= LONGEST:
+        raise ValueError(f"x is (..., C), C from 1 to {LONGEST}, got {list(x.shape)}")
+    if (output.dtype, output.quant) != ("int8", Quant(2.0**-7, 0)):
+        raise ValueError(
+            f"the output is int8 of scale 2^-7 and zero point 0, got {output.dtype} {output.quant}"
+        )
 
 
 def _check_table(graph: Graph, node: Node, table: Value, output: Value) -> None:

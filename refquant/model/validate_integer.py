@@ -18,7 +18,7 @@ from refquant.model.operators import UNARY
 from refquant.model.params import channel_weights, qparams_of
 from refquant.model.validate_codes import check_mean, check_softmax, codes_of
 from refquant.model.validate_recurrent import check_static_recurrent
-from refquant.ops.accumulate import accumulator_bound, prove_accumulator
+from refquant.ops.accumulate import AccumulatorOverflowError, accumulator_bound, prove_accumulator
 from refquant.ops.dynamic_range import ORDERS
 from refquant.ops.proofs import prove_add, prove_mul, prove_rescale
 from refquant.ops.rescale import (
@@ -86,13 +86,24 @@ def _check_product(graph: Graph, node: Node) -> None:
     if node.op == "MatMul" and len(w.shape) != 2:
         raise ValueError(f"the weight {w_name!r} of a quantized MatMul is (K, N), got {w.shape}")
     if bias_name:
-        b = graph.values[bias_name]
-        if bias_name not in graph.constants or b.dtype != "int32" or b.quant is None:
-            raise ValueError(
-                f"the bias {bias_name!r} is an int32 constant with quant, got {b.dtype} "
-                f"{'with' if b.quant else 'without'} quant"
-            )
+        limit = accumulator_limit(x.dtype, graph.contracts[node.contract or ""])
+        _check_bias(graph, bias_name, limit)
     _prove_product(graph, node, x, w_name, bias_name)
+
+
+def _check_bias(graph: Graph, name: str, limit: int) -> None:
+    """Refuse a bias that is no int32 constant, nor an int64 one of a sum of 48 bits."""
+    b = graph.values[name]
+    wide = limit > _INT32_MAX and b.dtype == "int64"
+    if name not in graph.constants or not (wide or b.dtype == "int32") or b.quant is None:
+        raise ValueError(
+            f"the bias {name!r} is an int32 constant with quant, got {b.dtype} "
+            f"{'with' if b.quant else 'without'} quant; int64 is for sums of 48 bits"
+        )
+    bias = graph.constants[name]
+    most = max(-int(bias.min(initial=0)), int(bias.max(initial=0)))
+    if wide and most > limit:  # first: the proof is computed in int64
+        raise AccumulatorOverflowError(f"the bias {name!r} reaches {most} > {limit}; clip it")
 
 
 def _check_computed_product(graph: Graph, node: Node, x: Value) -> None:

@@ -33,7 +33,7 @@ from refquant.ops.quantize_linear import dynamic_quantize_linear
 from refquant.ops.recurrent import DIRECTIONS
 from refquant.ops.rescale import need_float32
 
-__all__ = ["dynamic_quantize_lstm", "row_scales"]
+__all__ = ["dynamic_product", "dynamic_quantize_lstm", "row_scales"]
 
 Float = NDArray[np.float32]
 Codes = NDArray[np.int8]
@@ -77,9 +77,9 @@ def dynamic_quantize_lstm(
     for n in range(samples):
         for i, reverse in enumerate(DIRECTIONS[direction]):
             added = None if bias is None else bias[i, : 4 * size] + bias[i, 4 * size :]
-            a = _product(x[n], w[i], sw[i], contract)
+            a = dynamic_product(x[n], w[i], sw[i], contract)
             for t in reversed(range(steps)) if reverse else range(steps):
-                b = _product(h[n, i], r[i], sr[i], contract)
+                b = dynamic_product(h[n, i], r[i], sr[i], contract)
                 h[n, i], c[n, i] = _cell(a[t] + b, added, c[n, i])
                 y[n, t, i] = h[n, i]
     return y, h, c
@@ -105,8 +105,16 @@ def row_scales(w: Codes, qparams: QParams) -> Float:
     return np.ascontiguousarray(wide[..., 0])
 
 
-def _product(x: Float, w: Codes, scale: Float, contract: Contract) -> Float:
-    """Eqs. (1), (2): one range for all of ``x`` (..., K); ``w`` (rows, K)."""
+def dynamic_product(x: Float, w: Codes, scale: Float, contract: Contract) -> Float:
+    """Return eqs. (1), (2): codes of one range for all of ``x`` (..., K), times ``w`` (rows, K).
+
+    0.5 is the step of a range from 0 to 127.5, and both codes are exact:
+
+    >>> from refquant.contracts import preset
+    >>> x, w = np.float32([127.5, 2]), np.int8([[1, 3], [-1, 0]])
+    >>> dynamic_product(x, w, np.float32([2, 1]), preset("ort")).tolist()
+    [267.0, -127.5]
+    """
     codes, step, zero = dynamic_quantize_linear(x, contract)
     acc = (codes.astype(np.int64) - int(zero)) @ w.astype(np.int64).T
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):

@@ -91,21 +91,30 @@ def _product(node: Node, present: list[Value], arithmetic: Arithmetic) -> None:
     need(node.op.startswith("Conv") or len(w.shape) == 2, f"weights are (K, N), got {w.shape}")
     can(w.dtype not in ("int16", "uint16"), f"weights of {w.dtype}")
     bias = present[2] if len(present) == 3 else None
+    limit = LIMITS.get(arithmetic.requantize, 2**31 - 1)
     if bias is not None:
-        described = bias.data is not None and bias.dtype == "int32" and bias.quant is not None
-        need(described, "bias is an int32 constant with quant")
+        _need_bias(bias, limit)
     can(arithmetic.requantize in PRODUCTS, f"int16 with requantize {arithmetic.requantize}")
     matrix, _ = integer_weights(node, channel_weights(node, w))
     bound = np.abs(matrix.astype(np.int64)).sum(axis=0) * _reach(x)
     if bias is not None and bias.data is not None:
         bound = bound + np.abs(bias.data.astype(np.int64))
-    limit = LIMITS.get(arithmetic.requantize, 2**31 - 1)
     if bound.size and int(bound.max()) > limit:
         channel = int(bound.argmax())
         raise ValueError(
             f"the accumulator of output channel {channel} may reach {int(bound[channel])}, beyond "
             f"{limit}; use smaller weights, a smaller bias, or split the layer"
         )
+
+
+def _need_bias(bias: Value, limit: int) -> None:
+    """Check a bias: int32, or int64 where sums have 48 bits; its own magnitude before any sum."""
+    wide = bias.dtype == "int64" and limit > 2**31
+    described = bias.data is not None and bias.quant is not None
+    need(described and (wide or bias.dtype == "int32"), "bias is an int32 constant with quant")
+    codes = np.asarray(bias.data)
+    far = max(int(codes.max(initial=0)), -int(codes.min(initial=0)))
+    need(not wide or far <= limit, f"bias reaches {far}, beyond {limit}; clip it")
 
 
 def _binary(node: Node, present: list[Value], y: Value, arithmetic: Arithmetic) -> None:

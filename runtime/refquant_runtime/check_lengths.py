@@ -5,6 +5,7 @@ An operator may sum along ``T``; where it needs a number when the file is read, 
 
 from refquant_runtime.graph import Node, Value
 from refquant_runtime.rules import need
+from refquant_runtime.shapes_sequence import GATES
 
 __all__ = ["check_lengths"]
 
@@ -44,6 +45,6 @@ def _fixed(node: Node, value: Value, first: bool) -> set[int]:
         return {rank - 1}
     if op in ("Attention", "RotaryEmbedding") and rank > 2:
         return {1, 3} if rank == 4 else {2}
-    if op in ("GRU", "LSTM", "DynamicQuantizeLSTM"):
+    if op in GATES:
         return {2} if first else set(range(rank))
     return set(range(rank)) if op == "Gemm" and not first else set()

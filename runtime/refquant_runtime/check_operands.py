@@ -12,8 +12,8 @@ import numpy as np
 
 from refquant_runtime.check_int16 import check_int16
 from refquant_runtime.check_products import (
-    check_dynamic_lstm,
     check_dynamic_range,
+    check_dynamic_recurrent,
     check_product,
     check_raw,
     check_static_recurrent,
@@ -50,6 +50,7 @@ RAW = frozenset(
         "MatMulIntegerToFloat",
         "ConvIntegerToFloat",
         "ConvTransposeIntegerToFloat",
+        "DynamicQuantizeGRU",
         "DynamicQuantizeLSTM",
     ]
 )
@@ -91,8 +92,9 @@ def check_operands(
         need(kinds == ["uint8", "float32", "uint8"], f"outputs are {kinds}")
         need(arithmetics[str(node.contract)].rule >= 0, "its contract quantizes rows only")
         need(not any(v.quant for v in outputs), "outputs carry no quant")
-    elif op == "DynamicQuantizeLSTM":
-        check_dynamic_lstm(inputs, outputs)
+    elif op in ("DynamicQuantizeGRU", "DynamicQuantizeLSTM"):
+        check_dynamic_recurrent(inputs, outputs)
+        need(arithmetics[str(node.contract)].rule >= 0, "its contract quantizes rows only")
     elif op in ("ConvDynamicRange", "MatMulDynamicRange"):
         check_dynamic_range(node, inputs, y, arithmetics[str(node.contract)].requantize)
     elif op in RAW:

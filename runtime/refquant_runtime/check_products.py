@@ -21,7 +21,7 @@ from refquant_runtime.weights import (
     unpack,
 )
 
-__all__ = ["check_dynamic_lstm", "check_dynamic_range", "check_product", "check_raw",
+__all__ = ["check_dynamic_range", "check_dynamic_recurrent", "check_product", "check_raw",
            "check_static_recurrent"]  # fmt: skip
 
 
@@ -106,8 +106,8 @@ def _to_float(
     prove_accumulator(matrix, None, 255)
 
 
-def check_dynamic_lstm(inputs: list[Value | None], outputs: list[Value]) -> None:
-    """Check an LSTM of dynamic codes: int8 weights around 0, scales a row or fewer; sums."""
+def check_dynamic_recurrent(inputs: list[Value | None], outputs: list[Value]) -> None:
+    """Check a GRU or LSTM of dynamic codes: int8 weights around 0, scales a row or fewer; sums."""
     bias = inputs[3] if len(inputs) > 3 else None
     for value in (inputs[0], *inputs[3:], *outputs):
         plain = value is None or (value.dtype == "float32" and value.quant is None)

@@ -37,6 +37,9 @@ def check_typed(node: Node, inputs: list[Value | None], outputs: list[Value]) ->
     if node.op == "ResizeLinear":
         _check_resize(node, present, outputs[0])
         return
+    if node.op == "L2Normalization":
+        _check_vectors(present[0], outputs[0])
+        return
     table = present[0] if node.op == "Gather" and present[0].quant is not None else None
     if table is not None:
         _check_codes(table, outputs[0])
@@ -72,7 +75,8 @@ def _results(node: Node, present: list[Value]) -> tuple[str, ...]:
 
 def moves_codes(node: Node, outputs: list[Value]) -> bool:
     """Say whether a node gives codes by no contract."""
-    return node.op == "ResizeLinear" or (node.op == "Gather" and outputs[0].quant is not None)
+    own = node.op in ("ResizeLinear", "L2Normalization")
+    return own or (node.op == "Gather" and outputs[0].quant is not None)
 
 
 def _check_resize(node: Node, present: list[Value], y: Value) -> None:
@@ -90,6 +94,18 @@ def _check_resize(node: Node, present: list[Value], y: Value) -> None:
         need(inside, f"{value.name!r} has places outside of {length} or weights outside of 2^bits")
 
 
+def _check_vectors(x: Value, y: Value) -> None:
+    """Check an L2Normalization: int8, and that no sum of squares leaves int32."""
+    for value in (x, y):
+        single = value.quant is not None and value.quant.plain and value.quant.block_shape is None
+        need(value.dtype == "int8" and single, f"{value.name!r} is int8 with quant, one scale")
+    fits = len(x.shape) > 1 and len(x.shape) - 1 not in x.lengths and 1 <= x.shape[-1] <= 33025
+    need(fits, f"vectors have 1 to 33025 codes, got {list(x.shape)}")
+    assert y.quant is not None, "said above"
+    unit = (float(y.quant.scale), int(y.quant.zero_point)) == (2.0**-7, 0)
+    need(unit, "its output has scale 2^-7 and zero point 0")
+
+
 def _check_codes(table: Value, y: Value) -> None:
     """Check a Gather of codes, which keep their meaning, or from a table of weights."""
     if y.quant is None:
@@ -99,7 +115,8 @@ def _check_codes(table: Value, y: Value) -> None:
         return
     need(table.dtype == y.dtype and _equal(table.quant, y.quant), "moves codes: equal parameters")
     need(y.quant.block_shape is None, "codes that are moved have one scale")
-    can(y.dtype in ("int8", "uint8", "int32"), f"moves {y.dtype}")
+    short = y.dtype == "int16" and table.data is None  # a constant would be held as bytes
+    can(short or y.dtype in ("int8", "uint8", "int32"), f"moves {y.dtype}")
 
 
 def _equal(a: Quant | None, b: Quant | None) -> bool:

@@ -26,6 +26,7 @@ FORMATS = ("refquant/1", "refquant/2")
 MAX_HEADER = 100_000_000
 MAX_RANK = 6
 DTYPES: Mapping[str, Any] = {
+    "I64": np.int64,
     "F32": np.float32,
     "I32": np.int32,
     "I16": np.int16,

@@ -11,6 +11,7 @@ __all__ = ["DTYPES", "DTYPE_RANGE", "SUBBYTE", "Graph", "Node", "Quant", "State"
 
 Array = NDArray[Any]
 DTYPE_RANGE: Mapping[str, tuple[int, int]] = {
+    "int64": (-(2**63), 2**63 - 1),
     "int32": (-(2**31), 2**31 - 1),
     "int16": (-(2**15), 2**15 - 1),
     "uint16": (0, 2**16 - 1),

@@ -19,7 +19,8 @@ from refquant_runtime.shapes import OPERATORS, VERSION_2
 
 __all__ = ["read_graph"]
 
-SECOND = frozenset(f"{kind}{bits}" for bits in (7, 6, 5, 3) for kind in ("int", "uint"))
+SECOND = frozenset(("int64", *(f"{u}int{bits}" for bits in (7, 6, 5, 3) for u in ("", "u"))))
+BIASED = ("Conv", "ConvTranspose", "Gemm", "MatMul")  # their third input may be int64
 
 
 def read_graph(path: str | os.PathLike[str]) -> Graph:
@@ -53,6 +54,7 @@ class _Reader(Fields):
         inputs = self.names("inputs", self.json["inputs"])
         outputs = self.names("outputs", self.json["outputs"])
         nodes = self.nodes(inputs, values)
+        self.biases_only(values, nodes)
         produced = self.reachable(inputs, outputs, values, nodes)
         states: tuple[State, ...] = ()
         if "states" in self.json:
@@ -102,6 +104,17 @@ class _Reader(Fields):
             later = isinstance(op, str) and op in VERSION_2
             if later or tabled or (op == "Gelu" and attributes):
                 self.fail(f"node {index}", f"is {op!r:.40} as only refquant/2 has it")
+
+    def biases_only(self, values: Mapping[str, Value], nodes: tuple[Node, ...]) -> None:
+        """Refuse 64-bit integers but in a constant that is the bias of layers, and no more."""
+        long = {name for name, value in values.items() if value.dtype == "int64"}
+        for name in long:
+            if values[name].data is None:
+                self.fail(f"value {name!r}", "is int64 and no constant")
+        for node in nodes if long else ():
+            for place, name in enumerate(node.inputs):
+                if name in long and not (place == 2 and node.op in BIASED):
+                    self.fail(f"node {node.name!r}", f"input {name!r} is int64, but no bias")
 
     def nodes(self, inputs: tuple[str, ...], values: Mapping[str, Value]) -> tuple[Node, ...]:
         known = {name for name, value in values.items() if value.data is not None}

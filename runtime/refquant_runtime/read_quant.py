@@ -23,7 +23,7 @@ Shape = tuple[int, ...]
 SMALLEST_NORMAL = np.float32(2.0**-126)
 LARGEST = float(np.finfo(np.float32).max)
 AGAIN = "quantize again"
-WIDE = ("int32", "int16", "uint16")
+WIDE = ("int64", "int32", "int16", "uint16")
 
 
 class QuantReader(Fields):
@@ -97,7 +97,7 @@ class QuantReader(Fields):
                 raise UnsupportedError(f"{self.path}: {where}: negative scales are not "
                                        "implemented; quantize with positive ones")  # fmt: skip
             self.fail(where, "a scale is not positive", AGAIN)
-        low, high = DTYPE_RANGE[value.dtype] if value.dtype != "int32" else (0, 0)
+        low, high = DTYPE_RANGE[value.dtype] if value.dtype not in WIDE[:2] else (0, 0)
         if zero_point.dtype == np.float32:
             self.small_constant(where, value)
             if not np.isfinite(zero_point).all():

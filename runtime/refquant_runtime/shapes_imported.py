@@ -101,6 +101,7 @@ IMPORTED: Mapping[str, Operator] = {
     ),
     **dict.fromkeys(("ArgMax", "ArgMin"), Operator(1, 1, _PLACE, _place)),
     "ResizeLinear": Operator(3, 3, {"bits": "int", "rounding": ("half_up", "half_away")}, _resize),
+    "L2Normalization": Operator(1, 1, {}, _same),
     "TopK": Operator(1, 1, {"k": "int", "axis": "int", "largest": (0, 1)}, _top_k),
     "ConvTranspose": Operator(
         2,

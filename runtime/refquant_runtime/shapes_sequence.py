@@ -17,7 +17,7 @@ __all__ = ["DIRECTIONS", "GATES", "SEQUENCE", "heads_of", "reduced"]
 
 Shapes = Sequence[Shape | None]
 DIRECTIONS = {"forward": 1, "reverse": 1, "bidirectional": 2}
-GATES = {"GRU": 3, "LSTM": 4, "DynamicQuantizeLSTM": 4}
+GATES = {"GRU": 3, "LSTM": 4, "DynamicQuantizeGRU": 3, "DynamicQuantizeLSTM": 4}
 _COUNTED = 2**24  # float32 holds every integer below
 
 
@@ -134,6 +134,7 @@ _REDUCE: Mapping[str, Kind] = {"axes": "ints", "keepdims": (0, 1)}
 _WALK: Mapping[str, Kind] = {
     "direction": tuple(DIRECTIONS), "hidden_size": "int", "layout": (1,),
 }  # fmt: skip
+_RESET: Mapping[str, Kind] = {**_WALK, "linear_before_reset": (0, 1)}
 SEQUENCE: Mapping[str, Operator] = {
     "Gather": Operator(2, 2, {"axis": "int"}, _gather),
     "Cast": Operator(1, 1, {"to": (1, 6, 9)}, _cast),
@@ -147,9 +148,10 @@ SEQUENCE: Mapping[str, Operator] = {
     "RotaryEmbedding": Operator(
         4, 4, {"num_heads": "int", "rotary_embedding_dim": "int", "interleaved": (0, 1)}, _rotary
     ),
-    "GRU": Operator(
-        3, 6, {**_WALK, "linear_before_reset": (0, 1)}, lambda i, a: _recurrent(i, a, "GRU")
-    ),
+    **{
+        op: Operator(3, 6, _RESET, lambda i, a: _recurrent(i, a, "GRU"))
+        for op in ("GRU", "DynamicQuantizeGRU")
+    },
     **{
         op: Operator(3, 7, _WALK, lambda i, a: _recurrent(i, a, "LSTM"))
         for op in ("LSTM", "DynamicQuantizeLSTM")

@@ -59,6 +59,13 @@ class OfTomorrow(Honest):
     protocol = 2
 
 
+class Empty(Honest):
+    """Lists no cell: whoever judges it has proved nothing."""
+
+    def capabilities(self) -> Iterable[Capability]:
+        return []
+
+
 class NoBackend:
     """Cannot compute."""
 

@@ -51,17 +51,6 @@ def cells_of_mutant(name: str, identifier: str, seed: int = 0) -> list[Cell]:
     return [row for row in found if row is not None]
 
 
-def killers(name: str, seed: int = 0) -> list[str]:
-    """Return the ids of the properties QDQ, QPS and RQ that fail on a planted bug, in order."""
-    mutant = MUTANTS[name]
-    found = []
-    for identifier, one in sorted(PROPERTIES.items()):
-        if mutant.op in one.ops and identifier.startswith(("QDQ", "QPS", "RQ")):
-            rows = cells_of_mutant(name, identifier, seed)
-            found += [identifier] * any(row.verdict == "FAILS" for row in rows)
-    return found
-
-
 def assert_clean(identifier: str, base: str, seed: int = 0) -> None:
     """The reference meets a property, which says something of at least one scheme."""
     rows = list(cells_of_reference(identifier, base, seed))

@@ -205,6 +205,31 @@ def test_the_evidence_is_a_case_whose_answer_strikes_the_value_out() -> None:
         assert one.would_be != one.observed, f"{one.axis} = {one.value} is no evidence"
 
 
+@pytest.mark.parametrize(
+    ("backend", "op", "scheme"),
+    [
+        ("reference:onnx", "qlinear_leaky_relu", "u8"),
+        ("reference:tflite_reference", "qlinear_add", "i8"),
+        ("reference:torch", "qlinear_mul", "u8"),
+    ],
+)
+def test_what_is_left_explains_every_answer(backend: str, op: str, scheme: str) -> None:
+    subject = Local(load_backend(backend))
+    arithmetic = next(a for a in ARITHMETICS if a.op == op)
+    probes = list(arithmetic.probes(scheme))
+    answers = [answer.result for answer in subject.ask(probes)]
+
+    def explains(axes: Axes) -> bool:
+        return all(
+            not differ(arithmetic.compute(probe, axes), result.outputs if result else None)
+            for probe, result in zip(probes, answers, strict=True)
+        )
+
+    wanted = [dict(axes) for axes in candidates(arithmetic) if explains(axes)]
+    found = [dict(axes) for axes in identify(subject, op, scheme).consistent]
+    assert sorted(map(str, found)) == sorted(map(str, wanted)), "no more, no fewer"
+
+
 def test_without_an_arithmetic_there_is_nothing_to_identify() -> None:
     subject = Local(load_backend("reference:onnx"))
     with pytest.raises(ValueError, match="no arithmetic for quantize_linear f32_e4m3fn"):

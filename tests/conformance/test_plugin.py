@@ -77,6 +77,7 @@ def test_who_does_not_ask_sees_nothing(tmp_path: Path) -> None:
     ("arguments", "word"),
     [
         (("--rq-backend=nobody",), "no backend 'nobody'"),
+        (("--rq-backend=tests.conformance.bad_backends:Empty",), "lists no cell"),
         (("--rq-backend=reference:onnx", "--rq-profile=fast"), "--rq-profile is one of"),
         (("--rq-backend=reference:onnx", "--rq-cmd=true"), "not both"),
         (("--rq-backend=reference:onnx", "--rq-deviations=no.toml"), "no.toml"),

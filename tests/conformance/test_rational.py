@@ -15,6 +15,7 @@ from refquant_conformance.rational import (
     divide,
     float32,
     float64,
+    fused,
     multiply,
     round_exact,
 )
@@ -68,6 +69,21 @@ def test_float32_is_the_processors_conversion(value: float) -> None:
         expected = float(np.float32(value))
     got = float32(Fraction(value)) if value else value  # a fraction has no -0.0
     assert same(got, expected), f"float32({value!r}) = {got!r}, the processor says {expected!r}"
+
+
+finite_f32 = st.floats(width=32, allow_nan=False, allow_infinity=False)
+
+
+@given(x=finite_f32, y=finite_f32, z=finite_f32)
+def test_fused_is_the_sum_of_fractions_rounded_once(x: float, y: float, z: float) -> None:
+    expected = float32(Fraction(x) * Fraction(y) + Fraction(z))
+    assert same(fused(x, y, z), expected), f"fused({x!r}, {y!r}, {z!r})"
+
+
+def test_fused_keeps_what_two_roundings_lose() -> None:
+    x = 1 + 2.0**-12
+    assert fused(x, x, -1.0) - (multiply(x, x) - 1.0) == 2.0**-24, "the last bit of the square"
+    assert same(fused(-1.0, 1.0, 1.0), 0.0), "an exact zero is positive"
 
 
 @given(k=st.integers(0, 2**24), e=st.integers(-149, 104), quarter=st.integers(0, 3))

@@ -196,6 +196,16 @@ def test_silence_is_a_verdict_of_its_own() -> None:
     worker.close()
 
 
+def test_who_hung_once_is_not_waited_for_again() -> None:
+    worker = Worker(f"{HERE}:Hanging", time_limit=0.5)
+    (first,) = worker.ask([case(fatal=True)])
+    worker.time_limit = 600.0
+    again = worker.ask([case(), case(fatal=True), case()])
+    worker.close()
+    assert [a.kind for a in again] == ["result", "hung", "result"], f"{again}"
+    assert first.reason == again[1].reason == "no answer in 0.5 s", "as it was"
+
+
 def test_variants_and_twins_are_other_processes_and_end_with_their_parent() -> None:
     worker = Worker("onnxruntime")
     two = worker.variant({"threads": 2})

@@ -117,6 +117,11 @@ def test_what_is_no_answer_has_a_verdict(kind: str, expected: str) -> None:
         raise Unanswered(Answer(kind, reason="why"), CASE)
 
     assert verdict(silent) == (expected, "why"), f"{kind}"
+    row = try_property(Property("T-01", "t", "t", (), "", "", silent), trial())
+    assert row is not None, "no line"
+    shown = None if row.counterexample is None else row.counterexample.case
+    wanted = CASE if kind in ("crashed", "hung") else None
+    assert shown is wanted, "what ends a backend is shown; what it declines is not"
 
 
 def test_outputs_of_who_refuses_fail_as_a_law() -> None:

@@ -122,6 +122,16 @@ def test_a_gru_of_codes_loses_less_than_a_point(scheme: str) -> None:
     assert right == STATIC[scheme], f"{right} of 1,000, {wrong:.1f} % of phonemes"
 
 
+def test_a_gru_of_dynamic_codes_loses_less_than_a_point() -> None:
+    """No calibration: ranges of each word, and of the state at each of its letters."""
+    encoder, decoder = (quantize(graph, recipe("int8_dynamic")) for graph in models())
+    for graph in (encoder, decoder):
+        assert "DynamicQuantizeGRU" in {node.op for node in graph.nodes}, "on codes"
+    right, wrong = measured((encoder, decoder), sums="blas")
+    assert abs(right - 691) <= 10, f"{right} of 1,000: a point is 10"
+    assert right == 689, f"{right} of 1,000, {wrong:.1f} % of phonemes"
+
+
 def test_onnxruntime_agrees_on_the_same_graphs() -> None:
     rng = np.random.default_rng(0)
     letters = rng.integers(3, 29, (4, 9)).astype(np.int32)

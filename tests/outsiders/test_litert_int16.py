@@ -98,10 +98,36 @@ def dense(rng: Rng, *, bias: str = "int64", several: bool = True) -> Made:
     return m.data([x], [y]), {"x": codes(rng, 6, k)}
 
 
+def long_bias(rng: Rng, *, op: str) -> Made:
+    """Channels whose weights are tiny beside their bias, which needs up to 46 bits."""
+    m, o, deep = Model(), 6, op == "DEPTHWISE_CONV_2D"
+    sx, sy = scale(rng), scale(rng)
+    sw = (10.0 ** rng.uniform(-12, -4, o)).astype(np.float32)
+    ratio = sx.astype(np.float64) * sw / sy
+    limit = np.minimum(np.minimum(2.0**46, 60000 / ratio), 2.0**30 / ratio).astype(np.int64)
+    bias = (limit * rng.uniform(-1, 1, o)).astype(np.int64)
+    bias[0] = limit[0] | 1
+    dense = op == "FULLY_CONNECTED"
+    x = m.tensor((1, 4) if dense else (1, 3, 3, o if deep else 4), "int16", scale=sx, name="x")
+    shape = (o, 4) if dense else (1, 1, 1, o) if deep else (o, 1, 1, 4)
+    w = m.tensor(shape, values=rng.integers(-127, 128, shape), scale=sw, zero_point=np.zeros(o),
+                 axis=3 if deep else 0)  # fmt: skip
+    b = m.tensor((o,), "int64", values=bias, scale=sx * sw, zero_point=np.zeros(o))
+    y = m.tensor((1, o) if dense else (1, 3, 3, o), "int16", scale=sy)
+    own: dict[str, Any] = {"DepthMultiplier": 1} if deep else {}
+    if not dense:
+        own |= {"StrideW": 1, "StrideH": 1, "DilationWFactor": 1, "DilationHFactor": 1}
+    m.op(op, [x, w, b], [y], **own)
+    assert np.abs(bias).max() > 2**31, "else it is another test"
+    return m.data([x], [y]), {"x": codes(rng, 5, *((4,) if dense else (3, 3, o if deep else 4)))}
+
+
 def binary(rng: Rng, *, op: str, broadcast: bool = False) -> Made:
     m = Model()
     shapes = ((1, 5, 4, 16), (1, 1, 1, 16) if broadcast else (1, 5, 4, 16))
     sa, sb = scale(rng), scale(rng)
+    if op == "SUB":  # smaller steps have ties, and are refused
+        sa, sb = min(sa, sb), max(sa, sb)
     a, b = (m.tensor(shape, "int16", scale=s, name=n)
             for shape, s, n in zip(shapes, (sa, sb), "ab", strict=True))  # fmt: skip
     size = sa * sb * np.float32(32768) if op == "MUL" else max(sa, sb)
@@ -110,6 +136,48 @@ def binary(rng: Rng, *, op: str, broadcast: bool = False) -> Made:
     return m.data([a, b], [y]), {
         n: codes(rng, 4, *shape[1:]) for n, shape in zip("ab", shapes, strict=True)
     }
+
+
+def extreme(rng: Rng, *, op: str) -> Made:
+    m, s = Model(), scale(rng)
+    a, b = (m.tensor(d, "int16", scale=s, name=n)
+            for d, n in (((1, 5, 9), "a"), ((1, 1, 9), "b")))  # fmt: skip
+    y = m.tensor((1, 5, 9), "int16", scale=s)
+    m.op(op, [a, b], [y])
+    return m.data([a, b], [y]), {"a": codes(rng, 4, 5, 9), "b": codes(rng, 4, 1, 9)}
+
+
+def transposed(rng: Rng) -> Made:
+    m = Model()
+    c, o = int(rng.choice([1, 3, 8])), int(rng.choice([1, 5]))
+    h, w, kh, kw = (int(v) for v in (*rng.integers(2, 6, 2), *rng.integers(1, 5, 2)))
+    sh, sw = (int(rng.integers(1, k + 1)) for k in (kh, kw))
+    same = bool(rng.integers(0, 2))
+    out = [d * t if same else (d - 1) * t + k for d, t, k in ((h, sh, kh), (w, sw, kw))]
+    sx, sv = scale(rng), np.float32(10.0 ** rng.uniform(-4, -2, o))
+    x = m.tensor((1, h, w, c), "int16", scale=sx, name="x")
+    v = m.tensor((o, kh, kw, c), values=rng.integers(-127, 128, (o, kh, kw, c)), scale=sv,
+                 zero_point=np.zeros(o))  # fmt: skip
+    b = m.tensor((o,), "int64", values=rng.integers(-(10**8), 10**8, o), scale=sx * sv,
+                 zero_point=np.zeros(o))  # fmt: skip
+    step = np.float32(sx * sv.mean() * kh * kw * c * rng.uniform(10, 127))
+    y = m.tensor((1, *out, o), "int16", scale=step)
+    size = m.tensor((4,), "int32", values=[1, *out, o])
+    ends = [size, v, x, b][: int(rng.integers(3, 5))]  # with a bias or none
+    m.op("TRANSPOSE_CONV", ends, [y], Padding=int(not same), StrideW=sw, StrideH=sh)
+    return m.data([x], [y]), {"x": codes(rng, 4, h, w, c)}
+
+
+def gathered(rng: Rng) -> Made:
+    m, s = Model(), scale(rng)
+    x = m.tensor((1, 5, 4), "int16", scale=s, name="x")
+    pads = m.tensor((3, 2), "int32", values=[0, 0, 2, 1, 0, 3])
+    z = m.tensor((1, 8, 7), "int16", scale=s)
+    m.op("MIRROR_PAD", [x, pads], [z], Mode=0)
+    places = m.tensor((3,), "int32", values=[6, 0, 6])
+    y = m.tensor((1, 8, 3), "int16", scale=s)
+    m.op("GATHER", [z, places], [y], Axis=2)
+    return m.data([x], [y]), {"x": codes(rng, 3, 5, 4)}
 
 
 def every(m: Model, x: int, y: int, op: str, **options: Any) -> Made:
@@ -180,7 +248,7 @@ def pool(rng: Rng, *, op: str) -> Made:
     return m.data([x], [y]), {"x": codes(rng, 4, h, w, c)}
 
 
-def mean(rng: Rng) -> Made:
+def mean(rng: Rng, *, op: str = "MEAN") -> Made:
     m = Model()
     shape = (1, int(rng.integers(1, 9)), int(rng.integers(1, 9)), 12)
     axes = [[1, 2], [3], [1], [1, 2, 3], [2, 3]][int(rng.integers(0, 5))]
@@ -189,7 +257,11 @@ def mean(rng: Rng) -> Made:
     x = m.tensor(shape, "int16", scale=sx, name="x")
     a = m.tensor((len(axes),), "int32", values=axes)
     y = m.tensor(out, "int16", scale=np.float32(sx * 10.0 ** rng.uniform(0, 1)))
-    m.op("MEAN", [x, a], [y], KeepDims=keep)
+    if op != "MEAN":
+        m.tensors[y]["scale"] = m.tensors[x]["scale"]
+        if out == (1,):
+            return mean(rng, op=op)
+    m.op(op, [x, a], [y], KeepDims=keep)
     return m.data([x], [y]), {"x": codes(rng, 4, *shape[1:])}
 
 
@@ -266,8 +338,18 @@ CASES: dict[str, Callable[[Rng], Made]] = {
     "CONV_2D, two groups": lambda r: conv(r, group=2),
     "DEPTHWISE_CONV_2D": lambda r: conv(r, depthwise=True),
     "DEPTHWISE_CONV_2D, no bias": lambda r: conv(r, depthwise=True, bias=""),
+    "FULLY_CONNECTED, long bias": lambda r: long_bias(r, op="FULLY_CONNECTED"),
+    "CONV_2D, long bias": lambda r: long_bias(r, op="CONV_2D"),
+    "DEPTHWISE_CONV_2D, long bias": lambda r: long_bias(r, op="DEPTHWISE_CONV_2D"),
     "ADD": lambda r: binary(r, op="ADD"),
     "ADD, broadcast": lambda r: binary(r, op="ADD", broadcast=True),
+    "SUB": lambda r: binary(r, op="SUB"),
+    "SUB, broadcast": lambda r: binary(r, op="SUB", broadcast=True),
+    "MAXIMUM": lambda r: extreme(r, op="MAXIMUM"),
+    "MINIMUM": lambda r: extreme(r, op="MINIMUM"),
+    "ABS": lambda r: unary(r, op="ABS"),
+    "TRANSPOSE_CONV": transposed,
+    "GATHER and MIRROR_PAD": gathered,
     "MUL": lambda r: binary(r, op="MUL"),
     "MUL, broadcast": lambda r: binary(r, op="MUL", broadcast=True),
     "RELU": lambda r: unary(r, op="RELU"),
@@ -280,6 +362,8 @@ CASES: dict[str, Callable[[Rng], Made]] = {
     "TANH": lambda r: unary(r, op="TANH"),
     "SOFTMAX": softmax,
     "MEAN": mean,
+    "REDUCE_MAX": lambda r: mean(r, op="REDUCE_MAX"),
+    "REDUCE_MIN": lambda r: mean(r, op="REDUCE_MIN"),
     "an audio net": audio,
 }
 DISAGREEMENTS: dict[tuple[str, str], int] = {}

@@ -147,8 +147,25 @@ def test_every_key_of_the_metadata_counts(tmp_path: Path) -> None:
 
 
 def test_a_file_of_version_1_has_no_words_for_version_2(tmp_path: Path) -> None:
-    header, body = parts(file_of("tables"))
-    header["__metadata__"]["format"] = "refquant/1"
-    (tmp_path / "m.rq").write_bytes(whole(header, body))
-    with pytest.raises(FormatError, match="has what refquant/1 has no words for"):
-        read_graph(tmp_path / "m.rq")
+    for name in ("tables", "long_bias"):
+        header, body = parts(file_of(name))
+        header["__metadata__"]["format"] = "refquant/1"
+        (tmp_path / "m.rq").write_bytes(whole(header, body))
+        with pytest.raises(FormatError, match="has what refquant/1 has no words for"):
+            read_graph(tmp_path / "m.rq")
+
+
+def test_64_bits_are_for_biases(tmp_path: Path) -> None:
+    def second(tree: Tree) -> None:
+        tree["nodes"].append(
+            {"name": "z", "op": "DequantizeLinear", "inputs": ["b"], "outputs": ["z"],
+             "attributes": {}, "contract": first(tree)["contract"]}
+        )  # fmt: skip
+        tree["values"]["z"] = {"dtype": "float32", "shape": [3]}
+
+    with pytest.raises(FormatError, match="input 'b' is int64, but no bias"):
+        read(tmp_path, edited("long_bias", second))
+    with pytest.raises(FormatError, match="input 'b' is int64, but no bias"):
+        read(tmp_path, edited("long_bias", lambda t: first(t).update(inputs=["x", "b"])))
+    with pytest.raises(FormatError, match="value 'x': is int64 and no constant"):
+        read(tmp_path, edited("long_bias", lambda t: t["values"]["x"].update(dtype="int64")))

@@ -168,6 +168,18 @@ def passing() -> Graph:
     return b.graph([b.input("x", (3,), dtype="int16", quant=Quant(0.5, 3))])
 
 
+def long_bias() -> Graph:
+    """Sums of 48 bits and a bias of 64."""
+    b = Builder("long_bias")
+    x = b.input("x", ("N", 4), dtype="int16", quant=Quant(0.25, 0))
+    w = b.constant("w", np.arange(-6, 6).reshape(4, 3).astype(np.int8), quant=Quant(2.0**-27, 0))
+    bias = np.array([2**40, -(2**33), 5])
+    held = b.constant("b", bias, dtype="int64", quant=Quant(2.0**-29, 0))
+    y = Quant(0.25, 0)
+    own = preset("tflite_int16")
+    return b.graph([b.node("Gemm", [x, w, held], name="y", contract=own, dtype="int16", quant=y)])
+
+
 ZOO: Mapping[str, Callable[[], Graph]] = {
     "float_cnn": float_cnn,
     "codes_ort": lambda: codes_cnn("ort"),
@@ -178,6 +190,7 @@ ZOO: Mapping[str, Callable[[], Graph]] = {
     "tables": tables,
     "movement": movement,
     "passing": passing,
+    "long_bias": long_bias,
     "sentence": sentence,
 }
 

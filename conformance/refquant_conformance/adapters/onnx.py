@@ -73,7 +73,7 @@ class OnnxReference:
                 arrays = evaluator.run(list(model.outputs), feeds)
             except (NotImplementedError, self._reference.op_run.RuntimeTypeError) as refusal:
                 raise Unsupported(f"{type(refusal).__name__}: {refusal}") from None
-            except ValueError as refusal:
+            except (ValueError, RuntimeError) as refusal:  # "output shape cannot be negative"
                 raise Rejected(str(refusal)) from None
         named = zip(model.outputs.items(), arrays, strict=True)
         outputs = {name: self._codes(array, logical) for (name, logical), array in named}

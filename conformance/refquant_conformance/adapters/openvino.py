@@ -7,9 +7,9 @@ is the float operator between DequantizeLinear and QuantizeLinear, as its own co
 
 The knob ``isa`` is oneDNN's limit of instruction sets. It is read once, where the library is
 loaded: so nothing is imported before ``configure``. A compiled model is kept by model and shapes;
-compiling takes tens of milliseconds. So cases that are announced together are compiled together,
-as one model in which nothing joins two of them, and run at once. ``parameters=fed`` makes inputs of
-the scales and zero points of quantizers: other kernels, and nothing to compile again.
+compiling takes tens of milliseconds. So cases that are announced together are compiled together:
+see ``openvino_together``. ``parameters=fed`` makes inputs of the scales and zero points of
+quantizers: other kernels, and nothing to compile again.
 
 Left out: types without a NumPy dtype.
 
@@ -21,7 +21,6 @@ OpenVINO 2026.4.1, ``src/plugins/intel_cpu``; oneDNN, "CPU dispatcher control".
 import importlib.util
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
@@ -30,9 +29,9 @@ import numpy as np
 from refquant_conformance.adapters import BackendError, MissingBackendError
 from refquant_conformance.adapters.engine import Kept, Prepared, computed, cpu_flags, imported
 from refquant_conformance.adapters.onnx_cases import STYLES, fed, model_of
-from refquant_conformance.adapters.onnx_joint import joint, numbered
 from refquant_conformance.adapters.onnx_models import Model, program, serialized
-from refquant_conformance.adapters.openvino_models import kernels_of, key_of, last_line
+from refquant_conformance.adapters.openvino_models import Compiled, kernels_of, key_of, last_line
+from refquant_conformance.adapters.openvino_together import Asked, Together
 from refquant_conformance.protocol import (
     Array,
     Capability,
@@ -49,16 +48,6 @@ _ISA = {"default": "", "avx2": "AVX2", "avx512_core": "AVX512_CORE"}
 _VARIABLE = "ONEDNN_MAX_CPU_ISA"
 _ON_CODES = ("quantize_linear", "dequantize_linear", "dynamic_quantize_linear", "matmul_integer")
 _NATIVE = frozenset(("float16", "float32", "uint8", "int8", "uint16", "int16", "int32"))
-_TOGETHER = 32
-_Asked = tuple[Model, Mapping[str, Array]]
-
-
-@dataclass(frozen=True, slots=True)
-class _Compiled:
-    """A compiled model's request, and the kernels in it."""
-
-    request: Any
-    kernels: str
 
 
 class OpenVino:
@@ -74,8 +63,8 @@ class OpenVino:
         self._onnx = imported("onnx", "openvino")
         self._core: Any = None
         self._isa, self._threads, self._hold = "default", 1, True
-        self._kept: Kept[_Compiled] = Kept(256)
-        self._foreseen: dict[tuple[Any, ...], Result] = {}
+        self._kept: Kept[Compiled] = Kept(256)
+        self._together = Together(self._made, self._ask)
 
     def configure(
         self, isa: str = "default", threads: int = 1, parameters: str = "constant"
@@ -105,30 +94,27 @@ class OpenVino:
 
     def announce(self, cases: Sequence[Case]) -> None:
         """Compute cases that come next, many in one model; what fails so is asked alone later."""
-        self._foreseen.clear()
-        plain = [c for c in cases if (c.layout, c.environment) == ("contiguous", "default")]
-        new = [asked for asked in map(self._asked, plain) if asked is not None]
-        for first in range(0, len(new), _TOGETHER):
-            part = new[first : first + _TOGETHER]
-            try:
-                self._foreseen.update(self._together(part))
-            except (Unsupported, Rejected):
-                continue
+        plain = [case for case in cases if case.layout == "contiguous"]
+        self._together.announce([asked for asked in map(self._asked, plain) if asked is not None])
 
     def run(self, case: Case) -> Result:
         """Compute by a compiled model for the case's model and shapes."""
         model = self._model(case)
         feeds = fed(model, case)
-        if (known := self._foreseen.pop(key_of(model, feeds, of_data=True), None)) is not None:
-            return known
+        key = key_of(model, feeds)
+        if key not in self._kept.things:
+            found = self._together.run(Asked(case.environment, model, feeds))
+            if found is not None:
+                return found
         shapes = {name: array.shape for name, array in feeds.items()}
-        made = self._kept.get(key_of(model, feeds), lambda: self._made(model, shapes))
+        made = self._kept.get(key, lambda: self._made(model, shapes))
         return self._ask(made, model.outputs, feeds)
 
     def prepare(self, case: Case) -> Prepared:
         """Return a compiled model with the case's weights, for activations of any length."""
         model = self._model(case)
-        made = self._made(model, {name: (None,) * case.inputs[name].ndim for name in model.feeds})
+        ranks = {name: (None,) * case.inputs[name].ndim for name in model.feeds}
+        made = self._kept.get((model.key, *ranks.items()), lambda: self._made(model, ranks))
 
         def run(other: Case) -> Result:
             if self._model(other).key != model.key:
@@ -171,44 +157,26 @@ class OpenVino:
             self._core = imported("openvino", "openvino").Core()
         return self._core
 
-    def _made(self, model: Model, shapes: Mapping[str, Any]) -> _Compiled:
+    def _made(self, model: Model, shapes: Mapping[str, Any]) -> Compiled:
         data = serialized(self._onnx, model, shapes)
         core = self._loaded()
         try:
             compiled = core.compile_model(core.read_model(model=data), "CPU", self._options())
         except RuntimeError as error:
             raise Unsupported(last_line(error)) from None
-        return _Compiled(compiled.create_infer_request(), kernels_of(compiled))
+        return Compiled(compiled.create_infer_request(), kernels_of(compiled))
 
-    def _asked(self, case: Case) -> _Asked | None:
+    def _asked(self, case: Case) -> Asked | None:
         """Return the model of a case and what it is fed; None if it is none, or made already."""
         try:
             model = self._model(case)
         except Unsupported:
             return None
         feeds = fed(model, case)
-        return None if key_of(model, feeds) in self._kept.things else (model, feeds)
+        known = key_of(model, feeds) in self._kept.things
+        return None if known else Asked(case.environment, model, feeds)
 
-    def _together(self, asked: Sequence[_Asked]) -> dict[tuple[Any, ...], Result]:
-        """Compile the models as one, and return what each computes."""
-        whole = joint([model for model, _ in asked])
-        each = list(enumerate(asked))
-        feeds = {numbered(n, k): a for k, (_, given) in each for n, a in given.items()}
-        shapes: dict[str, Any] = {name: array.shape for name, array in feeds.items()}
-        for k, (model, given) in each:
-            rank = next(iter(given.values())).ndim
-            shapes |= {numbered(n, k): (None,) * rank * (n == "y") for n in model.outputs}
-        made = self._made(whole, shapes)
-        found = self._ask(made, whole.outputs, feeds)
-        return {
-            key_of(model, given, of_data=True): Result(
-                {name: found.outputs[numbered(name, k)] for name in model.outputs},
-                {**found.provenance, "compiled": f"with {len(asked) - 1} others"},
-            )
-            for k, (model, given) in each
-        }
-
-    def _ask(self, made: _Compiled, outputs: Iterable[str], given: Mapping[str, Array]) -> Result:
+    def _ask(self, made: Compiled, outputs: Iterable[str], given: Mapping[str, Array]) -> Result:
         feeds = {name: np.ascontiguousarray(a).reshape(a.shape) for name, a in given.items()}
         try:
             found = made.request.infer(feeds)

@@ -1,12 +1,21 @@
 """What compiled models are kept by, and what can be read of them and of their errors."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from refquant_conformance.adapters.onnx_models import Model
 from refquant_conformance.protocol import Array
 
-__all__ = ["kernels_of", "key_of", "last_line"]
+__all__ = ["Compiled", "kernels_of", "key_of", "last_line"]
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """A compiled model's request, and the kernels in it."""
+
+    request: Any
+    kernels: str
 
 
 def key_of(model: Model, feeds: Mapping[str, Array], *, of_data: bool = False) -> tuple[Any, ...]:

@@ -8,7 +8,7 @@ the harness is right, and the oracle, not this, says whether the arithmetic is.
 from collections.abc import Callable, Iterable, Mapping
 from importlib.metadata import version
 
-from refquant.contracts import PRESETS, preset
+from refquant.contracts import PRESETS, Contract, preset
 from refquant.contracts.axes import AxisValue
 from refquant.formats.gguf import parse_gguf
 from refquant.model.execute import run
@@ -20,7 +20,7 @@ from refquant_conformance.adapters.engine import Prepared
 from refquant_conformance.adapters.reference_methods import METHODS, method_cells
 from refquant_conformance.adapters.rq_graphs import feeds_of, graph_of
 from refquant_conformance.arithmetic import ARITHMETICS, Arithmetic, Axes, arithmetic_of
-from refquant_conformance.arithmetic.base import axes_of
+from refquant_conformance.arithmetic.base import axes_of, contract_of, says_all
 from refquant_conformance.operators import OPERATORS
 from refquant_conformance.protocol import Capability, Case, Info, Rejected, Result, Unsupported
 
@@ -79,7 +79,7 @@ class Reference:
     def reload(self, case: Case) -> Prepared:
         """Return a handle on the case as a ``.rq`` file that was written and read again."""
         try:
-            data = rq_bytes(graph_of(case, self._contract))
+            data = rq_bytes(graph_of(case, self._by(case)))
         except ValueError as error:
             raise Unsupported(f"a .rq file does not say this: {error}") from None
         graph = parse_rq(data, name="the case")
@@ -92,6 +92,13 @@ class Reference:
             return Result({name: made[name] for name in OPERATORS[other.op].outputs})
 
         return Prepared(again)
+
+    def _by(self, case: Case) -> Contract:
+        """Return the preset with those axes that an operator's family has no such value for."""
+        arithmetic = arithmetic_of(case.op, case.scheme)
+        if arithmetic is None or says_all(self._contract, arithmetic):
+            return self._contract
+        return contract_of(self.axes(arithmetic), name=self._setting, base=self._setting)
 
     def load_bytes(self, file_format: str, data: bytes) -> None:
         """Read a file by the reference's own reader."""

@@ -71,7 +71,8 @@ class Arithmetic:
     ``element(case, index)`` the smallest case that holds output element ``index``.
     ``implied(contract)`` gives those axes that no contract has, where a contract implies them;
     ``relevant(case)`` names the axes that can matter for a case (None: all), so that identifying
-    need not compute the same twice; ``again(axes)`` is true of a choice that computes what another
+    need not compute the same twice; ``idle(axes)`` names those that cannot with the other values of
+    a choice, whatever the case; ``again(axes)`` is true of a choice that computes what another
     one does, for every input, and is left out of the candidates; ``equal`` lists the values
     that no input tells apart.
     """
@@ -87,6 +88,7 @@ class Arithmetic:
     element: Callable[[Case, int], Case]
     implied: Callable[[Contract], Axes] = _nothing
     relevant: Callable[[Case], tuple[str, ...]] | None = None
+    idle: Callable[[Axes], tuple[str, ...]] | None = None
     again: Callable[[Axes], bool] | None = None
     equal: tuple[Equal, ...] = ()
 
@@ -149,12 +151,18 @@ def says_all(contract: Contract, arithmetic: Arithmetic) -> bool:
     return True
 
 
+def _says_any(contract: Contract, arithmetic: Arithmetic) -> bool:
+    implied = arithmetic.implied(contract)
+    return any(axis in implied or axis in _FIELDS for axis in arithmetic.axes)
+
+
 def name_axes(
     axes: Axes, *, spec: Mapping[str, AxisValue | None], arithmetic: Arithmetic | None = None
 ) -> str:
     """Name a choice: the presets that make it, or what it changes in the specification's.
 
-    ``arithmetic`` is the family of the choice, if its axes are not all those of a contract.
+    ``arithmetic`` is the family of the choice, if its axes are not all those of a contract. A
+    preset that says nothing of any of them names none: that its silence agrees is no claim.
 
     >>> spec = {"rounding": "half_even", "nan": None}
     >>> name_axes({"rounding": "half_down", "nan": "zero"}, spec=spec)
@@ -166,7 +174,8 @@ def name_axes(
         named = [
             name
             for name in PRESETS
-            if says_all(preset(name), arithmetic)
+            if _says_any(preset(name), arithmetic)
+            and says_all(preset(name), arithmetic)
             and axes_of(preset(name), arithmetic) == dict(axes)
         ]
     if named:

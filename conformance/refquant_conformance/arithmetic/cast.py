@@ -114,6 +114,10 @@ _FNUZ = ("float8_e4m3fnuz", "float8_e5m2fnuz")
 _WIDE = ("bfloat16", "float16")
 _TINY = ("float6_e2m3fn", "float6_e3m2fn", "float4_e2m1fn")
 _E8M0 = ("float8_e8m0fnu",)
+_NO_SIGN = (
+    ("integers have no NaN", ("i64_bf16",)),
+    ("any two NaN of a float dtype count as one", ("f32_f16", "f64_f16")),
+)
 _NAN_SIGN = ("kept", "dropped", "all_ones")
 _BECOMES = ("opposite_zero", "zero", "negative_zero", "max", "error")
 _E4M3 = _schemes("float8_e4m3fn")
@@ -139,8 +143,9 @@ CASTS = (
         {"nan_sign": _NAN_SIGN},
         {"nan_sign": None},
         *(
-            Equal("nan_sign", pair, "integers have no NaN", ("i64_bf16",))
+            Equal("nan_sign", pair, reason, schemes)
             for pair in combinations(_NAN_SIGN, 2)
+            for reason, schemes in _NO_SIGN
         ),
     ),
     _family(_TINY, {"nan_becomes": _BECOMES}, {"nan_becomes": None}),

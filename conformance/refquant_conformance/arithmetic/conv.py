@@ -31,6 +31,7 @@ import numpy as np
 from refquant.contracts.axes import AxisValue
 from refquant.ops.windows import columns, pad_spatial
 from refquant_conformance.arithmetic.base import Arithmetic, Axes, Outputs
+from refquant_conformance.arithmetic.conv_by_openblas import OPENBLAS
 from refquant_conformance.arithmetic.conv_by_range import (
     RANGES,
     by_range_exactly,
@@ -43,6 +44,7 @@ from refquant_conformance.arithmetic.geometry import Geometry, cut_out, geometry
 from refquant_conformance.arithmetic.product_axes import (
     PRODUCT_AXES,
     again_or_no_multiplier,
+    idle,
     limits_of,
 )
 from refquant_conformance.arithmetic.real_sums import ORDERS
@@ -116,7 +118,7 @@ def _of_group(case: Case, name: str, group: int) -> Array:
 def _compute(case: Case, axes: Axes) -> Outputs | None:
     if axes["requantize"] in RANGES:
         return conv_by_range(case, axes)
-    if axes["requantize"] in ORDERS:
+    if axes["requantize"] in (*ORDERS, OPENBLAS):
         return conv_of_reals(case, str(axes["requantize"]))
     if axes["requantize"] in STEPS:
         return _in_steps(case, axes)
@@ -125,16 +127,11 @@ def _compute(case: Case, axes: Axes) -> Outputs | None:
         return None
     each = formed((inputs["x_scale"], inputs["w_scale"], inputs["y_scale"]), axes["multiplier"])
     m = np.broadcast_to(each, (acc.shape[1],)).reshape(-1, 1, 1)
-    parts = [
-        rescaled(
-            acc[:, channels],
-            m[channels],
-            zero_point=int(inputs["y_zero_point"]),
-            limits=limits_of(case),
-            axes={**axes, "requantize": mode},
-        )
-        for channels, mode in _modes(acc.shape[1], axes)
-    ]
+    zero, limits = int(inputs["y_zero_point"]), limits_of(case)
+    parts = []
+    for channels, mode in _modes(acc.shape[1], axes):
+        one, part = {**axes, "requantize": mode}, acc[:, channels]
+        parts.append(rescaled(part, m[channels], zero_point=zero, limits=limits, axes=one))
     found = [part for part in parts if part is not None]
     if len(found) < len(parts):
         return None
@@ -178,7 +175,7 @@ def _exact(case: Case, axes: Axes, output: str, index: int) -> int | None:
     image, channel, at = _at(case, index)
     if axes["requantize"] in RANGES:
         return by_range_exactly(case, axes, image, channel, at)
-    if axes["requantize"] in ORDERS:
+    if axes["requantize"] in (*ORDERS, OPENBLAS):
         return conv_of_reals_exactly(case, str(axes["requantize"]), image, channel, at)
     pairs = pairs_of(case, image, channel, at)
     zw, sw = (inputs[f"w_{name}"].reshape(-1) for name in ("zero_point", "scale"))
@@ -196,14 +193,13 @@ def _exact(case: Case, axes: Axes, output: str, index: int) -> int | None:
         return None
     own_scale = float(sw[channel % sw.size])
     scales = float(inputs["x_scale"]), own_scale, float(inputs["y_scale"])
-    limits = limits_of(case)
+    limits, zero_point = limits_of(case), int(inputs["y_zero_point"])
     if steps:
         mode = str(axes["requantize"])
         return in_steps_exactly(acc, own, scales, case=case, limits=limits, mode=mode)
     modes = _modes(inputs["w"].shape[0], axes)
     one = next(mode for channels, mode in modes if channels.start <= channel < channels.stop)
     axes = {**axes, "requantize": one}
-    zero_point = int(inputs["y_zero_point"])
     return rescaled_exactly(acc, scales, zero_point=zero_point, limits=limits, axes=axes)
 
 
@@ -236,6 +232,7 @@ QLINEAR_CONV = Arithmetic(
     probes=probes,
     element=_element,
     implied=implied,
+    idle=idle,
     again=again_or_no_multiplier,
     equal=equal_modes(_SCHEMES),
 )
@@ -243,6 +240,8 @@ QLINEAR_CONV = Arithmetic(
 QLINEAR_DEPTHWISE_CONV = replace(
     QLINEAR_CONV,
     op="qlinear_depthwise_conv",
-    axes=MappingProxyType({**PRODUCT_AXES, "requantize": (*PRODUCT_AXES["requantize"], _BY_EIGHT)}),
+    axes=MappingProxyType(
+        {**PRODUCT_AXES, "requantize": (*PRODUCT_AXES["requantize"], _BY_EIGHT, OPENBLAS)}
+    ),
     probes=depthwise_probes,
 )

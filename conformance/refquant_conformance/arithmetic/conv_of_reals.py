@@ -20,6 +20,11 @@ import numpy as np
 
 from refquant.ops.windows import columns, pad_spatial
 from refquant_conformance.arithmetic.base import Outputs
+from refquant_conformance.arithmetic.conv_by_openblas import (
+    OPENBLAS,
+    conv_by_openblas,
+    conv_by_openblas_exactly,
+)
 from refquant_conformance.arithmetic.geometry import Geometry, geometry
 from refquant_conformance.arithmetic.product_axes import limits_of
 from refquant_conformance.arithmetic.real_sums import real_sums
@@ -52,7 +57,9 @@ def _of_channels(values: Array, count: int) -> Array:
 
 
 def conv_of_reals(case: Case, order: str) -> Outputs:
-    """Return the codes of eq. (1)."""
+    """Return the codes of eq. (1); of the one product for all images, ``conv_by_openblas``."""
+    if order == OPENBLAS:
+        return conv_by_openblas(case)
     inputs, w, group = case.inputs, case.inputs["w"], _group(case)
     window, count, (images, _, _, _) = geometry(case, w.shape[2:]), w.shape[0], inputs["x"].shape
     zero, sx = inputs["x_zero_point"], inputs["x_scale"]
@@ -81,6 +88,8 @@ def conv_of_reals_exactly(
     case: Case, order: str, image: int, channel: int, at: tuple[int, int]
 ) -> int:
     """Return one element of ``conv_of_reals`` by the oracle."""
+    if order == OPENBLAS:
+        return conv_by_openblas_exactly(case, image, channel, at)
     inputs, w = case.inputs, case.inputs["w"]
     window, per_group = geometry(case, w.shape[2:]), w.shape[0] // _group(case)
     (sx, zx), first = rule(case, "x"), channel // per_group * w.shape[1]

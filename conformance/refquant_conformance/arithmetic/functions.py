@@ -25,6 +25,9 @@ r"""The logistic function and the hyperbolic tangent in float32, as engines eval
 
 The result is t below zero, and 1 - t above.
 
+``exponential_quotient`` of the logistic function and ``pieces_fused`` of the tangent are NumPy's,
+``numpy_functions``.
+
 References
 ----------
 Eigen, ``GenericPacketMathFunctions.h`` (the coefficients of (1)); onnxruntime 1.32,
@@ -37,6 +40,7 @@ import numpy as np
 from refquant.contracts.axes import AxisValue
 from refquant.numerics import elementary
 from refquant.numerics.fused import fused_multiply_add
+from refquant_conformance.arithmetic.numpy_functions import sigmoid_of_quotient, tanh_of_pieces
 from refquant_conformance.protocol import Array
 
 __all__ = ["EVALUATIONS", "evaluated"]
@@ -76,8 +80,11 @@ _LOG2_E, _LN_2 = (Float(float.fromhex(c)) for c in ("0x1.715476p+0", "0x1.62e43p
 _LEAST = Float(float.fromhex("-0x1.5d58ap+6"))  # ln of the smallest normal float32
 
 EVALUATIONS: dict[str, tuple[AxisValue, ...]] = {
-    "sigmoid": ("stepwise", "rounded_once", "rational_fused", "exponential_fused"),
-    "tanh": ("stepwise", "rounded_once", "rational_fused"),
+    "sigmoid": (
+        *("stepwise", "rounded_once", "rational_fused", "exponential_fused"),
+        "exponential_quotient",
+    ),
+    "tanh": ("stepwise", "rounded_once", "rational_fused", "pieces_fused"),
 }
 """The evaluations that each function has."""
 
@@ -85,8 +92,9 @@ EVALUATIONS: dict[str, tuple[AxisValue, ...]] = {
 def evaluated(name: str, x: Array, how: AxisValue) -> Array:
     """Return the function ``name`` (``sigmoid`` or ``tanh``) of float32 numbers.
 
-    >>> [evaluated("sigmoid", np.float32([-1.0]), how).tolist() for how in EVALUATIONS["sigmoid"]]
-    [[0.2689414322376251], [0.2689414322376251], [0.2689414322376251], [0.2689414322376251]]
+    >>> hows = ("stepwise", "exponential_quotient")
+    >>> [evaluated("sigmoid", np.float32([-1.0]), how).item().hex() for how in hows]
+    ['0x1.1365620000000p-2', '0x1.1365600000000p-2']
     """
     if how == "stepwise":
         return np.asarray(elementary.sigmoid(x) if name == "sigmoid" else elementary.tanh(x))
@@ -95,6 +103,10 @@ def evaluated(name: str, x: Array, how: AxisValue) -> Array:
             return _rational(name, x)
         if how == "exponential_fused":
             return _by_exponential(x)
+        if how == "exponential_quotient":
+            return sigmoid_of_quotient(x)
+        if how == "pieces_fused":
+            return tanh_of_pieces(x)
         wide = x.astype(np.float64)
         made = 1 / (1 + np.exp(-wide)) if name == "sigmoid" else np.tanh(wide)
         return made.astype(Float)

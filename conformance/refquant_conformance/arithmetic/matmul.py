@@ -34,6 +34,7 @@ from refquant_conformance.arithmetic.matmul_of_reals import (
 from refquant_conformance.arithmetic.product_axes import (
     MATMUL_AXES,
     again_or_no_multiplier,
+    idle,
     limits_of,
     with_bias,
 )
@@ -189,6 +190,7 @@ QLINEAR_MATMUL = Arithmetic(
     probes=probes,
     element=_element,
     implied=implied,
+    idle=idle,
     again=again_or_no_multiplier,
     equal=equal_modes(_SCHEMES),
 )

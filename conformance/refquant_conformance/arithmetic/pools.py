@@ -10,6 +10,7 @@ the contract's values, and
 
 * ``dequantize``: (1) in float32, the sum in row-major order, one rounding each; with
   ``dequantize_zero_point_first`` the zero point is added before the last rounding, in float32;
+* ``dequantize_pairwise``: as ``dequantize``, but the sum is made as NumPy does, ``pairwise``;
 * ``by_range`` of a pool: ``pools_by_range``;
 * ``float_multiplier`` of a mean: as of a pool;
 * ``float_multiplier_ratio_first``: the multiplier is :math:`(s_x \oslash s_y) \oslash n` (PyTorch);
@@ -37,6 +38,7 @@ from refquant.ops.windows import pad_spatial, taps
 from refquant_conformance.arithmetic.base import Arithmetic, Axes, Equal, Outputs, contract_of
 from refquant_conformance.arithmetic.elementwise import qparams, real_quantized, rule
 from refquant_conformance.arithmetic.geometry import Geometry, cut_out, geometry
+from refquant_conformance.arithmetic.pairwise import pairwise_means
 from refquant_conformance.arithmetic.pool_probes import mean_probes, pool_probes
 from refquant_conformance.arithmetic.pools_by_range import (
     average_by_range,
@@ -48,7 +50,7 @@ from refquant_conformance.types import code_range, storage
 
 __all__ = ["QLINEAR_AVERAGE_POOL", "QLINEAR_MEAN"]
 
-_REALS = ("dequantize", "dequantize_zero_point_first")
+_REALS = ("dequantize", "dequantize_zero_point_first", "dequantize_pairwise")
 _BY_SIXTEEN = "rounded_zero_point_by_sixteen"
 _RATIO_FIRST = "float_multiplier_ratio_first"
 
@@ -86,14 +88,15 @@ def _average(case: Case, axes: Axes) -> Outputs | None:
 def _of_reals(case: Case, window: Geometry, how: str, counted: int) -> Outputs:
     (sx, zx), y, plan = rule(case, "x"), rule(case, "y"), window.window()
     real = (case.inputs["x"].astype(np.int64) - zx).astype(np.float32) * np.float32(sx)
-    total = np.zeros((*real.shape[:2], *plan.output), np.float32)
-    for part in taps(pad_spatial(real, plan, 0.0), plan):
-        total = total + part
-    ones = np.ones((1, 1, *window.size), np.int64)
-    n = sum(taps(pad_spatial(ones, plan, counted), plan))
-    codes = real_quantized(
-        total / np.asarray(n, np.float32), y, code_range(case.types["y"]), early=how == _REALS[1]
-    )
+    if how == _REALS[2]:
+        means = pairwise_means(real, window, counted)
+    else:
+        total = np.zeros((*real.shape[:2], *plan.output), np.float32)
+        for part in taps(pad_spatial(real, plan, 0.0), plan):
+            total = total + part
+        ones = np.ones((1, 1, *window.size), np.int64)
+        means = total / np.asarray(sum(taps(pad_spatial(ones, plan, counted), plan)), np.float32)
+    codes = real_quantized(means, y, code_range(case.types["y"]), early=how == _REALS[1])
     return {"y": codes.astype(storage(case.types["y"]))}
 
 
@@ -120,6 +123,8 @@ def _average_exactly(case: Case, axes: Axes, output: str, index: int) -> int | N
     n = len(places) if case.params.get("count_include_pad") else len(codes)
     if axes["average_pool"] == "by_range":
         return average_by_range_exactly(case, codes, n)
+    if n > len(codes):  # padding that counts is a real 0, and takes a place in the order
+        codes = [rule(case, "x")[1] if place is None else int(plane[place]) for place in places]
     try:
         return average_exact(
             codes, n, rule(case, "x"), rule(case, "y"), how=str(axes["average_pool"]),

@@ -13,7 +13,14 @@ from refquant_conformance.arithmetic.rescale_steps import STEPS
 from refquant_conformance.protocol import Case
 from refquant_conformance.types import code_range
 
-__all__ = ["MATMUL_AXES", "PRODUCT_AXES", "again_or_no_multiplier", "limits_of", "with_bias"]
+__all__ = [
+    "MATMUL_AXES",
+    "PRODUCT_AXES",
+    "again_or_no_multiplier",
+    "idle",
+    "limits_of",
+    "with_bias",
+]
 
 PRODUCT_AXES: dict[str, tuple[AxisValue, ...]] = {
     **RESCALE_AXES,
@@ -35,6 +42,20 @@ def with_bias(case: Case, axes: Axes) -> Axes:
     return {**axes, "requantize": "float_rne" if "bias" in case.inputs else "reals_mlas"}
 
 
+_RANGES = ("by_range", "by_range_of_reals")  # the second has one accumulator, and refuses others
+
+
+def idle(axes: Axes) -> tuple[str, ...]:
+    """Return the axes that cannot matter: reals have no multiplier, and no int32 to wrap.
+
+    >>> idle({"requantize": "reals_fused"}), idle({"requantize": "by_range"})
+    (('multiplier', 'accumulator'), ('multiplier',))
+    """
+    if axes["requantize"] in (*ORDERS, "reals_openblas"):
+        return ("multiplier", "accumulator")
+    return ("multiplier",) if axes["requantize"] in (*_RANGES, *STEPS) else ()
+
+
 def again_or_no_multiplier(axes: Axes) -> bool:
     """Return whether another choice computes the same.
 
@@ -44,7 +65,7 @@ def again_or_no_multiplier(axes: Axes) -> bool:
     """
     if axes["requantize"] in ("by_range", *STEPS):
         return axes["multiplier"] != "product_f32"
-    if axes["requantize"] in (*ORDERS, "by_range_of_reals", _BY_BIAS):
+    if axes["requantize"] in (*ORDERS, "by_range_of_reals", "reals_openblas", _BY_BIAS):
         return (axes["multiplier"], axes["accumulator"]) != ("product_f32", "int32_wrap")
     return again(axes)
 

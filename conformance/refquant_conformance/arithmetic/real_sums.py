@@ -34,7 +34,7 @@ from ctypes import c_float
 
 import numpy as np
 
-from refquant.numerics.fused import fused_multiply_add
+from refquant.numerics.fused import fused_sums
 from refquant_conformance.protocol import Array
 
 __all__ = ["ORDERS", "block_of", "real_sums"]
@@ -93,10 +93,8 @@ def _chain(a: Array, b: Array, block: int, first: Array | None = None) -> Array:
             return np.full((1, 1), alone, np.float32)
     total = np.zeros((), np.float32) if first is None else first
     for begin in range(0, a.shape[1], block):
-        part = np.zeros((a.shape[0], b.shape[1]), np.float32)
-        for j in range(begin, min(begin + block, a.shape[1])):
-            part = fused_multiply_add(a[:, j, None], b[None, j], part)
-        total = total + part
+        part = slice(begin, begin + block)
+        total = total + fused_sums(a.T[part, :, None], b[part, None, :])
     return np.broadcast_to(total, (a.shape[0], b.shape[1]))
 
 

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from refquant.cli.common import UsageError
 from refquant_conformance.operators import OPERATORS
 from refquant_conformance.profiles import PROFILES
+from refquant_conformance.side_by_side import DEFAULT_JOBS
 from refquant_conformance.subject import TIME_LIMIT, Worker
 
 _LONGEST = 86_400  # seconds: a day
 
-__all__ = ["add_backend", "add_filters", "add_profile", "aligned", "subject_of"]
+__all__ = ["add_backend", "add_filters", "add_jobs", "add_profile", "aligned", "subject_of"]
 
 
 def add_backend(parser: argparse.ArgumentParser) -> None:
@@ -46,6 +47,22 @@ def add_profile(parser: argparse.ArgumentParser) -> None:
         "--profile", choices=tuple(PROFILES), default="ci", help="how hard to look (default ci)"
     )
     parser.add_argument("--seed", type=_seed, default=0, help="of every draw (default 0)")
+
+
+def add_jobs(parser: argparse.ArgumentParser) -> None:
+    """Add ``--jobs``: how many cells are asked at once."""
+    parser.add_argument(
+        "--jobs", type=_jobs, default=DEFAULT_JOBS, metavar="N",
+        help="cells asked at once, each by a process of its own with a backend of its own "
+        "(default: the cores, at most 4: %(default)s)",
+    )  # fmt: skip
+
+
+def _jobs(text: str) -> int:
+    jobs = int(text)
+    if jobs < 1:
+        raise argparse.ArgumentTypeError(f"jobs are 1 or more, got {jobs}")
+    return jobs
 
 
 def _seed(text: str) -> int:

@@ -8,8 +8,18 @@ import numpy as np
 
 from refquant.cli.common import Command, print_json
 from refquant_conformance.arithmetic import arithmetic_of
-from refquant_conformance.commands.common import add_backend, add_filters, aligned, subject_of
+from refquant_conformance.commands.common import (
+    add_backend,
+    add_filters,
+    add_jobs,
+    aligned,
+    subject_of,
+)
+from refquant_conformance.commands.selection import chosen
 from refquant_conformance.identify import Evidence, Identification, identify
+from refquant_conformance.protocol import Capability
+from refquant_conformance.side_by_side import over_cells
+from refquant_conformance.subject import Subject
 
 __all__ = ["COMMAND", "identification_json"]
 
@@ -19,6 +29,7 @@ _SHOWN = 8  # elements of an input
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     add_backend(parser)
     add_filters(parser)
+    add_jobs(parser)
     parser.add_argument("--evidence", action="store_true", help="one input for each refuted value")
     parser.add_argument("--json", action="store_true", help="one JSON object")
 
@@ -26,29 +37,29 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 def _run(arguments: argparse.Namespace) -> int:
     subject = subject_of(arguments)
     try:
-        found = [
-            identify(subject, cell.op, cell.scheme)
-            for cell in subject.capabilities
-            if (not arguments.op or cell.op in arguments.op)
-            and (not arguments.scheme or cell.scheme in arguments.scheme)
-            and arithmetic_of(cell.op, cell.scheme) is not None
-        ]
+        cells = chosen(subject, ops=arguments.op, schemes=arguments.scheme)
+        known = [cell for cell in cells if arithmetic_of(cell.op, cell.scheme) is not None]
+        found = over_cells(subject, known, _identified, arguments.jobs)
         info = subject.info
     finally:
         subject.close()
     if arguments.json:
-        cells = [identification_json(one) for one in found]
-        print_json({"backend": info.name, "version": info.version, "cells": cells})
+        told = [identification_json(one) for one in found]
+        print_json({"backend": info.name, "version": info.version, "cells": told})
         return 0
     sys.stdout.write(f"{info.name} {info.version}\n")
-    if found:
-        sys.stdout.write(aligned([_row(one) for one in found]) + "\n")
+    rows = aligned([_row(one) for one in found]) if found else "no cell of these has a contract"
+    sys.stdout.write(f"{rows}\n")
     if arguments.evidence:
         for one in found:
             sys.stdout.write("".join(f"{_words(one, item)}\n" for item in one.evidence))
             if one.counterexample is not None:
                 sys.stdout.write(f"{_words(one, one.counterexample)}\n")
     return 0
+
+
+def _identified(subject: Subject, cell: Capability) -> Identification:
+    return identify(subject, cell.op, cell.scheme)
 
 
 def _row(one: Identification) -> tuple[str, str, str, str]:

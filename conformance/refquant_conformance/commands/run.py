@@ -12,11 +12,13 @@ from refquant.cli.common import Command, UsageError, print_json, whole_file
 from refquant_conformance.commands.common import (
     add_backend,
     add_filters,
+    add_jobs,
     add_profile,
     aligned,
     subject_of,
 )
 from refquant_conformance.commands.report import check_targets, write_reports
+from refquant_conformance.commands.selection import chosen
 from refquant_conformance.deviations import read_deviations
 from refquant_conformance.judge import Judgement, judge
 from refquant_conformance.profiles import PROFILES
@@ -32,6 +34,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     add_backend(parser)
     add_filters(parser)
     add_profile(parser)
+    add_jobs(parser)
     parser.add_argument(
         "--seeds", type=int, default=1, metavar="N",
         help="judge with N seeds, from --seed on; a verdict that not all agree on is a failure",
@@ -58,6 +61,9 @@ def _run(arguments: argparse.Namespace) -> int:
         raise UsageError(f"--seeds must be >= 1, got {arguments.seeds}")
     by_seed = _judged(arguments)
     found, differ = by_seed[0], wavering(by_seed)
+    if not found.cells:
+        told = f"{', '.join(arguments.property)} says nothing of the cells that were chosen"
+        raise UsageError(f"nothing was asked: {told}")
     report = document(found)
     if arguments.report is not None:
         with whole_file(arguments.report) as file:
@@ -77,6 +83,8 @@ def _judged(arguments: argparse.Namespace) -> list[Judgement]:
     known = read_deviations(arguments.deviations) if arguments.deviations else ()
     subject = subject_of(arguments)
     try:
+        asked = arguments.property
+        chosen(subject, ops=arguments.op, schemes=arguments.scheme, properties=asked)
         return [
             judge(
                 subject,
@@ -86,6 +94,7 @@ def _judged(arguments: argparse.Namespace) -> list[Judgement]:
                 schemes=arguments.scheme,
                 properties=arguments.property,
                 deviations=known,
+                jobs=arguments.jobs,
             )
             for seed in range(arguments.seed, arguments.seed + arguments.seeds)
         ]

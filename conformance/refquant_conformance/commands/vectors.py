@@ -5,13 +5,14 @@ import hashlib
 import sys
 from pathlib import Path
 
-from refquant.cli.common import Command, UsageError, check_writable, print_json, whole_file
+from refquant.cli.common import Command, UsageError, check_writable, print_json
+from refquant.formats.whole_file import whole_file
 from refquant_conformance.arithmetic import ARITHMETICS
 from refquant_conformance.commands.common import add_backend, add_filters, aligned, subject_of
 from refquant_conformance.vectors.generate import generate
 from refquant_conformance.vectors.header import header
 from refquant_conformance.vectors.lint import lint, lint_file
-from refquant_conformance.vectors.read import MANIFEST, Vector, manifest, published, read
+from refquant_conformance.vectors.read import MANIFEST, Vector, published_vectors, read
 from refquant_conformance.vectors.run import Agreement, run_vectors
 from refquant_conformance.wire import dumps
 
@@ -83,12 +84,7 @@ def _read(paths: list[Path]) -> list[Vector]:
     """Read the files named, or all that are published, which must be as they were published."""
     if paths:
         return [vector for path in paths for vector in read(str(path), path.read_bytes())]
-    digests = manifest()
-    return [
-        vector
-        for file in published()
-        for vector in read(file.name, file.read_bytes(), digest=digests.get(file.name, "none"))
-    ]
+    return list(published_vectors())
 
 
 def _ask(arguments: argparse.Namespace) -> int:

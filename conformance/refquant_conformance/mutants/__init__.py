@@ -34,7 +34,7 @@ from refquant_conformance.mutants import (
 from refquant_conformance.mutants.mutant import Host, Mutant
 from refquant_conformance.protocol import Capability, Case, Info, Result, Unsupported
 
-__all__ = ["MUTANTS", "Mutant", "load"]
+__all__ = ["MUTANTS", "Mutant", "by_name", "load"]
 
 _FAMILIES = (
     quantizers,
@@ -56,7 +56,21 @@ _FAMILIES = (
     layers,
 )
 
-MUTANTS: dict[str, Mutant] = {one.name: one for family in _FAMILIES for one in family.MUTANTS}
+
+def by_name(every: Iterable[Mutant]) -> dict[str, Mutant]:
+    """Return bugs by name; ``ValueError`` for a name of two: one of them would never be asked.
+
+    >>> by_name([MUTANTS["half_away"]])["half_away"].op
+    'quantize_linear'
+    """
+    found: dict[str, Mutant] = {}
+    for one in every:
+        if found.setdefault(one.name, one) is not one:
+            raise ValueError(f"two mutants are called {one.name!r}")
+    return found
+
+
+MUTANTS = by_name(one for family in _FAMILIES for one in family.MUTANTS)
 """Every planted bug by name."""
 
 

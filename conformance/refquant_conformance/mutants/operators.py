@@ -4,9 +4,12 @@ from dataclasses import replace
 
 import numpy as np
 
+from refquant_conformance.arithmetic.numpy_functions import piece_of
+from refquant_conformance.arithmetic.rules import real_quantized, rule
 from refquant_conformance.mutants.mutant import Mutant, Run
 from refquant_conformance.mutants.otherwise import Otherwise
 from refquant_conformance.protocol import Case, Result
+from refquant_conformance.tanh_pieces import TANH_PIECES
 from refquant_conformance.types import code_range
 
 __all__ = ["MUTANTS"]
@@ -87,6 +90,22 @@ def _no_slope(case: Case, honest: Run) -> Result:
     return Result({"y": np.where(below, wrong, y).astype(case.types["y"])})
 
 
+def _mirrored(case: Case, honest: Run) -> Result:
+    """Take e^-|x| / (1 + e^-|x|) above zero, too."""
+    x, zero = case.inputs["x"].astype(np.int64), int(case.inputs["x_zero_point"])
+    below = np.maximum(zero - np.abs(x - zero), code_range(case.types["x"])[0])
+    return honest(replace(case, inputs={**case.inputs, "x": below.astype(case.inputs["x"].dtype)}))
+
+
+def _flat_pieces(case: Case, honest: Run) -> Result:
+    """Be the value in the middle of each of 32 pieces."""
+    scale, zero = rule(case, "x")
+    x = np.float32(scale) * (case.inputs["x"].astype(np.float32) - np.float32(zero))
+    middle = np.array(TANH_PIECES, np.uint32).view(np.float32)[piece_of(x), 1]
+    codes = real_quantized(np.copysign(middle, x), rule(case, "y"), code_range(case.types["y"]))
+    return Result({"y": codes.astype(case.types["y"])})
+
+
 MUTANTS = (
     Mutant("add_by_ratios", "a sum is formed of ratios of scales", "2.4", "OP-01", "qlinear_add",
            _EIGHT, Otherwise(add="scale_ratios")),
@@ -99,12 +118,20 @@ MUTANTS = (
     Mutant("average_early", "the zero point of an average is added before it is rounded", "2.8",
            "OP-03", "qlinear_average_pool", _EIGHT,
            Otherwise(average_pool="dequantize_zero_point_first")),
+    Mutant("average_in_pairs", "windows are summed in another order", "2.8", "OP-03",
+           "qlinear_average_pool", _EIGHT, Otherwise(average_pool="dequantize_pairwise")),
+    Mutant("mean_in_pairs", "planes are summed in another order", "2.8", "OP-04", "qlinear_mean",
+           _EIGHT, Otherwise(mean="dequantize_pairwise")),
     Mutant("square_mean", "a mean divides by rows times rows", "2.8", "OP-04", "qlinear_mean",
            _EIGHT, _first_axis),
     Mutant("wrapped_softmax", "a share of 1 becomes the smallest code", "2.8", "OP-06",
            "qlinear_softmax", _EIGHT, _wrapped),
     Mutant("coarse_table", "a table is one code off in places", "2.8", "OP-07",
            "qlinear_sigmoid", _EIGHT, _coarse),
+    Mutant("mirrored_curve", "both sides of zero take one branch", "2.8", "OP-07",
+           "qlinear_sigmoid", _EIGHT, _mirrored),
+    Mutant("flat_pieces", "a polynomial is its first term", "2.8", "OP-07", "qlinear_tanh", _EIGHT,
+           _flat_pieces),
     Mutant("open_end", "the last code is never reached", "2.8", "OP-08", "qlinear_tanh", _EIGHT,
            _open_end),
     Mutant("truncated_slope", "below zero, codes are cut off", "2.8", "OP-12",

@@ -7,14 +7,17 @@ somebody forgot are what these find.
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
+from refquant_conformance.answers import Answer
 from refquant_conformance.arithmetic.base import same_bits
 from refquant_conformance.difference import same_answer
 from refquant_conformance.operators import OPERATORS
 from refquant_conformance.properties.probes import ELEMENTWISE, few
 from refquant_conformance.properties.registry import prop
+from refquant_conformance.properties.two_ways import fail_unlike
 from refquant_conformance.protocol import LAYOUTS, Array, Case
 from refquant_conformance.trial import Trial, Unanswered
 
@@ -24,6 +27,7 @@ _ALL = tuple(OPERATORS)
 _CLAUSE = "an operator is a function of the numbers in its inputs (ONNX IR, section on operators)"
 _PRODUCTS = ("matmul_integer", "qlinear_matmul", "qlinear_conv")
 _OF_ALL = ("dynamic_quantize_linear", "choose_qparams")
+_HELD = "constant_weights"
 _LONGEST = 67  # two vectors of 256 bits of bytes, and three
 
 
@@ -121,7 +125,7 @@ def position(trial: Trial) -> None:
 def constant(trial: Trial) -> None:
     """Weights that are constants of a model give what weights that are fed give."""
     case = few(trial, 1)[0]
-    both = [replace(case, params={**case.params, "constant_weights": held}) for held in (0, 1)]
+    both = [replace(case, params={**case.params, _HELD: held}) for held in (0, 1)]
     _all_the_same(trial, both)
 
 
@@ -153,5 +157,17 @@ def _all_the_same(trial: Trial, cases: Sequence[Case]) -> None:
             continue
         if answer.result is None or first.result is None:
             trial.fail(case, "computed in one form, refused in another")
-        seen, wanted = answer.result.outputs, first.result.outputs
-        trial.fail(case, "another answer in this form", expected=wanted, observed=seen)
+        again = partial(_in_both_forms, trial, cases[0], case)
+        fail_unlike(trial, case, "another answer in this form", (first, answer), again)
+
+
+def _in_both_forms(trial: Trial, one: Case, other: Case, case: Case) -> tuple[Answer, Answer]:
+    """Ask a case in the forms of two others: how arrays lie in memory, what is a constant."""
+    held = [{k: v for k, v in form.params.items() if k == _HELD} for form in (one, other)]
+    first, second = trial.ask_all(
+        [
+            replace(case, layout=form.layout, params={**case.params, **more})
+            for form, more in zip((one, other), held, strict=True)
+        ]
+    )
+    return first, second

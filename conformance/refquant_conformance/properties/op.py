@@ -85,6 +85,11 @@ def averages(trial: Trial) -> None:
     x = scrambled(kind, (1, 3, 6, 6), trial.seed + 9)
     cases.append(unary_case(trial.op, trial.scheme, x, ends, kernel=(3, 3), strides=(1, 1),
                             pads=(1, 1, 1, 1)))  # fmt: skip
+    for k, kernel in enumerate(((2, 4), (4, 4), (1, 8))):  # ties: in which order reals are summed
+        x = scrambled(kind, (1, 4, 24, 48), trial.seed + 20 + k)
+        x[0, :2] = center + x[0, :2].astype(np.int64) % 7 - 3
+        cases.append(unary_case(trial.op, trial.scheme, x, ((0.1, center), (0.1, center)),
+                                kernel=kernel, strides=kernel, pads=(0, 0, 0, 0)))  # fmt: skip
     trial.expect(*cases)
 
 

@@ -10,16 +10,20 @@ line is there because it was seen in this run.
 """
 
 import fnmatch
+import math
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib.resources import files
 from typing import Any
 
 from refquant_conformance.report.standing import ENOUGH, standing_table
+from refquant_conformance.report.unlike import first_unlike
 
 __all__ = ["findings"]
 
 Report = Mapping[str, Any]
+
+_SHOWN = 4  # numbers of an array: a table is no place for thousands
 
 _HEAD = """# Findings
 
@@ -102,23 +106,26 @@ def _contracts(report: Report, threads: Sequence[Any]) -> Iterator[tuple[str, ..
 
 
 def _failures(report: Report, threads: Sequence[Any]) -> Iterator[tuple[str, ...]]:
-    """Yield a row for each property of an operator that fails; schemes share a row."""
+    """Yield a row for each property of an operator that fails or hangs; schemes share a row."""
     seen: dict[tuple[str, str], tuple[list[str], Any]] = {}
     for line in report["results"]:
-        if line["verdict"] == "FAILS":
+        if line["verdict"] in ("FAILS", "HUNG"):
             seen.setdefault((line["op"], line["property"]), ([], line))[0].append(line["scheme"])
     for (op, name), (schemes, line) in seen.items():
         found = line["counterexample"]
         what = f"{name} fails: {line['sentence']}" + _link(report, threads, name, op)
-        expected, observed = (
-            ", ".join(" ".join(o["numbers"][:4]) for o in found[key].values())
-            for key in ("expected", "observed")
-        )
-        shown = {n: numbers[:4] for n, numbers in found["numbers"].items()}
+        inputs = found["case"]["inputs"]
+        shown = {n: _first(numbers, inputs[n]) for n, numbers in found["numbers"].items()}
+        expected, observed = first_unlike(found)
         yield (
-            f"`{op}` {_few(schemes)}", what, _inputs(shown),
-            expected or line["detail"], observed or line["detail"],
+            f"`{op}` {_few(schemes)}", what, _inputs(shown), expected, observed or line["detail"],
         )  # fmt: skip
+
+
+def _first(numbers: Sequence[str], array: Mapping[str, Any]) -> list[str]:
+    """Return the first numbers of an array, and of how many they are."""
+    count = math.prod(array["shape"])
+    return [*numbers[:_SHOWN], *([f"(of {count:,})"] if count > _SHOWN else [])]
 
 
 def _silences(report: Report) -> Iterator[tuple[str, ...]]:

@@ -11,6 +11,7 @@ from typing import Any
 
 from refquant_conformance.report.definitions import AXES, define
 from refquant_conformance.report.standing import ENOUGH, cell_standing, standing
+from refquant_conformance.report.unlike import first_unlike
 from refquant_conformance.verdict import RED, VERDICTS
 
 __all__ = ["NEEDS_JINJA", "page"]
@@ -45,7 +46,7 @@ def page(reports: Sequence[Report]) -> bytes:
     rows = list(dict.fromkeys(key for backend in backends for key in backend["cells"]))
     contents = {"backends": backends, "rows": rows, "axes": AXES, "red": RED}
     try:
-        return made.render(contents).encode("utf-8")
+        return made.render(contents, unlike=first_unlike).encode("utf-8")
     except UndefinedError as error:  # the report was not made by `document`
         raise KeyError(str(error)) from None
 

@@ -108,8 +108,12 @@ VALUES: Mapping[tuple[str, AxisValue], str] = MappingProxyType(
         ("add", "dequantize"): "both reals are added in float32, the sum is quantized",
         ("average_pool", "dequantize"): "the mean of the reals in float32 is quantized",
         ("mean", "dequantize"): "the mean of the reals in float32 is quantized",
+        ("average_pool", "dequantize_pairwise"): "as dequantize, summed in NumPy's order",
+        ("mean", "dequantize_pairwise"): "as dequantize, summed in NumPy's order",
         ("function", "rounded_once"): "the float32 nearest to the true value",
         ("function", "stepwise"): "step by step in float32, as docs/spec/operators.md writes it",
+        ("function", "exponential_quotient"): "by NumPy's exponential, a quotient of polynomials",
+        ("function", "pieces_fused"): "by NumPy's 32 polynomials, of fused operations",
         ("table", "quotient"): "divided by the scale, ties to even",
         ("table", "reciprocal_half_away"): "multiplied by the rounded inverse, ties away",
         (

@@ -3,20 +3,23 @@
 An answer that several contracts give is counted by the oracle once, as the first of them does.
 
 A vector that is wrong makes a right backend wrong. So nothing is believed that stands in a file:
-not the answers, not who gives them, not the flags, not the number of tests, not the digest.
+not the answers, not who gives them, not the flags, not the number of tests, not the digest. A cell
+that has an arithmetic and no vectors is told, too.
 """
 
 from collections.abc import Iterator
+from contextlib import suppress
 
 import numpy as np
 
 from refquant.contracts import preset
-from refquant_conformance.arithmetic import Arithmetic, arithmetic_of
+from refquant_conformance.arithmetic import ARITHMETICS, Arithmetic, arithmetic_of
 from refquant_conformance.arithmetic.base import Axes, Outputs, axes_of, same_bits
-from refquant_conformance.vectors.generate import answers, fits, flags, specified, undefined
+from refquant_conformance.vectors.expected import answers, flags, specified, undefined
+from refquant_conformance.vectors.generate import fits
 from refquant_conformance.vectors.read import Vector, VectorError, manifest, published, read
 
-__all__ = ["lint", "lint_file"]
+__all__ = ["lint", "lint_file", "published_cells"]
 
 
 def lint() -> Iterator[str]:
@@ -29,6 +32,21 @@ def lint() -> Iterator[str]:
             yield f"{file.name} is there and not listed"
             continue
         yield from lint_file(file.name, file.read_bytes(), digests[file.name])
+    for op, scheme in sorted(_cells() - published_cells()):
+        yield f"{op} {scheme} has an arithmetic and no vectors"
+
+
+def _cells() -> set[tuple[str, str]]:
+    return {(one.op, scheme) for one in ARITHMETICS for scheme in one.schemes}
+
+
+def published_cells() -> set[tuple[str, str]]:
+    """Return the cells that the published files have tests of; what is no file of them has none."""
+    found = set()
+    for file in published():
+        with suppress(VectorError):
+            found |= {(v.case.op, v.case.scheme) for v in read(file.name, file.read_bytes())}
+    return found
 
 
 def lint_file(name: str, data: bytes, digest: str | None) -> Iterator[str]:

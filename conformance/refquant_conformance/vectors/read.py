@@ -15,7 +15,7 @@ from refquant_conformance.wire import WireError, array_from_json, case_from_json
 
 __all__ = [
     *("LICENCE", "MANIFEST", "SCHEMA", "Expected", "Vector", "VectorError"),
-    *("manifest", "published", "read"),
+    *("manifest", "published", "published_vectors", "read"),
 ]
 
 MANIFEST = "SHA256SUMS"
@@ -60,10 +60,29 @@ def published() -> tuple[Traversable, ...]:
 def manifest() -> dict[str, str]:
     """Return the SHA-256 of each published file."""
     folder = files("refquant_conformance.vectors").joinpath("data")
-    lines = folder.joinpath(MANIFEST).read_text("utf-8").splitlines()
+    try:
+        lines = folder.joinpath(MANIFEST).read_text("utf-8").splitlines()
+    except FileNotFoundError:
+        raise VectorError(
+            f"{MANIFEST} is not there: no file can be trusted; install again"
+        ) from None
     if wrong := [line for line in lines if "  " not in line]:
         raise VectorError(f"{MANIFEST} holds a line without a digest and a name: {wrong[0]!r}")
     return {name: digest for digest, name in (line.split("  ", 1) for line in lines)}
+
+
+def published_vectors() -> Iterator[Vector]:
+    """Yield every test of this edition.
+
+    ``VectorError`` unless the files are those of the list, each as it was published.
+    """
+    digests, found = manifest(), {file.name: file for file in published()}
+    if absent := sorted(set(digests) - set(found)):
+        raise VectorError(f"{absent[0]} is listed in {MANIFEST} and not there; install again")
+    if strange := sorted(set(found) - set(digests)):
+        raise VectorError(f"{strange[0]} is not listed in {MANIFEST}: it was not published")
+    for name, file in found.items():
+        yield from read(name, file.read_bytes(), digest=digests[name])
 
 
 def read(name: str, data: bytes, *, digest: str | None = None) -> Iterator[Vector]:
@@ -126,6 +145,8 @@ def _vector(name: str, op: str, group: Mapping[str, Any], test: Any) -> Vector:
         )
     except WireError as error:
         raise VectorError(f"{where}: {error}") from None
+    if not expected:
+        raise VectorError(f"{where}: nobody's answer is expected")
     if type(test["tcId"]) is not int:
         raise VectorError(f"{where}: tcId must be an integer")
     flags = _names(where, "flags", test["flags"])

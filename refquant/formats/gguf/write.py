@@ -5,9 +5,7 @@ makes (`refquant.formats.gguf.layout` has the layout), and what is written here 
 """
 
 import os
-import secrets
 from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
 
 import numpy as np
 
@@ -23,6 +21,7 @@ from refquant.formats.gguf.layout import (
 )
 from refquant.formats.gguf.tensor import GgufTensor
 from refquant.formats.gguf.values import Value, encode_string, encode_value
+from refquant.formats.whole_file import whole_file
 
 __all__ = ["gguf_bytes", "write_gguf"]
 
@@ -41,24 +40,15 @@ def write_gguf(
     then ``path`` is what it was.
 
     >>> import tempfile
+    >>> from pathlib import Path
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     write_gguf(Path(folder) / "m.gguf", {"general.architecture": "llama"}, [])
     ...     (Path(folder) / "m.gguf").stat().st_size
     96
     """
-    target = Path(path)
     chunks = _chunks(metadata, list(tensors), alignment)
-    # Beside the target: a rename within one file system is atomic, across two it is a copy.
-    temporary = target.with_name(f".{secrets.token_hex(8)}.gguf.tmp")
-    try:
-        with temporary.open("xb") as file:
-            for chunk in chunks:
-                file.write(chunk)
-            file.flush()
-            os.fsync(file.fileno())  # the name must not appear before the content is on the disk
-        temporary.replace(target)
-    finally:
-        temporary.unlink(missing_ok=True)  # after replace there is nothing left to remove
+    with whole_file(path) as file:
+        file.writelines(chunks)
 
 
 def gguf_bytes(

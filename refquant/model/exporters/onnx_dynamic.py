@@ -42,6 +42,11 @@ def add_dynamic(d: Draft, node: Node) -> None:
     elif node.op == "DynamicQuantizeLSTM":
         arithmetic(d.graph, node)
         _lstm(d, node)
+    elif node.op == "DynamicQuantizeGRU":
+        raise NoForm(
+            "neither ONNX nor onnxruntime has a GRU that makes codes of its state at each step; "
+            "exclude it, or give its weights alone codes (int8_weight_only)"
+        )
     elif node.op in ("MatMulInteger", "ConvInteger"):
         inputs = [codes_of(d, name) if name else "" for name in node.inputs]
         d.add(node.op, inputs, node.outputs, node.attributes)

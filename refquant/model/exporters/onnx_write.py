@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from refquant.formats.whole_file import whole_file
 from refquant.model.exporters.onnx_draft import Draft, Tensor
 from refquant.numerics.packing import pack
 
@@ -166,14 +167,8 @@ def _write_tensors(
 
 
 def _replace(target: Path, data: bytes, *, check: bool = False) -> None:
-    part = target.with_name(f".{secrets.token_hex(8)}.tmp")
-    try:
-        with part.open("xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+    with whole_file(target) as file:
+        file.write(data)
         if check:  # by its path: the checker looks for the data beside it
-            _library().checker.check_model(str(part))
-        part.replace(target)
-    finally:
-        part.unlink(missing_ok=True)
+            file.flush()
+            _library().checker.check_model(file.name)

@@ -20,12 +20,14 @@ from numpy.typing import NDArray
 from refquant.contracts import Contract, preset
 from refquant.formats.affine import QParams
 from refquant.model.graph import DTYPES, Quant
+from refquant.model.importers.onnx_model import OnnxNode
 from refquant.model.importers.onnx_scope import Scope, Unsupported
 from refquant.ops.unary import unary_table
 
 __all__ = [
     "ORT_ELEMENTWISE",
     "TINY",
+    "check_reading",
     "coded_constant",
     "meaning",
     "number_of",
@@ -75,7 +77,33 @@ def meaning(scale: Array, zero_point: Array | None) -> Quant:
     """
     if scale.dtype != np.float32:
         raise Unsupported(f"a scale of {scale.dtype}; float32 is computed with")
+    number_of(scale, "the scale")
+    _check_scales(scale, TINY)
     return Quant(float(number_of(scale, "the scale")), int(number_of(zero_point, "the zero point")))
+
+
+def _check_scales(scale: Array, least: np.float32) -> None:
+    bad = scale[~(np.isfinite(scale) & (np.abs(scale) >= least))]
+    if bad.size:
+        raise Unsupported(f"scales are finite, not 0 and not subnormal, got {bad.ravel()[0]!s}")
+
+
+def check_reading(s: Scope, node: OnnxNode, codes: str, place: int, quant: Quant | None) -> None:
+    """Refuse a zero point (input ``place``) of another dtype than the value ``codes``.
+
+    And ``quant`` where computed codes mean something else already.
+    """
+    if s.has(node, place) and s.dtype(node.inputs[place]) != s.dtype(codes):
+        zero = s.dtype(node.inputs[place])
+        raise Unsupported(f"the zero point (input {place}) is {zero}, the codes are "
+                          f"{s.dtype(codes)}")  # fmt: skip
+    if quant is not None and (own := s.b.values[s.value_of(codes)].quant) != quant:
+        means = "nobody knows what" if own is None else _said(own)
+        raise Unsupported(f"codes of {means} are read as codes of {_said(quant)}")
+
+
+def _said(quant: Quant) -> str:
+    return f"scale {quant.scale} and zero point {quant.zero_point}"
 
 
 def coded_constant(
@@ -102,7 +130,9 @@ def coded_constant(
     if dtype not in DTYPES or scale.dtype != np.float32:
         raise Unsupported(f"codes of {dtype} with scales of {scale.dtype}")
     if dtype == "int32":  # a bias, whose scale is for people
+        _check_scales(scale, np.float32(0))
         scale = np.maximum(scale, TINY)
+    _check_scales(scale, TINY)
     if scale.size == 1 and not block_size:
         quant = meaning(scale, zero_point)
     else:
@@ -138,6 +168,8 @@ def _blocks(
     if scale.size != np.prod(grid, dtype=np.int64):
         raise Unsupported(f"scales {list(scale.shape)} for codes {list(shape)}")
     zero: int | str = 0
+    if zero_point is not None and zero_point.size not in (1, scale.size):
+        raise Unsupported(f"zero points {list(zero_point.shape)} for {list(scale.shape)}")
     if zero_point is not None and zero_point.any():
         if zero_point.size != scale.size:
             raise Unsupported(f"zero points {list(zero_point.shape)} for {list(scale.shape)}")

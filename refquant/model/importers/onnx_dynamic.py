@@ -134,13 +134,17 @@ def _symmetric(
 
 def _n_bits(s: Scope, node: OnnxNode) -> None:
     """MatMulNBits(a, b, scales, zero points, g_idx, bias)."""
-    a = node.attributes
+    a = {"bits": 4, **node.attributes}
     k, n, bits, block = (int(a[name]) for name in ("K", "N", "bits", "block_size"))
+    if min(k, n, block) < 1:
+        raise Unsupported(f"K, N and block_size are > 0, got {k}, {n}, {block}")
     packed, scales = s.known(node, 1, "b"), s.known(node, 2, "scales")
     if packed is None or scales is None or bits not in (2, 4, 8) or s.has(node, 4):
         raise Unsupported(f"{bits} bits, or g_idx")
     blocks = -(-k // block)
     shape = (n, blocks * block)
+    if scales.size != n * blocks:
+        raise Unsupported(f"{n} columns of {blocks} blocks have as many scales, got {scales.size}")
     codes = unpack(packed.ravel(), num_bits=bits, signed=False, shape=shape)[:, :k].T
     grid = np.ascontiguousarray(scales.reshape(n, blocks).T)
     zero, zeros = np.full(grid.shape, 1 << (bits - 1)), s.known(node, 3, "zero_points")

@@ -25,6 +25,8 @@ from refquant.model.importers.onnx_known import (
 from refquant.model.importers.onnx_model import Tensor
 from refquant.model.importers.onnx_sizes import (
     axes_of,
+    axis_in,
+    check_places,
     listed,
     range_of,
     reshape_to,
@@ -112,8 +114,10 @@ def _cast(inputs: Inputs, a: Attributes, opset: int) -> Array:
 def _gather(inputs: Inputs, a: Attributes, opset: int) -> Array:
     x, indices = _need(inputs, 0), _need(inputs, 1)
     listed(indices, "indices")
-    _bounded(indices.size * x.size / max(1, x.shape[a.get("axis", 0)]))
-    return _made(np.take(x, indices, axis=a.get("axis", 0)))
+    axis = axis_in(a.get("axis", 0), x.ndim)
+    check_places(indices, x.shape[axis])
+    _bounded(indices.size * x.size / max(1, x.shape[axis]))
+    return _made(np.take(x, indices, axis=axis))
 
 
 def _gather_nd(inputs: Inputs, a: Attributes, opset: int) -> Array:
@@ -148,15 +152,17 @@ def _slice(inputs: Inputs, a: Attributes, opset: int) -> Array:
     starts, ends = (axes_of(inputs, a, i, k) for i, k in ((1, "starts"), (2, "ends")))
     axes = axes_of(inputs, a, 3) or tuple(range(len(starts)))
     steps = axes_of(inputs, a, 4, "steps") or (1,) * len(starts)
-    for axis, start, end, step in zip(axes, starts, ends, steps, strict=True):
+    for given, start, end, step in zip(axes, starts, ends, steps, strict=True):
+        axis = axis_in(given, x.ndim)
         places = range_of(x.shape[axis], start, end, step)
         x = np.take(x, np.asarray(places, np.int64), axis)
     return _made(x)
 
 
 def _split(inputs: Inputs, a: Attributes, outputs: int) -> list[Array]:
-    x, axis = _need(inputs, 0), a.get("axis", 0)
-    sizes = axes_of(inputs, a, 1, "split") or split_sizes(x.shape[axis], outputs)
+    x = _need(inputs, 0)
+    axis = axis_in(a.get("axis", 0), x.ndim)
+    sizes = split_sizes(x.shape[axis], outputs, axes_of(inputs, a, 1, "split"))
     return [_made(part) for part in np.split(x, np.cumsum(sizes)[:-1], axis)]
 
 

@@ -38,6 +38,7 @@ from refquant.model.importers.onnx_lower import LOWER
 from refquant.model.importers.onnx_model import OnnxModel, OnnxNode, Opaque, Tensor, used_by
 from refquant.model.importers.onnx_qdq import fuse, widened
 from refquant.model.importers.onnx_read import read_onnx
+from refquant.model.importers.onnx_rules import check_rules, reason_of
 from refquant.model.importers.onnx_scope import Filled, Item, Known, Scope, Seen, Unsupported
 from refquant.model.importers.onnx_states import check_bound, finished, shown
 from refquant.model.importers.onnx_wire import OnnxFormatError
@@ -146,8 +147,7 @@ class _Walk:
             except OnnxFormatError:
                 raise
             except _FAULTS as error:
-                reason = str(error) if isinstance(error, ValueError) else f"malformed: {error!r}"
-                self.failures.append((node.label, node.op, reason))
+                self.failures.append((node.label, node.op, reason_of(error)))
                 self.lost.update(node.outputs)
 
     def _lose(self, node: OnnxNode) -> None:
@@ -161,6 +161,7 @@ class _Walk:
         for value in node.attributes.values():
             if isinstance(value, Opaque):
                 raise Unsupported(value.what)
+        check_rules(node, self.model.opset)
         if node.op in CONTROL and not node.domain:
             self._control(node)
         elif widened(self.scope, node) or self._fold(node) or fuse(self.scope, node):

@@ -120,9 +120,11 @@ def input_shapes(
         if None in shape or "N" in shape[1:] or "T" in shape[:1]:
             told = ", ".join(f"{n!r}: {[d if d is not None else '?' for d in s]}"
                              for n, s in dims.items())  # fmt: skip
+            example = [d if isinstance(d, int) else 1 for d in sizes]
             raise OnnxFormatError(
                 f"input {i.name!r} has sizes without a number ({told}); give them, for example "
-                f"shapes={{{i.name!r}: {[d if isinstance(d, int) else 1 for d in sizes]}}}"
+                f"--shape {i.name}={','.join(map(str, example))}, in Python "
+                f"shapes={{{i.name!r}: {example}}}"
             )
         result[i.name] = (tuple(d for d in shape if d is not None), i.dtype)
     return result
@@ -131,7 +133,10 @@ def input_shapes(
 def _dims(i: OnnxInput, shapes: Mapping[str, Sequence[int | str]]) -> tuple[int | str | None, ...]:
     if i.name not in shapes:
         if i.dims is None:
-            raise OnnxFormatError(f"input {i.name!r} has no sizes; give them as shapes")
+            raise OnnxFormatError(
+                f"input {i.name!r} has no sizes; give them, as in --shape {i.name}=N,3,224,224, "
+                f"in Python shapes={{{i.name!r}: ['N', 3, 224, 224]}}"
+            )
         return i.dims
     given = tuple(shapes[i.name])
     good = all((type(d) is int and d > 0) or d in ("N", "T") for d in given)
@@ -156,6 +161,7 @@ _PARAMETERS: Mapping[str, Mapping[int, tuple[int, int]]] = {
     "QLinearSigmoid": {0: (1, 2)},
     "QLinearLeakyRelu": {0: (1, 2)},
     "QLinearSoftmax": {0: (1, 2)},
+    "QLinearConcat": {place: (place + 1, place + 2) for place in range(2, 98, 3)},
 }
 _MOVED = ("Reshape", "Transpose", "Flatten", "MaxPool", "Squeeze", "Unsqueeze", "Identity", "Slice")
 

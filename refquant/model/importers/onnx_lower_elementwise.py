@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from refquant.model.graph import Attribute
+from refquant.model.importers.onnx_codes import number_of
 from refquant.model.importers.onnx_items import Filled, Spread
 from refquant.model.importers.onnx_model import OnnxNode
 from refquant.model.importers.onnx_scope import Known, Scope, Seen, Unsupported
@@ -100,7 +101,9 @@ def _bound(s: Scope, node: OnnxNode, index: int, key: str) -> float | str | None
     if not s.has(node, index):
         return None
     item = s.item(node.inputs[index])
-    return float(item.array.ravel()[0]) if isinstance(item, Known) else s.real(node, index)
+    if isinstance(item, Known):
+        return float(number_of(item.array, f"the bound {key!r}"))
+    return s.real(node, index)
 
 
 def _clip_codes(s: Scope, node: OnnxNode, x: str) -> None:
@@ -132,7 +135,9 @@ def _clip(s: Scope, node: OnnxNode) -> None:
     bounds = {"min": low, "max": high}
     largest = float(np.finfo(np.float32).max)
     given: dict[str, Attribute] = {}
-    for key, bound in bounds.items():
+    for (key, bound), wrong in zip(bounds.items(), (float("inf"), -float("inf")), strict=True):
+        if bound is not None and (bound == wrong or bound != bound):
+            raise Unsupported(f"{key} is {bound}: no number is left")
         if bound is None or abs(bound) == float("inf") or abs(bound) >= largest:
             continue  # no bound for what is finite
         given[key] = bound
@@ -178,8 +183,12 @@ def _identity(s: Scope, node: OnnxNode) -> None:
         training = s.known(node, 2, "training_mode")
         if training is not None and training.any():
             raise Unsupported("Dropout in training mode")
-        if any(name in s.outputs or s.readers.get(name) for name in node.outputs[1:]):
-            raise Unsupported("the mask of Dropout")
+        for name in node.outputs[1:]:  # the mask: nothing is dropped
+            shape = s.shape(node.inputs[0])
+            sizes = [d for d in shape if isinstance(d, int)]
+            all_known = len(sizes) == len(shape)
+            kept = Known(np.ones(sizes, bool), "bool") if all_known else Filled(1, "bool", shape)
+            s.items[name] = kept
     s.alias(node, node.inputs[0])
 
 

@@ -90,6 +90,8 @@ def _with_batch(x: Shape, sizes: list[object]) -> list[object]:
 def _flatten(s: Scope, node: OnnxNode) -> None:
     x = s.shape(node.inputs[0])
     axis = int(node.attributes.get("axis", 1))
+    if not -len(x) <= axis <= len(x):
+        raise Unsupported(f"axis is in [{-len(x)}, {len(x)}], got {axis}")
     axis = axis + len(x) if axis < 0 else axis
     if axis == 1 and "T" not in x:
         move(s, node, "Flatten", {})
@@ -157,6 +159,8 @@ def _space(s: Scope, node: OnnxNode) -> None:
     """DepthToSpace and SpaceToDepth: to six axes, turned, and back."""
     n, c, h, w = s.shape(node.inputs[0])
     b = int(node.attributes["blocksize"])
+    if b < 1:
+        raise Unsupported(f"blocksize is > 0, got {b}")
     c, h, w = int(c), int(h), int(w)
     batch = 0 if n == "N" else int(n)
     if node.op == "SpaceToDepth":

@@ -1,6 +1,8 @@
 """Normalizations: over the last axes, over planes, by statistics that are constants.
 
-Left out: training; means and deviations as outputs.
+A mean and 1 / sqrt(variance + epsilon) that somebody reads are computed beside the layer.
+
+Left out: training.
 """
 
 import math
@@ -10,7 +12,8 @@ import numpy as np
 
 from refquant.model.graph import Attribute
 from refquant.model.importers.onnx_model import OnnxNode
-from refquant.model.importers.onnx_scope import Known, Scope, Unsupported
+from refquant.model.importers.onnx_scope import Known, Scope, Seen, Unsupported
+from refquant.model.importers.onnx_sizes import axis_in
 
 __all__ = ["NORMAL"]
 
@@ -20,11 +23,11 @@ Lower = Callable[[Scope, OnnxNode], None]
 def _layer_norm(s: Scope, node: OnnxNode) -> None:
     """Over the last axis; over several, as if they were one."""
     shape, a = s.shape(node.inputs[0]), node.attributes
-    if any(name in s.outputs or s.readers.get(name) for name in node.outputs[1:]):
-        raise Unsupported("outputs 1 and 2, mean and deviation")
     given: dict[str, Attribute] = {"axis": -1, "epsilon": float(a.get("epsilon", 1e-5))}
     operands = [name for name in s.reals(node) if name]
-    axis = int(a.get("axis", -1)) % len(shape)
+    axis = axis_in(int(a.get("axis", -1)), len(shape))
+    if any(name in s.outputs or s.readers.get(name) for name in node.outputs[1:]):
+        _statistics(s, node, operands[0], range(axis, len(shape)))
     if axis == len(shape) - 1:
         s.emit(node, node.op, operands, given)
         return
@@ -36,6 +39,21 @@ def _layer_norm(s: Scope, node: OnnxNode) -> None:
     given_rows = [s.step(node, "Reshape", [v], {"shape": (-1,)}) for v in operands[1:]]
     normal = s.step(node, node.op, [flat, *given_rows], given)
     s.emit(node, "Reshape", [normal], {"shape": whole})
+
+
+def _statistics(s: Scope, node: OnnxNode, x: str, axes: range) -> None:
+    """Add outputs 1 and 2: mean and inverse deviation over ``axes``, which stay as 1."""
+    if 0 in axes and s.shape(node.inputs[0])[0] == "N":
+        raise Unsupported("a mean over samples, which only a run knows")
+    over: Mapping[str, Attribute] = {"axes": tuple(axes), "keepdims": 1}
+    mean = s.step(node, "ReduceMean", [x], over)
+    apart = s.step(node, "Sub", [x, mean])
+    variance = s.step(node, "ReduceMean", [s.step(node, "Mul", [apart, apart])], over)
+    epsilon = s.scalar(node, float(node.attributes.get("epsilon", 1e-5)))
+    root = s.step(node, "Sqrt", [s.step(node, "Add", [variance, epsilon])])
+    found = (mean, s.step(node, "Div", [s.scalar(node, 1.0), root]))
+    for name, value in zip(node.outputs[1:], found, strict=False):
+        s.items[name] = Seen(value, "float32")
 
 
 def _batch_norm(s: Scope, node: OnnxNode) -> None:

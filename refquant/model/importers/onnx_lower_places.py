@@ -23,7 +23,7 @@ from refquant.model.importers.onnx_scope import (
     Turned,
     Unsupported,
 )
-from refquant.model.importers.onnx_sizes import listed, range_of, split_sizes
+from refquant.model.importers.onnx_sizes import axis_in, check_places, listed, range_of, split_sizes
 
 __all__ = ["PLACES", "bounded", "take"]
 
@@ -88,13 +88,14 @@ def _slice(s: Scope, node: OnnxNode) -> None:
     axes = s.ints(node, 3, "axes") or tuple(range(len(starts)))
     steps = s.ints(node, 4, "steps") or (1,) * len(starts)
     parts: list[tuple[int, range]] = []
-    for axis, start, end, step in zip(axes, starts, ends, steps, strict=True):
+    for given, start, end, step in zip(axes, starts, ends, steps, strict=True):
+        axis = axis_in(given, len(x))
         size = x[axis]
         if isinstance(size, str):
             if step != 1 or start > 0 or end < 2**31 - 1:
                 raise Unsupported(f"Slice along {size}, which only a run knows; give it a number")
         elif (places := range_of(size, start, end, step)) != range(size):
-            parts.append((axis % len(x), places))
+            parts.append((axis, places))
     if any(places.step != 1 for _, places in parts):
         _moved_by(s, node, [(axis, list(places)) for axis, places in parts])
     elif parts:
@@ -106,12 +107,12 @@ def _slice(s: Scope, node: OnnxNode) -> None:
 
 
 def _split(s: Scope, node: OnnxNode) -> None:
-    x, axis = s.shape(node.inputs[0]), node.attributes.get("axis", 0)
-    axis %= len(x)
+    x = s.shape(node.inputs[0])
+    axis = axis_in(node.attributes.get("axis", 0), len(x))
     size = x[axis]
     if isinstance(size, str):
         raise Unsupported(f"Split along {size}, which only a run knows; give it a number")
-    sizes = s.ints(node, 1, "split") or split_sizes(size, len(node.outputs))
+    sizes = split_sizes(size, len(node.outputs), s.ints(node, 1, "split"))
     begin = 0
     for output, length in zip(node.outputs, sizes, strict=True):
         part = {"starts": (begin,), "ends": (begin + length,), "axes": (axis,)}
@@ -130,7 +131,7 @@ def _expand(s: Scope, node: OnnxNode) -> None:
         shape = tuple(item.array.ravel())
         s.items[node.outputs[0]] = Filled(float(source.array.ravel()[0]), source.dtype, shape)
         return
-    x, target = s.shape(node.inputs[0]), list(item.array.ravel())
+    x, target = s.shape(node.inputs[0]), item.array.ravel().tolist()
     if len(target) > len(x):
         raise Unsupported("Expand to more axes; add an Unsqueeze before it")
     target = [1] * (len(x) - len(target)) + target
@@ -157,9 +158,11 @@ def _tile(s: Scope, node: OnnxNode) -> None:
 
 
 def _gather(s: Scope, node: OnnxNode) -> None:
-    axis = int(node.attributes.get("axis", 0)) % max(len(s.shape(node.inputs[0])), 1)
+    axis = axis_in(int(node.attributes.get("axis", 0)), len(s.shape(node.inputs[0])))
     item, dtype = s.item(node.inputs[0]), s.dtype(node.inputs[0])
     places = s.item(node.inputs[1])
+    if isinstance(places, Known):
+        check_places(places.array, s.shape(node.inputs[0])[axis])
     if isinstance(item, Turned) and isinstance(places, Known) and places.array.ndim == 0:
         _row(s, node, item, axis, int(places.array))
         return

@@ -12,6 +12,7 @@ from refquant.model.graph import Attribute
 from refquant.model.importers.onnx_lower_windows import weight
 from refquant.model.importers.onnx_model import OnnxNode
 from refquant.model.importers.onnx_scope import Known, Scope, Seen, Unsupported
+from refquant.model.importers.onnx_sizes import axis_in
 
 __all__ = ["PRODUCTS", "set_weighted"]
 
@@ -87,7 +88,7 @@ def _gemm(s: Scope, node: OnnxNode) -> None:
 def _softmax(s: Scope, node: OnnxNode) -> None:
     x, shape = s.real(node, 0), s.shape(node.inputs[0])
     rank = len(shape)
-    axis = int(node.attributes.get("axis", -1 if s.opset >= 13 else 1)) % max(rank, 1)
+    axis = axis_in(int(node.attributes.get("axis", -1 if s.opset >= 13 else 1)), max(rank, 1))
     back: tuple[int, ...] | None = None
     if s.opset < 13 and axis != rank - 1:  # all axes from this one on, as one
         if any(isinstance(d, str) for d in shape[axis:]):

@@ -30,6 +30,7 @@ from refquant.model.importers.onnx_lower_layout import move
 from refquant.model.importers.onnx_lower_places import bounded, take
 from refquant.model.importers.onnx_model import OnnxNode
 from refquant.model.importers.onnx_scope import Reals, Scope, Seen, Unsupported
+from refquant.model.importers.onnx_sizes import axis_in
 
 __all__ = ["RESIZE", "places_of"]
 
@@ -75,7 +76,7 @@ def _targets(s: Scope, node: OnnxNode, x: Sequence[Any]) -> list[tuple[int, int,
         known = s.known(node, place, "scales")
         scales = () if known is None else tuple(known.ravel())
     sizes = s.ints(node, 3, "sizes") or ()
-    axes = [a % len(x) for a in attributes.get("axes", range(len(x)))]
+    axes = [axis_in(a, len(x)) for a in attributes.get("axes", range(len(x)))]
     if len(scales) not in (0, len(axes)) or len(sizes) not in (0, len(axes)):
         raise Unsupported(f"scales or sizes are {len(axes)} numbers")
     result = []
@@ -86,6 +87,9 @@ def _targets(s: Scope, node: OnnxNode, x: Sequence[Any]) -> list[tuple[int, int,
             if not unchanged and not (sizes and length == "N" and sizes[index] == 1):
                 raise Unsupported(f"Resize along {length}, which only a run knows")
             continue
+        given = sizes[index] if sizes else scales[index]
+        if not given > 0:  # NaN, too
+            raise Unsupported(f"scales and sizes are > 0, got {given}")
         size = bounded(sizes[index] if sizes else np.floor(length * np.float64(scales[index])))
         scale = size / length if sizes else float(scales[index])
         if scale != 1 or size != length:
@@ -154,8 +158,8 @@ def _pad(s: Scope, node: OnnxNode) -> None:
     axes = s.ints(node, 3, "axes")
     if axes is not None:
         full = [0] * 2 * len(x)
-        for i, axis in enumerate(axes):
-            full[axis % len(x)], full[len(x) + axis % len(x)] = pads[i], pads[len(axes) + i]
+        for i, axis in enumerate(axis_in(axis, len(x)) for axis in axes):
+            full[axis], full[len(x) + axis] = pads[i], pads[len(axes) + i]
         pads = tuple(full)
     if len(pads) != 2 * len(x):
         raise Unsupported(f"pads are {2 * len(x)} numbers, got {len(pads)}")
@@ -164,8 +168,7 @@ def _pad(s: Scope, node: OnnxNode) -> None:
         if number is None:
             known = s.known(node, 2, "value")
             number = 0.0 if known is None or not known.size else float(known.ravel()[0])
-        item = s.item(node.inputs[0])
-        if number == 0 and isinstance(item, Reals):
+        if _pads_with_nothing(s, node, float(number)):
             move(s, node, "Pad", {"pads": pads})
         else:
             s.emit(node, "Pad", [s.real(node, 0)], {"pads": pads, "value": float(number)})
@@ -173,6 +176,22 @@ def _pad(s: Scope, node: OnnxNode) -> None:
     if mode not in ("reflect", "edge", "wrap"):
         raise Unsupported(f"mode {mode!r} with pads {list(pads)}")
     _border(s, node, mode, pads)
+
+
+def _pads_with_nothing(s: Scope, node: OnnxNode, number: float) -> bool:
+    """Say whether what is padded is codes, with the code that means 0: then it is a movement."""
+    item = s.item(node.inputs[0])
+    if isinstance(item, Reals):
+        return number == 0
+    if not isinstance(item, Seen) or item.dtype not in ("uint8", "int8"):
+        return False
+    quant = s.b.values[item.value].quant
+    if quant is None:
+        return False
+    if quant.zero_point != number:
+        told = f"codes are padded with {number:g}, their zero point is {quant.zero_point}"
+        raise Unsupported(f"{told}; pad before QuantizeLinear, or with the zero point")
+    return True
 
 
 def _border(s: Scope, node: OnnxNode, mode: str, pads: tuple[int, ...]) -> None:

@@ -3,7 +3,9 @@
 ``com.microsoft.RotaryEmbedding`` has the positions before the angles. A mask of truths becomes one
 of numbers, 0 where it is true, -inf where it is not.
 
-Left out: past keys and values, ``softcap``, scores as outputs, angles without positions.
+What our ``Attention`` has not is spelled out by `refquant.model.importers.onnx_lower_attention`.
+
+Left out: angles without positions.
 """
 
 from collections.abc import Callable, Mapping
@@ -12,12 +14,14 @@ import numpy as np
 
 from refquant.model.graph import Attribute
 from refquant.model.importers.onnx_items import Spread
+from refquant.model.importers.onnx_lower_attention import spelled_attention
 from refquant.model.importers.onnx_model import OnnxNode
 from refquant.model.importers.onnx_scope import Scope, Unsupported
 
 __all__ = ["SEQUENCE"]
 
 Lower = Callable[[Scope, OnnxNode], None]
+_MORE = (("softcap", 0.0), ("left_window_size", -1), ("right_window_size", -1))
 _PLAIN = ("q_num_heads", "kv_num_heads", "is_causal", "scale")
 
 
@@ -25,14 +29,13 @@ def _attention(s: Scope, node: OnnxNode) -> None:
     a = node.attributes
     if node.domain:
         raise Unsupported(f"{node.domain}.Attention is another operator; export opset 23's")
-    for index, what in ((4, "past keys"), (5, "past values"), (6, "lengths of keys")):
-        if s.has(node, index):
-            raise Unsupported(f"{what} (input {index})")
-    if a.get("softcap", 0.0) or a.get("softmax_precision", 1) not in (0, 1):
-        raise Unsupported("softcap, or a softmax that is not in float32")
-    if any(name in s.outputs or s.readers.get(name) for name in node.outputs[1:]):
-        raise Unsupported("outputs 1 to 3, keys, values and scores")
-    strange = sorted(a.keys() - {*_PLAIN, "softcap", "softmax_precision", "qk_matmul_output_mode"})
+    asked = any(name in s.outputs or s.readers.get(name) for name in node.outputs[1:])
+    if asked or any(s.has(node, i) for i in (4, 5, 6)) or any(a.get(n, d) != d for n, d in _MORE):
+        spelled_attention(s, node)
+        return
+    strange = sorted(
+        a.keys() - {*_PLAIN, *dict(_MORE), "softmax_precision", "qk_matmul_output_mode"}
+    )
     if strange:
         raise Unsupported(f"attributes {strange}")
     given: dict[str, Attribute] = {key: a[key] for key in _PLAIN if key in a}

@@ -126,6 +126,8 @@ def _conv_transpose(s: Scope, node: OnnxNode) -> None:
         pads = (*less, *more) if mode == "SAME_UPPER" else (*more, *less)
     elif mode == "VALID":
         pads = (0,) * 2 * rank
+    elif mode != "NOTSET":
+        raise Unsupported(f"auto_pad {mode!r}")
     given: Window = {
         "kernel_shape": kernel, "strides": strides, "dilations": dilations, "pads": pads,
         "output_padding": extra, "group": int(a.get("group", 1)),

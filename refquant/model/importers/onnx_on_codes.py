@@ -21,6 +21,7 @@ from refquant.model.importers.onnx_codes import (
 from refquant.model.importers.onnx_lower_windows import WINDOWS, pool_window, window_of
 from refquant.model.importers.onnx_model import OnnxNode
 from refquant.model.importers.onnx_scope import Reals, Scope, Unsupported
+from refquant.model.importers.onnx_sizes import axis_in
 from refquant.model.validate_nodes import check_node
 from refquant.ops.softmax import quotient_table
 
@@ -54,6 +55,8 @@ def bias_of(s: Scope, node: OnnxNode, x: str, w: str) -> list[str]:
     if value.dtype != "int32" or value.quant is None or bias not in s.b.constants:
         raise Unsupported(f"the bias is {value.dtype}; int32 is added to products")
     xs, ws, bs = (_scales(s, name) for name in (x, w, bias))
+    if bs.size not in (1, max(xs.size, ws.size)):
+        raise Unsupported(f"the bias has {bs.size} scales")
     product = np.maximum((xs.astype(np.float64) * ws).ravel(), TINY)  # as `coded_constant`
     if not np.allclose(bs.ravel().astype(np.float64), product, rtol=2.0**-20, atol=0):
         raise Unsupported("the scale of the bias is not that of the products")
@@ -163,7 +166,7 @@ def _concat(s: Scope, node: OnnxNode, t: Target) -> None:
 
 def _softmax(s: Scope, node: OnnxNode, t: Target) -> None:
     x, rank = codes_of(s, node, 0), len(s.shape(node.inputs[0]))
-    axis = int(node.attributes.get("axis", -1 if s.opset >= 13 else 1)) % rank
+    axis = axis_in(int(node.attributes.get("axis", -1 if s.opset >= 13 else 1)), rank)
     if s.opset < 13 and axis != rank - 1:
         raise Unsupported("a Softmax over several axes")
     length, value = s.shape(node.inputs[0])[axis], s.b.values[x]

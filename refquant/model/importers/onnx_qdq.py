@@ -23,6 +23,7 @@ import numpy as np
 from refquant.formats import affine
 from refquant.model.graph import DTYPES, Attribute, Quant
 from refquant.model.importers.onnx_codes import (
+    check_reading,
     coded_constant,
     meaning,
     qparams,
@@ -44,6 +45,7 @@ def _dequantize(s: Scope, node: OnnxNode) -> None:
         raise Unsupported("x_scale is absent")
     item = s.item(node.inputs[0])
     if isinstance(item, Known):
+        check_reading(s, node, node.inputs[0], 2, None)
         name = coded_constant(
             s, node.inputs[0], item.array, item.dtype, scale, zero,
             axis=int(node.attributes.get("axis", 1)),
@@ -52,9 +54,7 @@ def _dequantize(s: Scope, node: OnnxNode) -> None:
         s.items[node.outputs[0]] = Reals(name, node)
         return
     codes = s.value(node, 0)
-    value, quant = s.b.values[codes], meaning(scale, zero)
-    if value.quant != quant:
-        raise Unsupported(f"codes of {value.quant} are read as {quant}")
+    check_reading(s, node, node.inputs[0], 2, meaning(scale, zero))
     s.items[node.outputs[0]] = Reals(codes, node)
 
 

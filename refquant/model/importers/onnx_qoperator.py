@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from refquant.model.importers.onnx_codes import coded_constant, meaning
+from refquant.model.importers.onnx_codes import check_reading, coded_constant, meaning
 from refquant.model.importers.onnx_model import OnnxNode
 from refquant.model.importers.onnx_on_codes import FUSED, Target
 from refquant.model.importers.onnx_scope import Known, Reals, Scope, Seen, Unsupported
@@ -35,12 +35,12 @@ def _reals(s: Scope, node: OnnxNode, places: Sequence[int], axis: int) -> str:
         raise Unsupported(f"the scale (input {places[1]}) is absent")
     source = node.inputs[places[0]]
     name, item = f"{node.label}/{places[0]}", s.item(source)
+    known = isinstance(item, Known)
     if isinstance(item, Known):
         label = coded_constant(s, source, item.array, item.dtype, scale, zero, axis=axis)
     else:
-        label, quant = s.value_of(source), meaning(scale, zero)
-        if s.b.values[label].quant != quant:
-            raise Unsupported(f"codes of {s.b.values[label].quant} are read as {quant}")
+        label = s.value_of(source)
+    check_reading(s, node, source, places[2], None if known else meaning(scale, zero))
     s.items[name] = Reals(label, node)
     return name
 
@@ -88,6 +88,8 @@ def _bias(s: Scope, node: OnnxNode, index: int, names: Sequence[str]) -> str:
         scales.append(s.b.constants[named] if isinstance(named, str) else np.float32(named))
     product = np.asarray(scales[0] * scales[1], np.float32).ravel()
     assert codes is not None, "the caller has seen it"
+    if codes.dtype != np.int32:
+        raise Unsupported(f"the bias (input {index}) is int32, got {codes.dtype}")
     label = coded_constant(s, node.inputs[index], codes, "int32", product, None, axis=0)
     name = f"{node.label}/bias"
     s.items[name] = Reals(label, node)

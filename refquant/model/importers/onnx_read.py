@@ -51,11 +51,20 @@ def read_onnx(source: str | Path | bytes) -> OnnxModel:
         raise OnnxFormatError("the model has no graph; export it again")
     reader = TensorReader(folder, len(data))
     opsets = _opsets(proto)
+    _check_outputs([_text(v.name) for v in proto.graph.output])
     graph = expanded(_graph(proto.graph, reader), _functions(proto, reader), opsets)
     check_opsets(opsets, list(_all_nodes(graph)))
     producer = f"{_text(proto.producer_name)} {_text(proto.producer_version)}".strip()
     digest = hashlib.sha256(data).hexdigest()
     return widened_halves(OnnxModel(graph, opsets, producer, digest, reader.size))
+
+
+def _check_outputs(names: Sequence[str]) -> None:
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            raise OnnxFormatError(f"the output {name!r} is there twice; remove one")
+        seen.add(name)
 
 
 def _opsets(proto: Any) -> dict[str, int]:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from refquant.model.importers.onnx_known import has_letters
 
-__all__ = ["axes_of", "listed", "range_of", "reshape_to", "split_sizes"]
+__all__ = ["axes_of", "axis_in", "check_places", "listed", "range_of", "reshape_to", "split_sizes"]
 
 Array = NDArray[Any]
 Inputs = Sequence[Array | None]
@@ -67,11 +67,53 @@ def axes_of(inputs: Inputs, attributes: Attributes, place: int, key: str = "axes
     return None if array is None else listed(array, key)
 
 
-def split_sizes(length: int, parts: int) -> tuple[int, ...]:
-    """Return ``parts`` equal sizes, the last one smaller where they are not.
+def axis_in(axis: int, rank: int) -> int:
+    """Return ``axis`` counted from the front; an axis that is not there is no other one.
+
+    >>> axis_in(-1, 3), axis_in(0, 3)
+    (2, 0)
+    >>> axis_in(3, 3)
+    Traceback (most recent call last):
+    ...
+    ValueError: axis is in [-3, 2], got 3
+    """
+    if not -rank <= axis < rank:
+        raise ValueError(f"axis is in [{-rank}, {rank - 1}], got {axis}")
+    return axis % rank
+
+
+def check_places(places: Array, size: int | str) -> None:
+    """Refuse constant ``places`` outside an axis of ``size`` elements; a letter is for a run.
+
+    >>> import numpy as np
+    >>> check_places(np.array([0, -3]), 3)
+    >>> check_places(np.array([0, 3]), 3)
+    Traceback (most recent call last):
+    ...
+    ValueError: places are in [-3, 2], got 3
+    """
+    if has_letters(places) or isinstance(size, str):
+        return
+    outside = places[(places < -size) | (places >= size)]
+    if outside.size:
+        raise ValueError(f"places are in [{-size}, {size - 1}], got {outside.ravel()[0]}")
+
+
+def split_sizes(length: int, parts: int, sizes: Sequence[int] | None = None) -> tuple[int, ...]:
+    """Return the sizes of a ``Split`` into ``parts``: those given, or equal ones, the last smaller.
 
     >>> split_sizes(7, 3)
     (3, 3, 1)
+    >>> split_sizes(7, 2, (3, 3))
+    Traceback (most recent call last):
+    ...
+    ValueError: Split: 2 sizes from 0 that add up to 7, got [3, 3]
     """
-    size = -(-length // parts)
-    return (*[size] * (parts - 1), length - size * (parts - 1))
+    if sizes is None:
+        size = -(-length // parts)
+        sizes = (*[size] * (parts - 1), length - size * (parts - 1))
+    if len(sizes) != parts or min(sizes, default=0) < 0 or sum(sizes) != length:
+        raise ValueError(
+            f"Split: {parts} sizes from 0 that add up to {length}, got {list(sizes)[:20]}"
+        )
+    return tuple(sizes)

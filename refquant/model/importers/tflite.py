@@ -25,18 +25,16 @@ from refquant.model.graph import Graph
 from refquant.model.importers import (
     tflite_composed,
     tflite_fold,
-    tflite_layers,
     tflite_moves,
     tflite_pixels,
     tflite_pointwise,
-    tflite_pools,
     tflite_reductions,
     tflite_resize,
-    tflite_slices,
-    tflite_transposed,
+    tflite_truths,
     tflite_variables,
+    tflite_vectors,
 )
-from refquant.model.importers.tflite_int16 import INT16, unknown
+from refquant.model.importers.tflite_int16 import ALIKE, INT16, unknown
 from refquant.model.importers.tflite_kernels import TOOLS
 from refquant.model.importers.tflite_model import TfliteModel, TfliteOperator, UnsupportedError
 from refquant.model.importers.tflite_read import read_tflite
@@ -47,58 +45,41 @@ from refquant.model.loaders.tensors import ModelFileError
 __all__ = ["import_tflite", "tflite_graph"]
 
 _LOWER: Mapping[str, Callable[[Scope, TfliteOperator], None]] = {
-    "CONV_2D": tflite_layers.conv,
-    "DEPTHWISE_CONV_2D": tflite_layers.depthwise_conv,
-    "FULLY_CONNECTED": tflite_layers.fully_connected,
+    **ALIKE,
     **dict.fromkeys(("ADD", "SUB", "MUL", "DIV"), tflite_pointwise.binary),
     **dict.fromkeys(OPERATORS, tflite_pointwise.unary),
     "QUANTIZE": tflite_pointwise.quantize,
     "DEQUANTIZE": tflite_pointwise.dequantize,
     "SOFTMAX": tflite_pointwise.softmax,
-    "AVERAGE_POOL_2D": tflite_pools.average_pool,
-    "MAX_POOL_2D": tflite_pools.max_pool,
-    "MEAN": tflite_pools.mean,
-    "RESHAPE": tflite_moves.reshape,
-    "SQUEEZE": tflite_moves.squeeze,
-    "EXPAND_DIMS": tflite_moves.expand_dims,
-    "TRANSPOSE": tflite_moves.transpose,
-    "PAD": tflite_moves.pad,
-    "CONCATENATION": tflite_moves.concatenation,
     "VAR_HANDLE": tflite_variables.var_handle,
     "READ_VARIABLE": tflite_variables.read_variable,
     "ASSIGN_VARIABLE": tflite_variables.assign_variable,
     "CALL_ONCE": tflite_variables.call_once,
     "SHAPE": tflite_fold.shape,
-    "SLICE": tflite_slices.slice_part,
-    "STRIDED_SLICE": tflite_slices.strided_slice,
-    "SPLIT": tflite_slices.split,
-    "SPLIT_V": tflite_slices.split_v,
-    "PACK": tflite_slices.pack,
-    "UNPACK": tflite_slices.unpack,
-    "GATHER": tflite_slices.gather,
-    "MIRROR_PAD": tflite_pixels.mirror_pad,
     "RESIZE_NEAREST_NEIGHBOR": tflite_pixels.resize_nearest,
     "SPACE_TO_BATCH_ND": tflite_pixels.space_to_batch,
     "BATCH_TO_SPACE_ND": tflite_pixels.batch_to_space,
     "RESIZE_BILINEAR": tflite_resize.resize_bilinear,
     "SPACE_TO_DEPTH": tflite_pixels.space_to_depth,
     "DEPTH_TO_SPACE": tflite_pixels.depth_to_space,
-    "TRANSPOSE_CONV": tflite_transposed.transpose_conv,
-    **dict.fromkeys(("MAXIMUM", "MINIMUM"), tflite_composed.extreme),
     "PRELU": tflite_composed.prelu,
     "SQUARED_DIFFERENCE": tflite_composed.squared_difference,
     "SUM": tflite_reductions.reduce_sum,
-    **dict.fromkeys(("REDUCE_MAX", "REDUCE_MIN"), tflite_reductions.reduce_extreme),
     **dict.fromkeys(("ARG_MAX", "ARG_MIN"), tflite_reductions.arg_extreme),
     "BATCH_MATMUL": tflite_reductions.batch_matmul,
     "PADV2": tflite_moves.pad_with,
+    **dict.fromkeys(tflite_truths.CONNECT, tflite_truths.connect),
+    "L2_NORMALIZATION": tflite_vectors.l2_normalization,
+    "LOG_SOFTMAX": tflite_vectors.log_softmax,
 }
 _INPUTS: Mapping[str, int] = {  # at least; one, where nothing is said
     **dict.fromkeys(("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"), 2),
     **dict.fromkeys(("ADD", "SUB", "MUL", "DIV", "MEAN", "EXPAND_DIMS", "TRANSPOSE", "PAD"), 2),
     **dict.fromkeys(("MAXIMUM", "MINIMUM", "PRELU", "SQUARED_DIFFERENCE"), 2),
     **dict.fromkeys(("SUM", "REDUCE_MAX", "REDUCE_MIN", "ARG_MAX", "ARG_MIN"), 2),
-    **dict.fromkeys(("BATCH_MATMUL", "RESIZE_BILINEAR"), 2),
+    **dict.fromkeys(("BATCH_MATMUL", "RESIZE_BILINEAR", "LOGICAL_AND", "LOGICAL_OR"), 2),
+    **dict.fromkeys(tflite_truths.COMPARE, 2),
+    **dict.fromkeys(("SELECT", "SELECT_V2"), 3),
     **dict.fromkeys(("SPLIT", "GATHER", "MIRROR_PAD", "RESIZE_NEAREST_NEIGHBOR"), 2),
     **dict.fromkeys(("SLICE", "SPLIT_V", "TRANSPOSE_CONV", "PADV2"), 3),
     **dict.fromkeys(("SPACE_TO_BATCH_ND", "BATCH_TO_SPACE_ND"), 3),
@@ -144,8 +125,10 @@ def _graph(model: TfliteModel, tool: str, *, batched: bool) -> Graph:
     try:
         for i in model.inputs:
             tensor = model.tensors[i]
+            held = None if tensor.quantized else tflite_truths.HELD.get(tensor.dtype)
+            quant = None if held and not tensor.special else scope.quant(i)
             scope.names[i, AS_IS] = scope.builder.input(
-                scope.free(tensor.name), scope.shape(i), dtype=tensor.dtype, quant=scope.quant(i)
+                scope.free(tensor.name), scope.shape(i), dtype=held or tensor.dtype, quant=quant
             )
     except UnsupportedError as error:
         raise ModelFileError(f"{model.path}: an input {error}; it is not known here") from error

@@ -49,7 +49,8 @@ def extreme(s: Scope, o: TfliteOperator) -> None:
     need_equal(s, o, o.inputs[:2])
     for index, other in ((0, 1), (1, 0)):
         number = s.constant(o.inputs[index])
-        if number is not None and number.size == 1 and s.constant(o.inputs[other]) is None:
+        single = number is not None and number.size == 1 and not s.wide(o)
+        if number is not None and single and s.constant(o.inputs[other]) is None:
             table = larger(_CODES, int(number.reshape(())[()])).astype(np.int8)
             held = s.hold(s.free(f"{s.tensor(o.outputs[0]).name}/table"), table, quant=quant)
             s.write(

@@ -117,22 +117,24 @@ def hard_swish(offset: Int64, x: QParams, y: QParams) -> Int64:
     return rounding_divide_by_pot(shifted, -out_exponent).astype(np.int64) + int(y.zero_point)
 
 
-def need_odd_products(a: Quant, b: Quant) -> None:
+def need_odd_products(a: Quant, b: Quant, *, bits: int = 8) -> None:
     """Refuse a SUB whose products of b are not odd: it is then not the ADD of -b.
 
-    The reference kernel subtracts M(d 2^20); its first rounding sends ties up, so M(-v) is -M(v)
-    unless there is one. Of random scales one pair in fifty has a code that is.
+    The reference kernel subtracts M(d 2^20), of 16 ``bits`` M(d 2^15); its first rounding sends
+    ties up, so M(-v) is -M(v) unless there is one. Of random scales one pair in fifty has a code
+    that is; of 16 bits nearly all that subtract the smaller steps, since the code -2^15 is one.
 
     >>> need_odd_products(Quant(0.3, 0), Quant(0.2, 0))
     """
     sa, sb = (float(np.float32(q.scale)) for q in (a, b))
-    steps = np.arange(256, dtype=np.int64) << 20
+    most, shift = (255, 20) if bits == 8 else (1 << 15, 15)
+    steps = np.arange(most + 1, dtype=np.int64) << shift
     multiplier = sb / (2 * max(sa, sb))
     up, down = (requantize(v, multiplier, mode="gemmlowp_double") for v in (steps, -steps))
     if (up != -down).any():
         raise UnsupportedError(
-            f"subtracts in steps of {sb} from steps of {sa}, whose products have ties; import it "
-            "for xnnpack"
+            f"subtracts in steps of {sb} from steps of {sa}, whose products have ties"
+            + ("; import it for xnnpack" if bits == 8 else "")
         )
 
 

@@ -30,7 +30,8 @@ from refquant.contracts import preset
 from refquant.model.graph import Attribute, Quant
 from refquant.model.importers.tflite_activations import finish
 from refquant.model.importers.tflite_model import TfliteOperator, TfliteTensor, UnsupportedError
-from refquant.model.importers.tflite_scope import AS_IS, FIRST, Scope, check_scales
+from refquant.model.importers.tflite_scope import AS_IS, FIRST, Scope
+from refquant.model.importers.tflite_weights import check_weight, scales_of
 
 __all__ = ["hybrid_conv", "hybrid_rows", "is_hybrid"]
 
@@ -93,24 +94,14 @@ def _operands(
 ) -> list[str]:
     """Add weight and bias (zeros, where there is none); return the operands."""
     tensor, name = s.tensor(o.inputs[1]), s.tensor(o.outputs[0]).name
-    if not tensor.scale.size:
-        raise UnsupportedError("has int8 weights without scales")
-    check_scales(tensor)
+    check_weight(tensor)
     if tensor.zero_point.any():
         raise UnsupportedError("has weights with a zero point that is not 0")
     axis = w.ndim - 1 if column else 0
     if tensor.scale.size == 1:
         quant = Quant(float(tensor.scale[0]), 0)
     else:
-        if tensor.axis != channel or tensor.scale.size != w.shape[axis]:
-            raise UnsupportedError(
-                f"has weights with {tensor.scale.size} scales along axis {tensor.axis}, not one an "
-                "output channel"
-            )
-        shape = tuple(d if i == axis else 1 for i, d in enumerate(w.shape))
-        block = tuple(1 if i == axis else d for i, d in enumerate(w.shape))
-        scale = s.hold(s.free(f"{name}/weight/scale"), tensor.scale.reshape(shape))
-        quant = Quant(scale, 0, block)
+        quant, _ = scales_of(s, tensor, w.shape, f"{name}/weight", channel=channel, axis=axis)
     held = s.hold(s.free(f"{name}/weight"), w, quant=quant)
     return [source, held, s.hold(s.free(f"{name}/bias"), _bias(s, o, w.shape[axis]))]
 

@@ -1,19 +1,23 @@
 """Operators of int16 codes: ``INT16``, from TFLite's name to the function that lowers it.
 
+``ALIKE`` is of all dtypes.
+
 Codes of 16 bits are symmetric: their zero point is 0. XNNPACK takes none of them, so both tools
 compute by LiteRT's own kernels, and these agree but in the layers
 (`refquant.model.importers.tflite_int16_layers`)::
 
-    ADD                            tflite_reference, 15 bits of headroom for 20
+    ADD, SUB                       tflite_reference, 15 bits of headroom for 20
     MUL                            tflite_mul
     DEQUANTIZE, MEAN               tflite_reference
     QUANTIZE of reals              tflite_reference, by XNNPACK's column tflite_builtin
     AVERAGE_POOL_2D, MAX_POOL_2D   tflite_reference
     SOFTMAX                        tflite_reference, with a table of 65536 exponentials
-    LOGISTIC, TANH, RELU, RELU6, LEAKY_RELU, and QUANTIZE of codes   a table of all codes
+    MAXIMUM, MINIMUM               codes to reals and back
+    LOGISTIC, TANH, RELU, RELU6, LEAKY_RELU, ABS, and QUANTIZE of codes   a table of all codes
 
-Left out, refused by name: what is not in ``INT16``; an ADD of scales that are all powers of two
-with the option ``pot_scale_int16``; by XNNPACK LOGISTIC and TANH of the scale 2^-12 (LiteRT's
+Left out, refused by name: what is not in ``INT16``; an ADD or SUB of scales that are all powers of
+two with the option ``pot_scale_int16``; a SUB of smaller steps than it subtracts from, most of
+which have ties; by XNNPACK LOGISTIC and TANH of the scale 2^-12 (LiteRT's
 optimized kernels are others there), and QUANTIZE of reals that are no multiple of eight (the rest
 is rounded otherwise).
 
@@ -30,23 +34,29 @@ from refquant.contracts import Contract, preset
 from refquant.formats.qparams import QParams
 from refquant.model.graph import DTYPES, Attribute, Quant
 from refquant.model.importers import (
+    tflite_composed,
     tflite_fixed,
     tflite_layers,
     tflite_moves,
+    tflite_pixels,
     tflite_pools,
+    tflite_reductions,
     tflite_slices,
+    tflite_transposed,
+    tflite_truths,
 )
 from refquant.model.importers.tflite_activations import clamps
+from refquant.model.importers.tflite_fixed import need_odd_products
 from refquant.model.importers.tflite_model import TfliteOperator, UnsupportedError
 from refquant.model.importers.tflite_scope import AS_IS, FIRST, Scope
-from refquant.model.importers.tflite_steps import hold_table
+from refquant.model.importers.tflite_steps import hold_table, mapped
 from refquant.model.importers.tflite_tables import OPERATORS
 from refquant.numerics.requantize import requantize
 from refquant.numerics.rounding import round_half_away
 from refquant.ops.curves_int16 import curve_int16, nearest_power
 from refquant.ops.softmax_int16 import softmax_table_int16
 
-__all__ = ["INT16", "unknown"]
+__all__ = ["ALIKE", "INT16", "unknown"]
 
 
 def unknown(s: Scope, o: TfliteOperator) -> None:
@@ -55,18 +65,24 @@ def unknown(s: Scope, o: TfliteOperator) -> None:
 
 
 def _binary(s: Scope, o: TfliteOperator) -> None:
-    """ADD and MUL of int16."""
+    """ADD, SUB and MUL of int16; SUB adds ~q, whose zero point is -1: the codes of -b, exactly."""
     a, b = o.inputs[:2]
     quants = _quants(s, [a, b, o.outputs[0]])
     powers = [nearest_power(np.float32(quant.scale)) for quant in quants]
-    if o.op == "ADD" and o.options.get("PotScaleInt16", True) and None not in powers:
+    if o.op != "MUL" and o.options.get("PotScaleInt16", True) and None not in powers:
         raise UnsupportedError("of int16 has scales that are powers of two, and pot_scale_int16")
     computed = [i for i in (a, b) if s.constant(i) is None]
     ours = all(len(s.tensor(i).shape) == 4 for i in computed)
     order = FIRST if ours and any(s.at(i) == FIRST for i in computed) else AS_IS
     contract = preset("tflite_mul" if o.op == "MUL" else "tflite_reference")
+    names = [s.read(i, order) for i in (a, b)]
+    if o.op == "SUB":
+        need_odd_products(*quants[:2], bits=16)
+        turned = np.arange((1 << 15) - 1, -(1 << 15) - 1, -1).astype(np.int16)
+        negative = Quant(quants[1].scale, -1)
+        names[1] = mapped(s, o, names[1], turned, negative, "negated", contract)
     s.write(
-        o, "Mul" if o.op == "MUL" else "Add", [s.read(i, order) for i in (a, b)], order=order,
+        o, "Mul" if o.op == "MUL" else "Add", names, order=order,
         attributes=clamps(s, o), contract=contract,
     )  # fmt: skip
 
@@ -110,6 +126,8 @@ def _fixed(op: str, alpha: float, x: QParams, y: QParams) -> NDArray[Any]:
     offset = np.arange(-(1 << 15), 1 << 15, dtype=np.int64)
     if op == "LEAKY_RELU":
         return tflite_fixed.leaky_relu(offset, np.float32(alpha), x, y)
+    if op == "ABS":
+        return tflite_fixed.absolute(offset, x, y)
     ratio = np.float64(np.float32(x.scale) / np.float32(y.scale))
     codes = np.maximum(requantize(offset, ratio, mode="gemmlowp_double_f32"), 0)
     six = round_half_away(np.asarray(np.float32(6) / np.float32(y.scale)))
@@ -175,18 +193,16 @@ def _by_table(
     s.write(o, op, inputs, order=order, attributes=attributes, contract=contract)
 
 
-INT16: Mapping[str, Callable[[Scope, TfliteOperator], None]] = {
+ALIKE: Mapping[str, Callable[[Scope, TfliteOperator], None]] = {
     "CONV_2D": tflite_layers.conv,
     "DEPTHWISE_CONV_2D": tflite_layers.depthwise_conv,
     "FULLY_CONNECTED": tflite_layers.fully_connected,
-    **dict.fromkeys(("ADD", "MUL"), _binary),
-    **dict.fromkeys(("LOGISTIC", "TANH", "RELU", "RELU6", "LEAKY_RELU"), _unary),
-    "QUANTIZE": _quantize,
-    "DEQUANTIZE": _dequantize,
-    "SOFTMAX": _softmax,
+    "TRANSPOSE_CONV": tflite_transposed.transpose_conv,
+    **dict.fromkeys(("MAXIMUM", "MINIMUM"), tflite_composed.extreme),
     "AVERAGE_POOL_2D": tflite_pools.average_pool,
     "MAX_POOL_2D": tflite_pools.max_pool,
     "MEAN": tflite_pools.mean,
+    **dict.fromkeys(("REDUCE_MAX", "REDUCE_MIN"), tflite_reductions.reduce_extreme),
     "RESHAPE": tflite_moves.reshape,
     "SQUEEZE": tflite_moves.squeeze,
     "EXPAND_DIMS": tflite_moves.expand_dims,
@@ -199,5 +215,20 @@ INT16: Mapping[str, Callable[[Scope, TfliteOperator], None]] = {
     "SPLIT_V": tflite_slices.split_v,
     "PACK": tflite_slices.pack,
     "UNPACK": tflite_slices.unpack,
+    "GATHER": tflite_slices.gather,
+    "MIRROR_PAD": tflite_pixels.mirror_pad,
+    **dict.fromkeys(tflite_truths.COMPARE, tflite_truths.compare),
+    **dict.fromkeys(("SELECT", "SELECT_V2"), tflite_truths.select),
+    "CAST": tflite_truths.cast,
+}
+"""The operators that one function lowers, whatever their tensors are of."""
+
+INT16: Mapping[str, Callable[[Scope, TfliteOperator], None]] = {
+    **ALIKE,
+    **dict.fromkeys(("ADD", "SUB", "MUL"), _binary),
+    **dict.fromkeys(("LOGISTIC", "TANH", "RELU", "RELU6", "LEAKY_RELU", "ABS"), _unary),
+    "QUANTIZE": _quantize,
+    "DEQUANTIZE": _dequantize,
+    "SOFTMAX": _softmax,
 }
 """The operators that are known of int16."""

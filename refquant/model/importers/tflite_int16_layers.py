@@ -7,6 +7,7 @@ int16, so its column is what LiteRT's own kernels do without it::
                         int64 bias, or none    int32 bias, tflite_reference     int32 bias, xnnpack
     CONV_2D             tflite_int16           tflite_reference                 tflite_builtin *
     DEPTHWISE_CONV_2D   tflite_int16           LiteRT refuses it                LiteRT refuses it
+    TRANSPOSE_CONV      tflite_int16           not known                        not known
     FULLY_CONNECTED     tflite_reference_fc    tflite_reference_fc              tflite_builtin
 
     * tflite_reference where there are groups
@@ -14,9 +15,11 @@ int16, so its column is what LiteRT's own kernels do without it::
 Only the option ``quantized_bias_type`` makes a bias int32; a FULLY_CONNECTED without a bias counts
 as int32 by XNNPACK's column. A CONV_2D has a bias.
 
-Left out: a bias beyond int32 (a file has no int64); sums that int32 cannot hold beside an int32
-bias, where LiteRT wraps; weights with a zero point that is not 0; one scale for all rows of a
-FULLY_CONNECTED in XNNPACK's column with int32, where the multiplier is of a product in float32.
+A bias stays int64 where int32 does not hold it: a channel of tiny weights has one.
+
+Left out: a bias beyond 48 bits; sums that int32 cannot hold beside an int32 bias, where LiteRT
+wraps; weights with a zero point that is not 0; one scale for all rows of a FULLY_CONNECTED in
+XNNPACK's column with int32, where the multiplier is of a product in float32.
 
 References: LiteRT ``kernels/conv.cc`` (EvalQuantizedPerChannel16x8), ``depthwise_conv.cc``,
 ``fully_connected.cc``; ``reference/integer_ops/fully_connected.h``.
@@ -35,13 +38,14 @@ __all__ = ["int16_arithmetic"]
 
 Array = NDArray[Any]
 _INT32_MAX = 2**31 - 1
+_INT48_MAX = 2**47 - 1
 _INT32 = 2  # of TensorType
 
 
 def int16_arithmetic(
     s: Scope, o: TfliteOperator, w: Array, bias: Array | None
 ) -> tuple[Array | None, Contract]:
-    """Return the bias as int32 and the contract of a layer of int16 activations.
+    """Return the bias, int32 if that holds it, and the contract of a layer of int16 activations.
 
     ``w``: codes of the weights, one sum an output channel, whichever axis that is.
     """
@@ -56,8 +60,8 @@ def int16_arithmetic(
         raise UnsupportedError(f"of int16x8 has a bias of {kind}, which LiteRT reads as another")
     if (narrow and o.op == "DEPTHWISE_CONV_2D") or (bias is None and o.op == "CONV_2D"):
         raise UnsupportedError(f"of int16x8 has {'an int32' if narrow else 'no'} bias")
-    if bias is not None and np.abs(bias.astype(np.float64)).max(initial=0) > _INT32_MAX:
-        raise UnsupportedError("of int16x8 has a bias beyond int32, for which files have no dtype")
+    if bias is not None and np.abs(bias.astype(np.float64)).max(initial=0) > _INT48_MAX:
+        raise UnsupportedError("of int16x8 has a bias beyond 48 bits, which LiteRT's sums have")
     fully = o.op == "FULLY_CONNECTED"
     optimized = s.tool == "xnnpack" and (narrow or (fully and bias is None))
     groups = not fully and s.tensor(o.inputs[0]).shape[-1] != w.shape[1]
@@ -74,7 +78,13 @@ def int16_arithmetic(
             _need_int32(w, bias)
     else:
         name = "tflite_reference" if narrow else "tflite_int16"
-    return (None if bias is None else bias.astype(np.int32)), preset(name)
+    return (None if bias is None else _narrowest(bias)), preset(name)
+
+
+def _narrowest(bias: Array) -> Array:
+    """Return the bias as int32 where that holds it; a file of version 1 has no other."""
+    fits = bias.min(initial=0) >= -_INT32_MAX and bias.max(initial=0) <= _INT32_MAX
+    return bias.astype(np.int32) if fits else bias.astype(np.int64)
 
 
 def _need_int32(w: Array, bias: Array | None) -> None:

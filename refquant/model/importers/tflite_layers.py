@@ -9,6 +9,7 @@ float32 activations with int8 weights: `refquant.model.importers.tflite_hybrid`;
 Left out: weights that are computed, sparse or of int4, shuffled formats.
 """
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,8 @@ from refquant.model.importers.tflite_hybrid import hybrid_conv, hybrid_rows, is_
 from refquant.model.importers.tflite_int16_layers import int16_arithmetic
 from refquant.model.importers.tflite_kernels import contract_of
 from refquant.model.importers.tflite_model import TfliteOperator, TfliteTensor, UnsupportedError
-from refquant.model.importers.tflite_scope import AS_IS, FIRST, Scope, check_scales
+from refquant.model.importers.tflite_scope import AS_IS, FIRST, Scope
+from refquant.model.importers.tflite_weights import check_weight, scales_of
 
 __all__ = ["conv", "depthwise_conv", "fully_connected", "integer_operands", "window"]
 
@@ -172,7 +174,7 @@ def _operands(
     else:
         contract = contract_of(s.tool, o.op, given_back=bool(tensor.zero_point.any()))
     if bias is not None:
-        if bias.dtype != np.int32:
+        if bias.dtype != np.int32 and not (s.wide(o) and bias.dtype == np.int64):
             raise UnsupportedError(f"has a bias of {bias.dtype.name}, not int32")
         with np.errstate(over="ignore", under="ignore"):
             step = scale * np.float32(x.scale)  # for people, but a scale as any other
@@ -193,23 +195,14 @@ def _weight_quant(
     s: Scope, tensor: TfliteTensor, w: Array, name: str, channel: int, *, rows: int
 ) -> tuple[Quant, NDArray[np.float32]]:
     """Return the parameters of a weight whose output channels are the axis ``rows``."""
-    if not tensor.scale.size:
-        raise UnsupportedError("has int8 weights without scales")
-    check_scales(tensor)
+    check_weight(tensor)
     if tensor.scale.size == 1:
         return Quant(float(tensor.scale[0]), int(tensor.zero_point[0])), tensor.scale
-    if tensor.axis != channel or tensor.scale.size != w.shape[rows]:
-        raise UnsupportedError(
-            f"has weights with {tensor.scale.size} scales along axis {tensor.axis}, not one an "
-            "output channel"
-        )
-    shape = tuple(d if i == rows else 1 for i, d in enumerate(w.shape))
-    block = tuple(1 if i == rows else d for i, d in enumerate(w.shape))
-    scale = s.hold(s.free(f"{name}/scale"), tensor.scale.reshape(shape))
+    quant, shape = scales_of(s, tensor, w.shape, name, channel=channel, axis=rows)
     if not tensor.zero_point.any():
-        return Quant(scale, 0, block), tensor.scale
-    zeros = tensor.zero_point.astype(np.int32).reshape(shape)
-    return Quant(scale, s.hold(s.free(f"{name}/zero_point"), zeros), block), tensor.scale
+        return quant, tensor.scale
+    zeros = s.hold(s.free(f"{name}/zero_point"), tensor.zero_point.astype(np.int32).reshape(shape))
+    return replace(quant, zero_point=zeros), tensor.scale
 
 
 def _bias(s: Scope, bias: Array, scale: NDArray[np.float32], name: str) -> str:

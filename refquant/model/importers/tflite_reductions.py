@@ -28,7 +28,7 @@ import math
 import numpy as np
 
 from refquant.contracts import preset
-from refquant.model.graph import Attribute, Quant
+from refquant.model.graph import DTYPES, Attribute, Quant
 from refquant.model.importers.tflite_model import TfliteOperator, UnsupportedError
 from refquant.model.importers.tflite_scope import AS_IS, Scope
 from refquant.model.importers.tflite_slices import need_equal
@@ -45,7 +45,6 @@ from refquant.model.importers.tflite_steps import (
 __all__ = ["arg_extreme", "batch_matmul", "reduce_extreme", "reduce_sum"]
 
 _REAL = {"SUM": "ReduceSum", "REDUCE_MAX": "ReduceMax", "REDUCE_MIN": "ReduceMin"}
-_COMPLEMENT = np.arange(127, -129, -1).astype(np.int8)  # of -128 ... 127
 
 
 def reduce_sum(s: Scope, o: TfliteOperator) -> None:
@@ -93,13 +92,15 @@ def reduce_extreme(s: Scope, o: TfliteOperator) -> None:
     need_equal(s, o, o.inputs[:1])
     (quant,) = need_codes(s, o, o.outputs[:1])
     source, _ = _joined(s, o, s.read(o.inputs[0]))
+    kind = s.builder.values[source].dtype
     if o.op == "REDUCE_MAX":
-        finished(s, o, step(s, o, "GlobalMaxPool", [source], "largest", quant=quant))
+        finished(s, o, step(s, o, "GlobalMaxPool", [source], "largest", quant=quant, dtype=kind))
         return
     turned, own = Quant(quant.scale, ~int(quant.zero_point)), preset("tflite_reference")
-    source = mapped(s, o, source, _COMPLEMENT, turned, "turned", own)
-    least = step(s, o, "GlobalMaxPool", [source], "least", quant=turned)
-    finished(s, o, mapped(s, o, least, _COMPLEMENT, quant, "back", own))
+    complement = np.arange(DTYPES[kind].qmax, DTYPES[kind].qmin - 1, -1).astype(kind)
+    source = mapped(s, o, source, complement, turned, "turned", own)
+    least = step(s, o, "GlobalMaxPool", [source], "least", quant=turned, dtype=kind)
+    finished(s, o, mapped(s, o, least, complement, quant, "back", own))
 
 
 def _reals(s: Scope, o: TfliteOperator) -> bool:
@@ -128,21 +129,22 @@ def _joined(s: Scope, o: TfliteOperator, source: str) -> tuple[str, int]:
         raise UnsupportedError("reduces the first axis")
     order = [axis for axis in range(len(shape)) if axis not in axes] + axes
     length = math.prod(shape[axis] for axis in axes)
+    quant, kind = s.quant(o.inputs[0]), s.builder.values[source].dtype
     kept = math.prod(shape[axis] for axis in order[1 : -len(axes)])
     if order != sorted(order):
-        quant = s.quant(o.inputs[0])
+        own: dict[str, Attribute] = {"perm": tuple(order)}
         source = step(
-            s, o, "Transpose", [source], "turned", quant=quant, attributes={"perm": tuple(order)}
-        )  # fmt: skip
+            s, o, "Transpose", [source], "turned", attributes=own, quant=quant, dtype=kind
+        )
     joined: dict[str, Attribute] = {"shape": (0 if s.batched else shape[0], kept, length)}
-    quant = s.quant(o.inputs[0])
-    return step(s, o, "Reshape", [source], "joined", quant=quant, attributes=joined), length
+    made = step(s, o, "Reshape", [source], "joined", attributes=joined, quant=quant, dtype=kind)
+    return made, length
 
 
 def arg_extreme(s: Scope, o: TfliteOperator) -> None:
-    """ARG_MAX and ARG_MIN along one axis: int32; of equals the first."""
-    if s.tensor(o.outputs[0]).dtype != "int32" or s.tensor(o.outputs[0]).quantized:
-        raise UnsupportedError(f"makes {s.tensor(o.outputs[0]).dtype}, not int32")
+    """ARG_MAX and ARG_MIN along one axis: int32, for int64 too; of equals the first."""
+    if s.tensor(o.outputs[0]).dtype not in ("int32", "int64") or s.tensor(o.outputs[0]).quantized:
+        raise UnsupportedError(f"makes {s.tensor(o.outputs[0]).dtype}, not int32 or int64")
     rank = len(s.tensor(o.inputs[0]).shape)
     (axis, *more) = s.numbers(o.inputs[1])
     if more or not -rank <= axis < rank or (s.batched and axis % rank == 0):

@@ -6,14 +6,7 @@ With d = q - z and x = f32(s d):
     SQRT    z' + trunc(f32(f32(sqrt x) / s'))                                                    (2)
     RSQRT   z' + M(M(1; R 2^20); f32-made 1/(s' sqrt s) 2^-20), 127 for d = 0                    (3)
 
-R is 1 / sqrt(d) in 31 bits, by Newton's method: with d moved by pairs of bits into
-[2^27, 2^29) and read as a number a with three integer bits, five times from x = 1
-
-.. math::
-
-    x \leftarrow \tfrac{3}{2} x - \tfrac{a}{2} x^3                                           \tag{4}
-
-each product a rounded high half (SRDHM); at last times sqrt(2) / 2.
+R is 1 / sqrt(d) in 31 bits, by Newton's method: `refquant.ops.l2_normalization.inverse_root`.
 
 LiteRT ends with an error where a code of SQRT or RSQRT is negative as a real. A table has to say
 something: here that is the code of 0, and 127.
@@ -35,6 +28,7 @@ from refquant.numerics.fixedpoint import (
     srdhm,
 )
 from refquant.numerics.rounding import round_half_away
+from refquant.ops.l2_normalization import inverse_root
 
 __all__ = ["inverse_square_root", "logarithm", "square_root"]
 
@@ -77,29 +71,10 @@ def inverse_square_root(offset: Int64, x: QParams, y: QParams) -> Int64:
         if d <= 0:
             made.append(127)
             continue
-        inverse, right = _inverse(d)
+        inverse, right = inverse_root(d)
         first = _by(1, inverse, _SHIFT - right)
         made.append(_by(first, int(factor), int(exponent) - _SHIFT) + int(y.zero_point))
     return np.array(made, np.int64)
-
-
-def _inverse(d: int) -> tuple[int, int]:
-    """Return R and how far its product is shifted right: eq. (4).
-
-    >>> _inverse(1), _inverse(4)[1]
-    ((2147483647, 0), 0)
-    """
-    if d <= 1:
-        return _HIGH, 0
-    pairs = (32 - d.bit_length() - 1) // 2 - 1
-    right = 11 - pairs
-    half = _halved((d << (2 * pairs)) >> 1)
-    x = 1 << 28
-    for _ in range(5):
-        cube = _saturated(_high(_high(x, x), x) << 6)
-        x = _saturated((_high((1 << 28) + (1 << 27), x) - _high(half, cube)) << 3)
-    x = _high(x, 1518500250)
-    return (x << -right, 0) if right < 0 else (x, right)
 
 
 def _by(value: int, factor: int, exponent: int) -> int:
@@ -110,13 +85,5 @@ def _by(value: int, factor: int, exponent: int) -> int:
     return int(rounding_divide_by_pot(_high(shifted, factor), max(-exponent, 0)))
 
 
-def _halved(a: int) -> int:
-    return int(rounding_divide_by_pot(a, 1))
-
-
 def _high(a: int, b: int) -> int:
     return int(srdhm(a, b))
-
-
-def _saturated(a: int) -> int:
-    return min(max(a, _LOW), _HIGH)

@@ -28,7 +28,7 @@ __all__ = [
 ]
 
 _MOST = 1 << 26  # bytes of tables, each of 65536 codes: an operator of few bytes asks for one
-_LARGEST = 2.0**119  # 255 steps of it are a float32
+_LARGEST = 2.0**119  # 255 steps of it are a float32; of 16 bits fewer steps
 
 
 def step(
@@ -80,7 +80,8 @@ def dequantized(s: Scope, o: TfliteOperator, index: int, order: str = AS_IS) -> 
     source, quant = s.read(index, order), s.quant(index)
     if quant is None:
         return source
-    if isinstance(quant.scale, str) or quant.scale > _LARGEST:
+    largest = _LARGEST / 256 if s.tensor(index).dtype == "int16" else _LARGEST
+    if isinstance(quant.scale, str) or quant.scale > largest:
         raise UnsupportedError(f"has the scale {quant.scale}, whose reals leave float32")
     own = preset("tflite_reference")
     return step(s, o, "DequantizeLinear", [source], f"real{index}", contract=own)

@@ -25,8 +25,15 @@ from numpy.typing import NDArray
 
 from refquant_runtime.compat.files import open_session
 from refquant_runtime.compat.tflite_details import described, letters, shape_of
+from refquant_runtime.compat.tflite_options import (
+    Delegate,
+    OpResolverType,
+    check_options,
+    load_delegate,
+    threads_of,
+)
 
-__all__ = ["Interpreter", "SignatureRunner"]
+__all__ = ["Delegate", "Interpreter", "OpResolverType", "SignatureRunner", "load_delegate"]
 
 Array = NDArray[Any]
 _SIGNATURE = "serving_default"
@@ -41,14 +48,14 @@ class Interpreter:
         model_content: bytes | None = None,
         experimental_delegates: Sequence[Any] | None = None,
         num_threads: int | None = None,
+        experimental_op_resolver_type: OpResolverType = OpResolverType.AUTO,
+        experimental_preserve_all_tensors: bool = False,
+        experimental_disable_delegate_clustering: bool = False,
+        experimental_default_delegate_latest_features: bool = False,
     ) -> None:
-        if (model_path is None) == (model_content is None):
-            raise ValueError("Can't both provide `model_path` and `model_content`, or neither.")
-        if experimental_delegates:
-            raise ValueError("experimental_delegates: there are none here; leave them away")
-        if num_threads is not None and (type(num_threads) is not int or num_threads < -1):
-            raise ValueError("num_threads should >= 1")
-        threads = num_threads if num_threads is not None and num_threads > 0 else None
+        resolver, preserve = experimental_op_resolver_type, experimental_preserve_all_tensors
+        threads = threads_of(num_threads)
+        check_options(model_path, model_content, experimental_delegates, resolver, preserve)
         self._session = open_session(model_path, model_content, threads)
         graph = self._session.graph
         self._names = list(self._session.inputs)  # what has a state is no input of a script
@@ -141,6 +148,10 @@ class Interpreter:
             self._values[self._inputs :], buffers[self._inputs :], strict=True
         ):
             buffer[...] = results[value.name]
+
+    def num_subgraphs(self) -> int:
+        """Return 1: control flow is folded when a model is imported."""
+        return 1
 
     def reset_all_variables(self) -> None:
         """Begin anew: every variable is what it is at first."""

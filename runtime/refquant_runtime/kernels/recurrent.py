@@ -14,7 +14,7 @@ from refquant_runtime.kernels.abi import f32_at, i32_at, share
 from refquant_runtime.kernels.elementary import sigmoid, tanh
 from refquant_runtime.kernels.pointers import call_f32_tile, offset
 
-__all__ = ["RECURRENT", "gru", "lstm"]
+__all__ = ["RECURRENT", "begin_state", "end_state", "gru", "lstm"]
 
 RECURRENT = [
     "a", "y", "last_h", "last_c", "first_h", "first_c", "has_h", "has_c", "directions", "reverse",
@@ -55,6 +55,15 @@ def begin_state(arena: Any, p: Any, place: int, given: int, direction: int, h: A
     x = f32_at(arena, p[place] + direction * n * 4)
     for i in range(n):
         h[i] = x[i] if given else np.float32(0)
+
+
+@njit(nogil=True, error_model="numpy")
+def end_state(arena: Any, p: Any, place: int, direction: int, h: Any) -> None:
+    """Keep a state after the last step."""
+    n = p[HIDDEN]
+    last = f32_at(arena, p[place] + direction * n * 4)
+    for i in range(n):
+        last[i] = h[i]
 
 
 @njit(nogil=True, error_model="numpy")
@@ -100,9 +109,7 @@ def gru(arena: Any, consts: Any, p: Any, tid: int, nthreads: int) -> None:
             y = f32_at(arena, p[Y] + (t * d + direction) * n * 4)
             for i in range(n):
                 y[i] = h[i]
-        last = f32_at(arena, p[LAST_H] + direction * n * 4)
-        for i in range(n):
-            last[i] = h[i]
+        end_state(arena, p, LAST_H, direction, h)
 
 
 def lstm(arena: Any, consts: Any, p: Any, tid: int, nthreads: int) -> None:
@@ -129,8 +136,5 @@ def lstm(arena: Any, consts: Any, p: Any, tid: int, nthreads: int) -> None:
                 c[i] = b[2 * wide + i] * c[i] + b[i]
                 h[i] = b[wide + i] * tanh(c[i])
                 y[i] = h[i]
-        last, kept = f32_at(arena, p[LAST_H] + direction * n * 4), p[LAST_C] + direction * n * 4
-        cells = f32_at(arena, kept)
-        for i in range(n):
-            last[i] = h[i]
-            cells[i] = c[i]
+        end_state(arena, p, LAST_H, direction, h)
+        end_state(arena, p, LAST_C, direction, c)

@@ -27,6 +27,19 @@ def rounded(total: Any, half: Any, shift: Any, away: int) -> Any:
     return np.int32((total + half) >> shift)
 
 
+@njit(nogil=True, error_model="numpy", inline="always")
+def pixel(a: Any, b: Any, c: Any, d: Any, weights: Any, out: Any, n: int, half: Any, shift: Any,
+          away: int) -> None:  # fmt: skip
+    """Make all channels of a pixel from those of four, signed codes or not."""
+    w00, w01, w10, w11 = weights
+    for k in range(n):
+        total = np.int32(
+            np.int32(np.int32(a[k]) * w00) + np.int32(np.int32(b[k]) * w01)
+            + np.int32(np.int32(c[k]) * w10) + np.int32(np.int32(d[k]) * w11)
+        )  # fmt: skip
+        out[k] = rounded(total, half, shift, away)
+
+
 def resize_linear(arena: Any, consts: Any, p: Any, tid: int, nthreads: int) -> None:
     """One output pixel after another; a thread has its share of the rows."""
     rows, columns = i32_at(arena, p[2]), i32_at(arena, p[3])
@@ -50,21 +63,9 @@ def resize_linear(arena: Any, consts: Any, p: Any, tid: int, nthreads: int) -> N
                 a, b = i8_at(arena, p[0] + (top + left) * n), i8_at(arena, p[0] + (top + right) * n)
                 c = i8_at(arena, p[0] + (bottom + left) * n)
                 d = i8_at(arena, p[0] + (bottom + right) * n)
-                signed = i8_at(arena, at)
-                for k in range(n):
-                    total = np.int32(
-                        np.int32(np.int32(a[k]) * w00) + np.int32(np.int32(b[k]) * w01)
-                        + np.int32(np.int32(c[k]) * w10) + np.int32(np.int32(d[k]) * w11)
-                    )  # fmt: skip
-                    signed[k] = np.int8(rounded(total, half, shift, away))
+                pixel(a, b, c, d, (w00, w01, w10, w11), i8_at(arena, at), n, half, shift, away)
             else:
                 e, f = u8_at(arena, p[0] + (top + left) * n), u8_at(arena, p[0] + (top + right) * n)
                 g = u8_at(arena, p[0] + (bottom + left) * n)
                 h = u8_at(arena, p[0] + (bottom + right) * n)
-                out = u8_at(arena, at)
-                for k in range(n):
-                    total = np.int32(
-                        np.int32(np.int32(e[k]) * w00) + np.int32(np.int32(f[k]) * w01)
-                        + np.int32(np.int32(g[k]) * w10) + np.int32(np.int32(h[k]) * w11)
-                    )  # fmt: skip
-                    out[k] = np.uint8(rounded(total, half, shift, away))
+                pixel(e, f, g, h, (w00, w01, w10, w11), u8_at(arena, at), n, half, shift, away)

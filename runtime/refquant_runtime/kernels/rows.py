@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from refquant_runtime.kernels.abi import bits_f32, f32_at, i32_at, share, u8_at
+from refquant_runtime.kernels.abi import bits_f32, f32_at, i16_at, i32_at, share, u8_at
 
 __all__ = [
     "CAST", "DECODE", "GATHER", "NORMALIZE", "cast", "gather", "gather_decoded", "layer_norm",
@@ -56,6 +56,10 @@ def gather(arena: Any, consts: Any, p: Any, tid: int, nthreads: int) -> None:
             wide, target = i32_at(base, p[0] + at), i32_at(arena, p[2] + item * inner * 4)
             for j in range(inner):
                 target[j] = wide[j]
+        elif element == 2:
+            short, shorts = i16_at(base, p[0] + at), i16_at(arena, p[2] + item * inner * 2)
+            for j in range(inner):
+                shorts[j] = short[j]
         else:
             narrow, codes = u8_at(base, p[0] + at), u8_at(arena, p[2] + item * inner)
             for j in range(inner):

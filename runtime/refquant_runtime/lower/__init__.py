@@ -9,9 +9,9 @@ from refquant_runtime.kernels.choose import CHOICES
 from refquant_runtime.kernels.elementary import FUNCTIONS
 from refquant_runtime.lower.binary import lower_binary
 from refquant_runtime.lower.choose import lower_choice, lower_extreme, lower_top_k
+from refquant_runtime.lower.coded_recurrent import lower_coded_recurrent
 from refquant_runtime.lower.context import FIRST, Lowering
 from refquant_runtime.lower.dynamic_range import lower_dynamic_range
-from refquant_runtime.lower.dynamic_recurrent import lower_dynamic_lstm
 from refquant_runtime.lower.elementwise import (
     lower_dequantize,
     lower_dynamic_quantize,
@@ -22,6 +22,7 @@ from refquant_runtime.lower.elementwise import (
 from refquant_runtime.lower.floating import lower_float
 from refquant_runtime.lower.int16 import lower_int16
 from refquant_runtime.lower.integer import lower_integer
+from refquant_runtime.lower.l2_normalization import lower_l2_normalization
 from refquant_runtime.lower.layout import (
     lower_alias,
     lower_concat,
@@ -42,7 +43,6 @@ from refquant_runtime.lower.sequence import (
     lower_normalization,
     lower_rotary,
 )
-from refquant_runtime.lower.static_recurrent import lower_static_recurrent
 from refquant_runtime.lower.statistics import lower_mean, lower_softmax_codes
 from refquant_runtime.plan import Buffer, Constants, Plan, finish
 from refquant_runtime.weights import is_int16
@@ -68,7 +68,7 @@ def _softmax(ctx: Lowering, node: Node) -> None:
 def _recurrent(ctx: Lowering, node: Node) -> None:
     """Choose between the forms of GRU and LSTM."""
     coded = ctx.value(node.outputs[0]).quant is not None
-    (lower_static_recurrent if coded else lower_recurrent)(ctx, node)
+    (lower_coded_recurrent if coded else lower_recurrent)(ctx, node)
 
 
 LOWERINGS: Mapping[str, Callable[[Lowering, Node], None]] = {
@@ -97,12 +97,13 @@ LOWERINGS: Mapping[str, Callable[[Lowering, Node], None]] = {
     "Attention": lower_attention,
     "RotaryEmbedding": lower_rotary,
     **dict.fromkeys(("GRU", "LSTM"), _recurrent),
-    "DynamicQuantizeLSTM": lower_dynamic_lstm,
+    **dict.fromkeys(("DynamicQuantizeGRU", "DynamicQuantizeLSTM"), lower_coded_recurrent),
     **dict.fromkeys(("ConvDynamicRange", "MatMulDynamicRange"), lower_dynamic_range),
     **dict.fromkeys((*CHOICES, "Where"), lower_choice),
     **dict.fromkeys(("ReduceMax", "ReduceMin", "ArgMax", "ArgMin"), lower_extreme),
     "TopK": lower_top_k,
     "ResizeLinear": lower_resize,
+    "L2Normalization": lower_l2_normalization,
     "Softmax": _softmax,
 }
 

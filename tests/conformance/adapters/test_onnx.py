@@ -20,6 +20,7 @@ from refquant_conformance.protocol import Case, Rejected, Unsupported
 from refquant_conformance.subject import Local
 from tests.conformance.adapters.cases import cases
 from tests.conformance.adapters.expected import expected
+from tests.conformance.arithmetic.processors import FUSED
 
 pytest.importorskip("onnx")
 ONNX = preset("onnx")
@@ -145,3 +146,32 @@ def test_settings_and_packages_that_are_not_there_say_so(monkeypatch: pytest.Mon
     monkeypatch.setattr("importlib.import_module", nothing)
     with pytest.raises(MissingBackendError, match=r"refquant-conformance\[onnx\]"):
         OnnxReference()
+
+
+def test_a_window_that_the_evaluator_cannot_place_is_its_refusal() -> None:
+    # One row more below: its MaxPool reckons pads as if they were the same on both sides.
+    window = {"kernel": (2, 2), "strides": (1, 1), "pads": (0, 0, 1, 0)}
+    case = Case(
+        "max_pool", "u8", {"x": np.zeros((1, 1, 1, 3), np.uint8)}, window,
+        types=types_of("max_pool", "u8"),
+    )  # fmt: skip
+    with pytest.raises(Rejected, match="output shape cannot be null or negative"):
+        DIRECT.run(case)
+
+
+@pytest.mark.skipif(not FUSED, reason="NumPy asks the C library where the processor has no FMA")
+@pytest.mark.parametrize(
+    ("op", "how"),
+    [("qlinear_sigmoid", "exponential_quotient"), ("qlinear_tanh", "pieces_fused")],
+)
+def test_curves_between_pairs_are_numpys(op: str, how: str) -> None:
+    found = identify(Local(PAIRS), op, "u8").consistent
+    assert [dict(axes) for axes in found] == [{"function": how, "table": "quotient"}], op
+
+
+@pytest.mark.parametrize(
+    ("op", "axis"), [("qlinear_average_pool", "average_pool"), ("qlinear_mean", "mean")]
+)
+def test_means_between_pairs_are_sums_in_pairs(op: str, axis: str) -> None:
+    found = identify(Local(PAIRS), op, "i8").consistent
+    assert [dict(axes) for axes in found] == [{axis: "dequantize_pairwise"}], op

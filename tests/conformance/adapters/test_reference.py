@@ -1,5 +1,6 @@
 """The reference as a backend: every cell that has an arithmetic, by the preset it declares."""
 
+import numpy as np
 import pytest
 
 from refquant.contracts import preset
@@ -39,3 +40,14 @@ def test_what_it_has_not_is_said() -> None:
         Reference("nobody")
     with pytest.raises(Unsupported, match="no arithmetic for nop f32_u8"):
         Reference("onnx").run(Case("nop", "f32_u8", {}))
+
+
+def test_sums_of_48_bits_are_saved_with_the_rule_they_are_computed_by() -> None:
+    arithmetic = arithmetic_of("wide_matmul", "i16_i8")
+    assert arithmetic is not None, "it has one"
+    for setting in ("onnx", "tflite_int16", "torch"):
+        backend = Reference(setting)
+        for case in arithmetic.probes("i16_i8"):
+            first, again = backend.run(case), backend.reload(case).run(case)
+            same = np.array_equal(first.outputs["y"], again.outputs["y"])
+            assert same, f"{setting} computes another y after it was saved: {case}"

@@ -2,7 +2,7 @@
 
 from refquant.contracts import PRESETS, preset
 from refquant.contracts.axes import contradiction
-from refquant_conformance.arithmetic import ARITHMETICS
+from refquant_conformance.arithmetic import ARITHMETICS, arithmetic_of
 from refquant_conformance.arithmetic.base import axes_of, candidates, contract_of, name_axes
 from refquant_conformance.arithmetic.matmul import QLINEAR_MATMUL
 from refquant_conformance.arithmetic.quantize import QUANTIZE
@@ -41,6 +41,18 @@ def test_a_choice_is_named_after_presets_or_by_what_it_changes() -> None:
     other = {**own, "accumulator": "i16_pair_saturate"}
     named = name_axes(other, spec=QLINEAR_MATMUL.spec, arithmetic=QLINEAR_MATMUL)
     assert "accumulator=i16_pair_saturate" in named, named
+
+
+def test_what_no_preset_speaks_of_is_named_by_the_specification() -> None:
+    arithmetic = arithmetic_of("max_pool", "u8")
+    assert arithmetic is not None, "it has one"
+    for axes in candidates(arithmetic):
+        named = name_axes(axes, spec=arithmetic.spec, arithmetic=arithmetic)
+        assert named.startswith("spec"), f"{dict(axes)}: {named}, which says nothing of padding"
+    for arithmetic in ARITHMETICS:
+        own = axes_of(preset("onnx"), arithmetic)
+        named = name_axes(own, spec=arithmetic.spec, arithmetic=arithmetic)
+        assert named, f"{arithmetic.op}: no name"
 
 
 def test_the_open_axis_reaches_the_contract() -> None:

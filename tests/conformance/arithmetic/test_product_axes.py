@@ -1,11 +1,16 @@
 """The axes of products: what has no multiplier is one choice, and clamps are codes."""
 
 import numpy as np
+import pytest
 
+from refquant_conformance.arithmetic.base import Arithmetic
+from refquant_conformance.arithmetic.conv import QLINEAR_CONV, QLINEAR_DEPTHWISE_CONV
+from refquant_conformance.arithmetic.matmul import QLINEAR_MATMUL
 from refquant_conformance.arithmetic.product_axes import (
     MATMUL_AXES,
     PRODUCT_AXES,
     again_or_no_multiplier,
+    idle,
     limits_of,
     with_bias,
 )
@@ -50,3 +55,22 @@ def test_a_bias_may_decide() -> None:
     assert found == ["reals_mlas", "float_rne"], f"{found}"
     assert not again_or_no_multiplier(axes), "a choice of its own"
     assert again_or_no_multiplier({**axes, "accumulator": "int32_exact"}), "without a multiplier"
+
+
+@pytest.mark.parametrize("arithmetic", [QLINEAR_MATMUL, QLINEAR_CONV, QLINEAR_DEPTHWISE_CONV])
+def test_what_is_idle_changes_nothing(arithmetic: Arithmetic) -> None:
+    probes = arithmetic.probes("u8_i8")[::4]
+    for mode in arithmetic.axes["requantize"]:
+        first = {axis: values[0] for axis, values in arithmetic.axes.items()}
+        axes = {**first, "requantize": mode}
+        for axis in idle(axes):
+            other = {**axes, axis: arithmetic.axes[axis][-1]}
+            for case in probes:
+                one, two = arithmetic.compute(case, axes), arithmetic.compute(case, other)
+                assert (one is None) == (two is None), f"{mode}: {axis} decides what is refused"
+                if one is not None and two is not None:
+                    assert one["y"].tolist() == two["y"].tolist(), f"{mode}: {axis} matters"
+
+
+def test_most_modes_have_no_idle_axis() -> None:
+    assert idle({"requantize": "float_rne"}) == (), "a multiplier, and sums of codes"

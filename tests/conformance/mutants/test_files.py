@@ -20,5 +20,5 @@ def test_the_property_that_is_named_finds_it_first(mutant) -> None:  # type: ign
 
 @pytest.mark.parametrize("mutant", OTHERS, ids=lambda mutant: mutant.name)
 def test_what_is_saved_is_found_too(mutant) -> None:  # type: ignore[no-untyped-def]  # parametrized
-    group = mutant.killed_by.partition("-")[0]
-    assert first_of_group(mutant.name, group) == mutant.killed_by, f"{mutant.name}"
+    groups = (mutant.killed_by.partition("-")[0],)
+    assert first_of_group(mutant.name, groups) == mutant.killed_by, f"{mutant.name}"

@@ -1,8 +1,11 @@
 """What a planted bug is: honest unless it says otherwise."""
 
-import numpy as np
+from dataclasses import replace
 
-from refquant_conformance.mutants import MUTANTS
+import numpy as np
+import pytest
+
+from refquant_conformance.mutants import MUTANTS, by_name
 from refquant_conformance.mutants.mutant import Mutant
 from refquant_conformance.operators import types_of
 from refquant_conformance.protocol import Case, Result
@@ -21,3 +24,10 @@ def test_every_mutant_is_of_cells_that_exist_and_names_one_property() -> None:
         assert mutant.schemes, f"{name} is of no cell"
         for scheme in mutant.schemes:
             types_of(mutant.op, scheme)  # raises for what the catalogue does not have
+
+
+def test_a_name_is_of_one_mutant() -> None:
+    one, other = (MUTANTS[name] for name in ("half_away", "first_term"))
+    assert by_name([one, other, one]) == {one.name: one, other.name: other}, "the same one is one"
+    with pytest.raises(ValueError, match="two mutants are called 'half_away'"):
+        by_name([one, replace(other, name="half_away")])

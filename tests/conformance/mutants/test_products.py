@@ -1,21 +1,9 @@
 """The planted bugs of products, by whom they are found first."""
 
-import pytest
-
 from refquant_conformance.mutants import products
-from tests.conformance.mutants.first import first_killer
-
-NAMES = [mutant.name for mutant in products.MUTANTS]
+from tests.conformance.mutants.first import BugsOf
 
 
-def test_names_are_different() -> None:
-    assert len(set(NAMES)) == len(NAMES), f"{sorted(NAMES)}"
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", NAMES)
-def test_the_property_that_is_named_finds_it_first_whatever_the_seed(name: str) -> None:
-    wanted = next(m.killed_by for m in products.MUTANTS if m.name == name)
-    for seed in range(3):
-        found = first_killer(name, wanted.partition("-")[0], seed)
-        assert found == wanted, f"{name}, seed {seed}: {found}"
+class TestProducts(BugsOf):
+    mutants = products.MUTANTS
+    slow = True

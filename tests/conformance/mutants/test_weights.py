@@ -1,20 +1,8 @@
 """The planted bugs of weight-only products, by whom they are found first."""
 
-import pytest
-
 from refquant_conformance.mutants import weights
-from tests.conformance.mutants.first import first_killer
-
-NAMES = [mutant.name for mutant in weights.MUTANTS]
+from tests.conformance.mutants.first import BugsOf
 
 
-def test_names_are_different() -> None:
-    assert len(set(NAMES)) == len(NAMES), f"{sorted(NAMES)}"
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_the_property_that_is_named_finds_it_first(name: str) -> None:
-    wanted = next(m.killed_by for m in weights.MUTANTS if m.name == name)
-    for seed in range(3):
-        found = first_killer(name, wanted.partition("-")[0], seed)
-        assert found == wanted, f"{name}, seed {seed}: {found}"
+class TestWeights(BugsOf):
+    mutants = weights.MUTANTS

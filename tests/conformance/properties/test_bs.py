@@ -1,17 +1,7 @@
 """Each property BS holds of the reference, and finds the bug that names it."""
 
-import pytest
-
-from tests.conformance.planted import assert_clean, assert_killed, of_module
-
-IDS = of_module("bs")
+from tests.conformance.properties_of import PropertiesOf
 
 
-@pytest.mark.parametrize("identifier", IDS)
-def test_the_reference_is_clean(identifier: str) -> None:
-    assert_clean(identifier, "onnx")
-
-
-@pytest.mark.parametrize("identifier", IDS)
-def test_its_planted_bug_is_found(identifier: str) -> None:
-    assert_killed(identifier)
+class TestBs(PropertiesOf):
+    module = "bs"

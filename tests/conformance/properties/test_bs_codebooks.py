@@ -1,17 +1,7 @@
 """BS-09: the reference meets them, and the bugs that name them are found."""
 
-import pytest
-
-from tests.conformance.planted import assert_clean, assert_killed, of_module
-
-IDS = of_module("bs_codebooks")
+from tests.conformance.properties_of import PropertiesOf
 
 
-@pytest.mark.parametrize("identifier", IDS)
-def test_the_reference_is_clean(identifier: str) -> None:
-    assert_clean(identifier, "onnx")
-
-
-@pytest.mark.parametrize("identifier", IDS)
-def test_its_planted_bug_is_found(identifier: str) -> None:
-    assert_killed(identifier)
+class TestBsCodebooks(PropertiesOf):
+    module = "bs_codebooks"

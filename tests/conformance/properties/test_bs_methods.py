@@ -1,17 +1,7 @@
 """BS-14 holds of the reference, and finds the bugs that name it."""
 
-import pytest
-
-from tests.conformance.planted import assert_clean, assert_killed, of_module
-
-IDS = of_module("bs_methods")
+from tests.conformance.properties_of import PropertiesOf
 
 
-@pytest.mark.parametrize("identifier", IDS)
-def test_the_reference_is_clean(identifier: str) -> None:
-    assert_clean(identifier, "onnx")
-
-
-@pytest.mark.parametrize("identifier", IDS)
-def test_its_planted_bug_is_found(identifier: str) -> None:
-    assert_killed(identifier)
+class TestBsMethods(PropertiesOf):
+    module = "bs_methods"

@@ -1,22 +1,13 @@
 """FF-12 holds of the reference, and finds the bugs that name it."""
 
 import numpy as np
-import pytest
 
 from refquant_conformance.properties.ff_stochastic import reals_of, stochastic_case
-from tests.conformance.planted import assert_clean, assert_killed, of_module
-
-IDS = of_module("ff_stochastic")
+from tests.conformance.properties_of import PropertiesOf
 
 
-@pytest.mark.parametrize("identifier", IDS)
-def test_the_reference_is_clean(identifier: str) -> None:
-    assert_clean(identifier, "onnx")
-
-
-@pytest.mark.parametrize("identifier", IDS)
-def test_its_planted_bug_is_found(identifier: str) -> None:
-    assert_killed(identifier)
+class TestFfStochastic(PropertiesOf):
+    module = "ff_stochastic"
 
 
 def test_codes_mean_what_the_format_says() -> None:

@@ -1,21 +1,11 @@
 """Each property PK holds of the reference, and finds the bug that names it."""
 
-import pytest
-
 from refquant_conformance.properties.pk import BY_HAND
-from tests.conformance.planted import assert_clean, assert_killed, of_module
-
-IDS = of_module("pk")
+from tests.conformance.properties_of import PropertiesOf
 
 
-@pytest.mark.parametrize("identifier", IDS)
-def test_the_reference_is_clean(identifier: str) -> None:
-    assert_clean(identifier, "onnx")
-
-
-@pytest.mark.parametrize("identifier", IDS)
-def test_its_planted_bug_is_found(identifier: str) -> None:
-    assert_killed(identifier)
+class TestPk(PropertiesOf):
+    module = "pk"
 
 
 def test_what_is_written_by_hand_has_the_length_of_thirty_two_codes() -> None:

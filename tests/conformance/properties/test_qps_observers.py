@@ -1,22 +1,13 @@
 """QPS-14 holds of the reference, and finds the bugs that name it."""
 
 import numpy as np
-import pytest
 
 from refquant_conformance.properties.qps_observers import squared_error
-from tests.conformance.planted import assert_clean, assert_killed, of_module
-
-IDS = of_module("qps_observers")
+from tests.conformance.properties_of import PropertiesOf
 
 
-@pytest.mark.parametrize("identifier", IDS)
-def test_the_reference_is_clean(identifier: str) -> None:
-    assert_clean(identifier, "onnx")
-
-
-@pytest.mark.parametrize("identifier", IDS)
-def test_its_planted_bug_is_found(identifier: str) -> None:
-    assert_killed(identifier)
+class TestQpsObservers(PropertiesOf):
+    module = "qps_observers"
 
 
 def test_the_error_of_a_range_is_of_256_codes() -> None:

@@ -33,6 +33,14 @@ def test_every_link_has_a_place_and_every_counterexample_its_bytes() -> None:
     assert "<script" not in text, "a script"
 
 
+def test_the_element_that_differs_is_named() -> None:
+    report = reported("mutant:half_away")
+    outputs = report["results"][0]["counterexample"]
+    (wanted,), (got,) = (outputs[key]["y"]["numbers"] for key in ("expected", "observed"))
+    told = f"expected <code>{wanted}</code>, observed <code>{got}</code>"
+    assert told in page([report]).decode(), f"not there: {told}"
+
+
 def test_what_a_backend_says_is_no_markup() -> None:
     report = reported("mutant:half_away")
     report["backend"]["name"] = "<img src=x>"

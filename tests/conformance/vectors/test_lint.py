@@ -3,10 +3,13 @@
 import hashlib
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from refquant_conformance.arithmetic import Arithmetic, arithmetic_of
+from refquant_conformance.vectors import lint as linting
 from refquant_conformance.vectors.lint import lint_file
 from refquant_conformance.vectors.read import VectorError, read
 from tests.conformance.vectors.files import small
@@ -41,7 +44,8 @@ TAMPERED: dict[str, tuple[Callable[[Any], None], str]] = {
     "flag": (lambda m: first(m)["flags"].append("rounding"), "the flags are"),
     "contract": (lambda m: first(m)["expected"][0]["contracts"].append("nobody"), "answers are"),
     "a contract less": (lambda m: first(m)["expected"][0]["contracts"].pop(), "the answers are"),
-    "an answer less": (lambda m: first(m)["expected"].pop(), "the answers are"),
+    "an answer less": (lambda m: first(m)["expected"].pop(), "nobody's answer is expected"),
+    "no answer": (lambda m: first(m).update(expected=[]), "nobody's answer is expected"),
     "an answer twice": (lambda m: first(m)["expected"].append(first(m)["expected"][0]), "answers"),
     "result": (lambda m: first(m).update(result="undefined"), "undefined exactly where"),
     "other result": (lambda m: first(m).update(result="maybe"), "not valid or undefined"),
@@ -81,3 +85,16 @@ def test_a_digest_a_key_twice_and_no_json_are_found(data: bytes) -> None:
     assert "not JSON" in next(lint_file("x.json", b"[" * 10**5, None)), "no JSON"
     with pytest.raises(VectorError, match="is no object"):
         list(read("x.json", b"[]"))
+
+
+def test_an_answer_that_the_oracle_counts_otherwise_is_told(
+    data: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def other(op: str, scheme: str) -> Arithmetic:
+        arithmetic = arithmetic_of(op, scheme)
+        assert arithmetic is not None, f"no arithmetic for {op}"
+        return replace(arithmetic, exact=lambda *_: 10**6)
+
+    monkeypatch.setattr(linting, "arithmetic_of", other)
+    problems = list(lint_file("x.json", data, None))
+    assert any("the oracle counts 1000000" in one for one in problems), f"{problems[:2]}"

@@ -32,3 +32,26 @@ def test_a_bug_has_no_contract_and_who_crashes_has_failed() -> None:
 
     (cell,) = run_vectors(Crashing(Honest()), vectors)
     assert (cell.failed, cell.unanswered, cell.trouble) == (True, 1, "crashed: gone"), f"{cell}"
+
+
+def test_a_refusal_of_what_everybody_computes_is_told_and_is_no_other_number() -> None:
+    vectors = list(read("x.json", small()))
+
+    class Refusing(Local):
+        refused = 1
+
+        def ask(self, cases: Sequence[Case]) -> list[Answer]:
+            answers = super().ask(cases)
+            no = Answer("rejected", reason="too large")
+            return [no] * self.refused + answers[self.refused :]
+
+    subject = Refusing(load_backend("reference:onnx"))
+    (cell,) = run_vectors(subject, vectors)
+    assert "spec" in cell.contracts, f"{cell}"
+    assert (cell.failed, cell.unanswered, cell.trouble) == (
+        *(False, 1),
+        "rejected: too large",
+    ), f"{cell}"
+    subject.refused = len(vectors)
+    (cell,) = run_vectors(subject, vectors)
+    assert (cell.failed, cell.contracts) == (True, ()), f"who refuses everything passes: {cell}"

@@ -130,20 +130,27 @@ def test_the_last_states_have_ranges_of_their_own_where_codes_are_made_of_them(h
         assert abs(scale * 255 - width) < 1e-6, f"the range of {head}, excluded {excluded}"
 
 
-def test_what_has_no_integer_form_stays_float() -> None:
+def test_what_has_no_integer_form_stays_float_and_the_card_says_why() -> None:
     graph = model(bias="input")
     made = quantize(graph, recipe("int8_static"), data(graph))
     assert made.values[walk_of(made).inputs[1]].dtype == "float32", "a computed bias"
+    assert why(made) == {"walk": "LSTM: 'bias' is computed"}, "and that is said"
     graph = model()
-    for text in (
-        '[[override]]\nnodes = "walk"\nexclude = true\n',
-        '[[override]]\nnodes = "walk"\nweight = "r"\nexclude = true\n',
+    half = "LSTM: products of codes need both weights, and 'r' is excluded"
+    for text, reason in (
+        ('[[override]]\nnodes = "walk"\nexclude = true\n', "LSTM: excluded"),
+        ('[[override]]\nnodes = "walk"\nweight = "r"\nexclude = true\n', half),
     ):
         made = quantize(graph, parse_recipe(MINMAX + text, name="r"), data(graph))
         kinds = [made.values[name].dtype for name in walk_of(made).inputs[1:3]]
         assert kinds == ["float32", "float32"], f"both or none: {text}"
-    made = quantize(graph, recipe("int8_dynamic"))
-    assert made.values[walk_of(made).inputs[1]].dtype == "float32", "dynamic recipes leave it"
+        assert why(made) == {"walk": reason}, "and that is said"
+    made = quantize(graph, recipe("int8_static"), data(graph))
+    assert why(made) is None, "nothing to say of a layer on codes"
+
+
+def why(graph: Graph) -> Any:
+    return graph.meta["numerics"].get("recurrent_float32")
 
 
 def test_a_recipe_of_integers_alone_refuses_gates_of_reals() -> None:

@@ -14,7 +14,7 @@ from refquant.model.rq_container import MAX_HEADER, ContainerError, decode, enco
 from refquant.model.rq_json import JsonError
 
 META = {"format": "refquant/1"}
-DTYPES = [np.float32, np.int32, np.int16, np.uint16, np.int8, np.uint8]
+DTYPES = [np.int64, np.float32, np.int32, np.int16, np.uint16, np.int8, np.uint8]
 
 
 def file(header: Any, data: bytes = b"") -> bytes:

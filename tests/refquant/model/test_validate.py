@@ -41,6 +41,18 @@ def fields(**changes: Any) -> Break:
 F4 = Value("float32", ("N", 4))
 
 
+def test_int64_is_for_constants_that_are_biases() -> None:
+    long, own = Value("int64", (4,), Quant(0.5, 0)), {"onnx": preset("onnx")}
+    array = {"b": np.arange(4)}
+    read = Node("n", "DequantizeLinear", ("b",), ("y",), {}, "onnx")
+    plain = Value("float32", (4,))
+    with pytest.raises(GraphError, match=r"node 'n' .* 'b' is int64, which only the bias"):
+        validate(Graph("g", ("x",), ("y",), {"x": plain, "y": plain, "b": long}, (read,), array,
+                       own, {}))  # fmt: skip
+    with pytest.raises(GraphError, match="value 'x': int64 is for constants only"):
+        validate(Graph("g", ("x",), ("x",), {"x": long}, (), {}, {}, {}))
+
+
 def test_the_zoo_is_valid(graph: Graph) -> None:
     validate(graph)
 

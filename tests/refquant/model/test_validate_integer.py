@@ -195,3 +195,29 @@ def test_a_table_has_the_dtype_of_the_output() -> None:
             _table(np.zeros(256, table), dtype=dtype, x=x)
     with pytest.raises(GraphError, match=r"with 256 entries, got uint8 .65536."):
         _table(np.zeros(65536, np.uint8))
+
+
+def long(bias: int, **others: Any) -> Graph:
+    """Return a layer of int16 with weights 1, so tiny that the bias is a code or two."""
+    own: dict[str, Any] = {"x": ("int16", Q), "y": ("int16", Q), "contract": preset("tflite_int16")}
+    return gemm(ONES, bias=np.full(2, bias), w_quant=Quant(2.0**-31, 0), **own | others)
+
+
+def test_a_bias_of_64_bits_has_48() -> None:
+    """4 * 32768 + |b| <= 2^47 - 1."""
+    most = 2**47 - 1 - 4 * 32768
+    assert long(-most).values["b"].dtype == "int64", "as it was given"
+    with pytest.raises(GraphError, match=rf"can reach {2**47} > {2**47 - 1}"):
+        long(most + 1)
+    for wrapping in (2**47, 2**63 - 1, -(2**63)):
+        with pytest.raises(GraphError, match="the bias 'b' reaches"):
+            long(wrapping)
+
+
+@pytest.mark.parametrize(
+    "others",
+    [{"x": ("int8", Q)}, {"contract": TFLITE}, {"b_quant": None}, {"b_quant": Quant(0.5, 1)}],
+)
+def test_where_sums_have_32_bits_a_bias_has(others: dict[str, Any]) -> None:
+    with pytest.raises(GraphError, match=r"is an int32 constant with quant|zero_point must be in"):
+        long(5, **others)

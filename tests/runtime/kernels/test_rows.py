@@ -1,11 +1,16 @@
 """Rows of tables, and eight sums side by side; whole networks: test_sequence_equivalence.py."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from refquant.model.build import Builder
+from refquant.model.graph import Quant
+from refquant.model.rq import write_rq
+from refquant_runtime import Session
 from refquant_runtime.kernels.rows import (
     CAST,
     GATHER,
@@ -66,3 +71,14 @@ def test_floats_that_are_no_int32() -> None:
     least = -(2**31)
     expected = [least, least, least, -1, least, 2147483520]
     assert memory.get(own["y"], np.int32, x.shape).tolist() == expected, "toward zero, or -2^31"
+
+
+def test_codes_of_16_bits_are_gathered_whole(tmp_path: Path) -> None:
+    b, q = Builder("g"), Quant(0.5, 0)
+    x = b.input("x", ("N", 3, 2), dtype="int16", quant=q)
+    places = b.constant("places", np.array([2, 0, 2, 1], np.int32))
+    made = b.node("Gather", [x, places], attributes={"axis": 1}, name="y", dtype="int16", quant=q)
+    write_rq(tmp_path / "m.rq", b.graph([made]))
+    codes = np.array([[[-32768, 32767], [1, -1], [256, 255]]], np.int16)
+    got = Session(tmp_path / "m.rq").run({"x": codes})["y"]
+    assert np.array_equal(got, codes[:, [2, 0, 2, 1]]), "both bytes of each"

@@ -1,5 +1,6 @@
 """Layers of int16 activations: the runtime's codes are the reference's, for every contract."""
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,8 @@ from refquant.contracts import preset
 from refquant.model.build import Builder
 from refquant.model.execute import run
 from refquant.model.graph import Graph, Quant
-from refquant.model.rq import write_rq
-from refquant_runtime import Session, UnsupportedError
+from refquant.model.rq import rq_bytes, write_rq
+from refquant_runtime import FormatError, Session, UnsupportedError
 
 CONTRACTS = ("tflite_int16", "tflite_reference_fc", "tflite_reference", "tflite_builtin")
 
@@ -70,3 +71,43 @@ def test_sums_beyond_int32(tmp_path: Path) -> None:
     feeds = {"x": np.full((1, 600), 32767, np.int16)}  # 2496845400, of 2^-18
     assert run(g, feeds)["y"].tolist() == [[9525]], "9524.7"
     assert Session(tmp_path / "m.rq").run(feeds)["y"].tolist() == [[9525]], "in int64"
+
+
+def long_bias(contract: str = "tflite_int16", *, bias: int = 2**40 + 3) -> Graph:
+    """Tiny weights beside a bias of 64 bits, in one layer of 16-bit codes."""
+    b = Builder("g")
+    x = b.input("x", ("N", 4), dtype="int16", quant=Quant(2.0**-9, 5))
+    w = b.constant("w", np.arange(-6, 6).reshape(4, 3).astype(np.int8), quant=Quant(2.0**-27, 0))
+    s = b.constant("s", np.full(3, 2.0**-36, np.float32))
+    codes = np.array([bias, -bias, 2**31])
+    long = b.constant("b", codes, dtype="int64", quant=Quant(s, 0, (1,)))
+    made = b.node("Gemm", [x, w, long], name="y", contract=preset(contract), dtype="int16",
+                  quant=Quant(2.0**-9, 3))  # fmt: skip
+    return b.graph([made])
+
+
+@pytest.mark.parametrize("contract", ["tflite_int16", "tflite_reference_fc"])
+def test_a_bias_of_64_bits(contract: str, tmp_path: Path) -> None:
+    """2^40 / 2^27 = 8192, 2^31 / 2^27 = 16; inputs of 2^15 times weights below 2^3 are 2^20."""
+    g = long_bias(contract)
+    write_rq(tmp_path / "m.rq", g)
+    x = np.array([[32767] * 4, [5] * 4, [-32768] * 4], np.int16)
+    (expected,) = run(g, {"x": x}).values()
+    assert expected[1].tolist() == [8195, -8189, 19], "by hand"
+    (made,) = Session(tmp_path / "m.rq").run({"x": x}).values()
+    assert np.array_equal(made, expected), "the runtime is the reference"
+
+
+def test_a_bias_of_64_bits_has_48(tmp_path: Path) -> None:
+    """A damaged file: what the writer would refuse is refused by the reader, too."""
+    write_rq(tmp_path / "m.rq", g := long_bias())
+    for wrong in (2**47, -(2**63)):
+        array = np.array([wrong, 0, 0])
+        data = rq_bytes(g).replace(g.constants["b"].tobytes(), array.tobytes())
+        old, new = (
+            hashlib.sha256(a.tobytes()).hexdigest().encode() for a in (g.constants["b"], array)
+        )
+        data = data.replace(old, new)
+        (tmp_path / "m.rq").write_bytes(data)
+        with pytest.raises(FormatError, match="bias reaches"):
+            Session(tmp_path / "m.rq")

@@ -1,16 +1,20 @@
 """Dynamic codes: onnxruntime's float32 results are ours, bit for bit; weights of few bits."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from refquant.contracts import preset
 from refquant.model.build import Builder
 from refquant.model.execute import run
-from refquant.model.exporters.onnx_export import draft_onnx, ends, onnx_bytes
+from refquant.model.exporters.onnx_export import OnnxExportError, draft_onnx, ends, onnx_bytes
 from refquant.model.graph import Graph, Quant
 from refquant.model.quantize import quantize
 from refquant.model.recipe import recipe
-from tests.refquant.model.exporters.onnx_runs import LEVELS, differing, session
+from refquant.ops.quantize_linear import dynamic_quantize_linear
+from tests.refquant.model.exporters.onnx_runs import LEVELS, differing, run_onnx, session
+from tests.refquant.model.test_quantize_recurrent import data, model
 
 ORT = preset("ort")
 FORMS = ("qdq", "qoperator")
@@ -97,3 +101,35 @@ def test_products_of_weights_of_codes_are_in_float32(name: str) -> None:
     assert (np.abs(got - exact) <= bound).all(), "in whatever order"
     why = "onnxruntime fuses a pair to MatMulNBits with activations of 8 bits; it does no more"
     assert (np.abs(fused - exact) > bound).any(), f"{why}: take it out of the docs"
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("direction", ["forward", "bidirectional"])
+def test_an_lstm_of_the_recipe_has_our_codes_in_onnxruntime(direction: str, form: str) -> None:
+    """The codes of every state are the same; sigmoid and tanh of the two are 2^-21 apart."""
+    graph = model(direction=direction, states=("h", "c"), bias="constant")
+    made = replace(quantize(graph, recipe("int8_dynamic")), outputs=("y", "yh", "yc"))
+    feeds = data(graph, 4)
+    names = ["y", "yh", "yc"]
+    ours = run(made, feeds)
+    for n in range(4):
+        one = {name: array[n : n + 1] for name, array in feeds.items()}
+        theirs = run_onnx(onnx_bytes(made, form=form), one, names, level=LEVELS[1])
+        for t, i in np.ndindex(theirs["y"].shape[1:3]):
+            mine, other = (
+                dynamic_quantize_linear(y[t, i], ORT)[0] for y in (ours["y"][n], theirs["y"][0])
+            )
+            assert np.array_equal(mine, other), f"sample {n}, step {t}: the next product's codes"
+        # A step adds to c at most 3 such errors and those of its scale, of the size of c.
+        bound = 4 * 8 * 2.0**-21 * (1 + np.abs(theirs["yc"]).max())
+        for name in names:
+            apart = np.abs(ours[name][n] - theirs[name][0]).max()
+            assert apart <= bound, f"{name}: {apart} apart, {bound} is the bound"
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_gru_of_dynamic_codes_is_refused_by_name(form: str) -> None:
+    made = quantize(model("GRU"), recipe("int8_dynamic"))
+    said = r"walk \(DynamicQuantizeGRU\): neither ONNX nor onnxruntime has .*; exclude it, or give"
+    with pytest.raises(OnnxExportError, match=said):
+        onnx_bytes(made, form=form)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from refquant.model.build import Builder
 from refquant.model.execute import run
 from refquant.model.exporters.onnx_export import onnx_bytes
 from refquant.model.graph import Graph
@@ -72,6 +73,26 @@ def test_weights_of_codes(make: Any, form: str) -> None:
     back = same_bits(graph, form, feeds_of(graph), alike=False)
     coded = [sum(v.quant is not None for v in g.values.values()) for g in (graph, back)]
     assert coded[0] == coded[1], "codes stay codes"
+
+
+def padded() -> Graph:
+    """A small CNN whose `Pad` no convolution takes in: a `Relu` stands between."""
+    b = Builder("padded")
+    b.input("x", ("N", 2, 5, 5))
+    rng = np.random.default_rng(1)
+    b.constant("w", rng.normal(size=(3, 2, 3, 3)).astype(np.float32))
+    b.constant("v", rng.normal(size=(2, 3, 3, 3)).astype(np.float32))
+    first = b.node("Conv", ["x", "w"])
+    pads = b.node("Pad", [b.node("Relu", [first])], attributes={"pads": (0, 0, 1, 2, 0, 0, 1, 0)})
+    return b.graph([b.node("Conv", [pads, "v"])])
+
+
+@pytest.mark.parametrize("form", ["qdq", "qoperator"])
+def test_codes_that_are_padded(form: str) -> None:
+    x = np.random.default_rng(2).normal(size=(4, 2, 5, 5)).astype(np.float32)
+    graph = quantize(padded(), recipe("int8_static"), {"x": x})
+    assert any(node.op == "Pad" for node in graph.nodes), "it was folded away: nothing is asked"
+    same_bits(graph, form, {"x": x})
 
 
 @pytest.mark.models

@@ -37,7 +37,10 @@ def test_sizes(dims: Any, shapes: Any, expected: Any) -> None:
 @pytest.mark.parametrize(
     ("dims", "what"),
     [
-        ({"x": ("b", 3, "h", "w")}, r"give them, for example shapes=\{'x': \[1, 3, 1, 1\]\}"),
+        (
+            {"x": ("b", 3, "h", "w")},
+            r"give them, for example --shape x=1,3,1,1, in Python shapes=\{'x': \[1, 3, 1, 1\]\}",
+        ),
         ({"x": ("b", 3), "h": (1, 4)}, "input 'x' has sizes without a number"),
         ({"x": ("b", "s", "c")}, "sizes without a number"),
         ({"x": ("b", "s"), "y": ("b", "t")}, "sizes without a number"),

@@ -29,7 +29,41 @@ CONTRADICTIONS = {
         "(length_resized - 1), and length_resized is a size: floor(4 * 0.6) = 2; the expected "
         "values are those of length_resized = 2.4"
     ),
+    "test_attention_4d_gqa_with_past_and_present_fp16": (
+        "Attention-24: Y = softmax(Q K^T) V, with no word of steps in 16 bits; the expected values "
+        "are rounded at each of them: 0.505, where the exact one is 0.50437: more than a step off"
+    ),
 }
+
+
+# What is not claimed of an operator that is: docs/how-to/import-an-onnx-model.md says the same.
+UNCLAIMED = Counter(
+    {
+        "is string": 2,
+        "no tensors": 134,  # types that NumPy has not (8 bits of float, 4 of anything), sequences
+        "only float32 is computed with": 22,
+        "; cast it to float32 before": 23,
+        "has sizes without a number": 10,  # sizes that are 0
+        "mixes samples": 1,  # a size that is 0
+        "Split along N": 2,  # a size that is 0
+        "the scale is one number": 5,  # activations with a scale a channel or block
+        "is (K, N), got": 4,  # a weight of three axes
+        "must be one constant": 7,  # powers
+        "Expand to more axes": 1,
+        "GatherND has known indices": 1,
+        "3 spatial axes": 11,
+        "those of a pool are 1": 2,  # dilations
+        "the indices of MaxPool": 2,
+        "mode 'cubic'": 11,
+        "tf_crop_and_resize": 4,
+        "antialias": 2,
+        "keep_aspect_ratio_policy": 4,
+        "training mode": 8,
+        "angles without positions": 3,
+        "peepholes": 1,
+        "a softmax that is not in float32": 1,
+    }
+)
 
 
 def imported(case: Any) -> Iterator[tuple[Graph, dict[str, Any]] | str]:
@@ -62,17 +96,17 @@ def imported(case: Any) -> Iterator[tuple[Graph, dict[str, Any]] | str]:
 
 
 def outcome(case: Any) -> str:
-    """Return ``"passes"``, ``"differs: ..."``, or why it is refused."""
-    first = ""
+    """Return ``"passes"``, ``"differs: ..."``, or why constants do not make it import."""
+    reasons = []
     for found in imported(case):
         if isinstance(found, str):
-            first = first or found
+            reasons.append(found)
             continue
         graph, given = found
         got = run(graph, given)
         names = [value.name for value in case.model.graph.output]
         return compare(case, [got[name] for name in names], case.data_sets[0][1])
-    return first
+    return reasons[min(2, len(reasons) - 1)]
 
 
 def compare(case: Any, got: list[Any], expected: list[Any]) -> str:
@@ -139,4 +173,14 @@ def test_the_contradictions_are_there_still(outcomes: dict[str, dict[str, str]])
 def test_how_many_pass(outcomes: dict[str, dict[str, str]]) -> None:
     """A floor: importing less than before is a failure."""
     kinds = Counter(said.split(":")[0] for mine in outcomes.values() for said in mine.values())
-    assert kinds["passes"] >= 570, f"{kinds}"
+    assert kinds["passes"] >= 644, f"{kinds}"
+
+
+def test_what_is_refused_is_what_is_not_claimed(outcomes: dict[str, dict[str, str]]) -> None:
+    refused = {n: o for mine in outcomes.values() for n, o in mine.items() if o.startswith("ref")}
+    found = Counter(dict.fromkeys(UNCLAIMED, 0))
+    for name, said in refused.items():
+        words = [words for words in UNCLAIMED if words in said]
+        assert words, f"{name} is refused for a reason that no page names: {said}"
+        found[words[0]] += 1
+    assert found == UNCLAIMED, f"{dict(found)}"

@@ -62,6 +62,18 @@ def test_bounds_by_hand() -> None:
     assert codes(pool, a=[-5, 3, 32767, 0]) == [0, 6, 32767, 0], "saturated"
 
 
+def test_differences_and_extremes_by_hand() -> None:
+    sub = one("SUB", [HALF, ONE], {"scale": 2.0}, PotScaleInt16=False)
+    made = codes(sub, a=[8, 32767, -32768, 1], b=[-6, -32768, 32767, 0])
+    assert made == [5, 24576, -24576, 0], "(4 + 6) / 2, (16383.5 + 32768) / 2, ..."
+    most = one("MAXIMUM", [HALF, HALF], HALF)
+    assert codes(most, a=[-32768, 1, 5, 0], b=[32767, 2, -5, 0]) == [32767, 2, 5, 0], "codes"
+    least = one("MINIMUM", [HALF, HALF], HALF)
+    assert codes(least, a=[-32768, 1, 5, 0], b=[32767, 2, -5, 0]) == [-32768, 1, -5, 0], "codes"
+    far = one("ABS", [HALF], HALF)
+    assert codes(far, a=[-32768, -5, 0, 32767]) == [32767, 5, 0, 32767], "saturated"
+
+
 def test_equal_tables_are_held_once() -> None:
     m = Model()
     x = m.tensor((1, 4), "int16", scale=2.0**-10, name="x")
@@ -80,7 +92,11 @@ REFUSED: dict[str, tuple[bytes, str, str]] = {
     ),
     "a curve's scale": (one("LOGISTIC", [ONE], ONE), "xnnpack", "the output scale 1.0, not 2"),
     "a softmax's scale": (one("SOFTMAX", [ONE], ONE, Beta=1.0), "xnnpack", "the output scale 1.0"),
-    "another operator": (one("SUB", [ONE, ONE], ONE), "xnnpack", "of int16 is not known"),
+    "another operator": (one("PRELU", [ONE, ONE], ONE), "xnnpack", "of int16 is not known"),
+    "powers of two less": (one("SUB", [ONE, ONE], ONE), "xnnpack", "and pot_scale_int16"),
+    "smaller steps": (
+        one("SUB", [ONE, {"scale": 0.3}], ONE, PotScaleInt16=False), "xnnpack", "products have tie",
+    ),
     "mixed": (one("ADD", [ONE, {"dtype": "int8", "scale": 1.0}], ONE), "xnnpack", "mixes int16"),
 }  # fmt: skip
 

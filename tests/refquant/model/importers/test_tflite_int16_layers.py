@@ -8,6 +8,7 @@ import pytest
 from refquant.model.execute import run
 from refquant.model.importers.tflite import tflite_graph
 from refquant.model.loaders.tensors import ModelFileError
+from refquant.model.rq import parse_rq, rq_bytes
 from tests.refquant.model.importers.tflite_bytes import Model
 
 INT32, INT64 = 2, 4
@@ -65,12 +66,30 @@ def test_one_product_by_hand() -> None:
     assert y.reshape(4, 2).tolist() == expected, "4.5 and -3.5 are ties"
 
 
+def test_a_bias_beyond_int32_stays_what_it_is() -> None:
+    """acc = x0 + x1 + 2^40 and x0 + x1 - 2^40; times 2^-26 and 2^-27: 2^14 and -2^13, ties up."""
+    data = layer("CONV_2D", "int64", value=2**40, weight=1, scales=(2.0**-26, 2.0**-27))
+    g = tflite_graph(data, path="m")
+    (name,) = (n.inputs[2] for n in g.nodes if n.op == "Conv")
+    assert g.constants[name].tolist() == [2**40, -(2**40)], "kept"
+    assert parse_rq(rq_bytes(g), name="m") == g, "and the file keeps it"
+    x = np.array([[32767, 32767], [0, 0], [-32768, -32768]], np.int16)
+    (y,) = run(g, {"x": x.reshape(3, 1, 1, 2)}).values()
+    assert y.reshape(3, 2).tolist() == [[16384, -8192]] * 3, "inputs are far below a step"
+
+
+def test_a_code_beyond_int32_is_refused() -> None:
+    """LiteRT keeps the lowest 32 bits of what 2^46 / 2 is."""
+    with pytest.raises(ModelFileError, match="leaves int32"):
+        tflite_graph(layer("CONV_2D", "int64", value=2**46), path="m")
+
+
 REFUSED: dict[str, tuple[tuple[str, str], dict[str, Any], str]] = {
     "a bias of another kind": (("FULLY_CONNECTED", "int32"), {}, "a bias of int32, which LiteRT"),
     "a depthwise int32 bias": (("DEPTHWISE_CONV_2D", "int32"), {}, "which LiteRT reads"),
     "no bias": (("CONV_2D", ""), {}, "has no bias"),
-    "a huge bias": (("CONV_2D", "int64"), {"value": 2**40}, "beyond int32"),
-    "the hugest bias": (("CONV_2D", "int64"), {"value": 1 - 2**63}, "beyond int32"),
+    "a huge bias": (("CONV_2D", "int64"), {"value": 2**47}, "a bias beyond 48 bits"),
+    "the hugest bias": (("CONV_2D", "int64"), {"value": 1 - 2**63}, "a bias beyond 48 bits"),
     "a zero point": (("CONV_2D", "int64"), {"zero": 1}, "zero point that is not 0"),
     "int8 out": (("CONV_2D", "int64"), {"y": {"dtype": "int8", "scale": 1.0}}, "makes int8 of int"),
     "one scale": (("FULLY_CONNECTED", ""), {"scales": (0.5,)}, "a multiplier of its own"),

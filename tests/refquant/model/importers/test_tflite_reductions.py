@@ -38,6 +38,14 @@ def test_extremes_of_codes(op: str, axes: tuple[int, ...], keep: bool, tool: str
     assert np.array_equal(made(m, [x], y, tool, q), REDUCE[op](q, axes, keepdims=keep)), "moved"
 
 
+@pytest.mark.parametrize("op", ["REDUCE_MAX", "REDUCE_MIN"])
+def test_extremes_of_16_bits(op: str) -> None:
+    m, x, y = reduction(op, "int16", (3, 1), True, scale=0.25)
+    q = RNG.integers(-32768, 32768, (2, 4, 5, 3)).astype(np.int16)
+    q[0, :, 0] = -32768
+    assert np.array_equal(made(m, [x], y, "xnnpack", q), REDUCE[op](q, (1, 3), keepdims=True)), op
+
+
 @pytest.mark.parametrize("op", REDUCE)
 def test_of_reals(op: str) -> None:
     m, x, y = reduction(op, "float32", (1, 3), True)
@@ -100,9 +108,9 @@ def test_what_is_refused_says_why() -> None:
     with pytest.raises(ModelFileError, match="axes"):
         called(m, [x], [y], "xnnpack")
     m = Model()
-    x, y = m.tensor((1, 3), **Q), m.tensor((1,), "int64")
+    x, y = m.tensor((1, 3), **Q), m.tensor((1,), "int16")
     m.op("ARG_MAX", [x, m.tensor((), "int32", values=1)], [y])
-    with pytest.raises(ModelFileError, match="makes int64, not int32"):
+    with pytest.raises(ModelFileError, match="makes int16, not int32 or int64"):
         called(m, [x], [y], "xnnpack")
     m = Model()
     a, b, y = m.tensor((1, 2, 3), **Q), m.tensor((1, 3, 2), **Q), m.tensor((1, 2, 2), **Q)

@@ -43,6 +43,9 @@ OPTIONS = {
             ("ARG_MAX", "ArgMax"),
             ("ARG_MIN", "ArgMin"),
             ("DIV", "Div"),
+            ("CAST", "Cast"),
+            ("L2_NORMALIZATION", "L2Norm"),
+            ("LOG_SOFTMAX", "LogSoftmax"),
         )
     },
     "VAR_HANDLE": "VarHandleOptions",
@@ -50,9 +53,9 @@ OPTIONS = {
     "ASSIGN_VARIABLE": "AssignVariableOptions",
     "CALL_ONCE": "CallOnceOptions",
 }
-KINDS = {
+KINDS: dict[str, tuple[int, Any]] = {
     "float32": (0, np.float32), "float16": (1, np.float16), "int32": (2, np.int32),
-    "int64": (4, np.int64),
+    "int64": (4, np.int64), "bool": (6, np.bool_),
     "resource": (13, np.int32),
     "uint8": (3, np.uint8), "int16": (7, np.int16), "int8": (9, np.int8),
 }  # fmt: skip
@@ -201,7 +204,8 @@ VERSIONS = {"CONV_2D": 3, "DEPTHWISE_CONV_2D": 3, "FULLY_CONNECTED": 9, "SHAPE":
             **dict.fromkeys(("ASSIGN_VARIABLE", "CALL_ONCE"), 1),
             **dict.fromkeys(("NEG", "SQUARE", "PRELU", "FLOOR", "CEIL", "ROUND", "RESIZE_BILINEAR",
                              "SELECT_V2", "BROADCAST_TO", "REVERSE_V2", "TILE", "PADV2",
-                             "BATCH_TO_SPACE_ND", "SPACE_TO_BATCH_ND", "DIV"), 1)}  # fmt: skip
+                             "BATCH_TO_SPACE_ND", "SPACE_TO_BATCH_ND", "DIV", "LOGICAL_AND",
+                             "LOGICAL_OR", "LOGICAL_NOT"), 1)}  # fmt: skip
 
 
 def _graph(
