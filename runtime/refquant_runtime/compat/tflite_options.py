@@ -29,8 +29,8 @@ class Delegate:
 
     def __init__(self, library: str, options: dict[str, Any] | None = None) -> None:
         raise UnsupportedError(
-            f"delegate {library!r}: it runs on the CPU, by the arithmetic of the .rq file; leave "
-            "the delegate away, or choose the arithmetic with `refquant import --contract`"
+            f"delegate {library!r}: it runs on the CPU, by the arithmetic of the .rq file; remove "
+            "the delegate, or choose the arithmetic with `refquant import --contract`"
         )
 
 
@@ -41,7 +41,7 @@ def load_delegate(library: str, options: dict[str, Any] | None = None) -> Delega
     Traceback (most recent call last):
     ...
     refquant_runtime.errors.UnsupportedError: delegate 'libedgetpu.so.1': it runs on the CPU, by \
-the arithmetic of the .rq file; leave the delegate away, or choose the arithmetic with `refquant \
+the arithmetic of the .rq file; remove the delegate, or choose the arithmetic with `refquant \
 import --contract`
     """
     return Delegate(library, options)
@@ -60,7 +60,7 @@ def check_options(
     none. ``UnsupportedError`` for delegates and for tensors inside of the model.
     """
     if delegates:
-        raise UnsupportedError("experimental_delegates: there are none here; leave them away")
+        raise UnsupportedError("experimental_delegates: there are none here; remove them")
     if not isinstance(resolver, OpResolverType):
         raise ValueError(f"Unrecognized passed in op resolver type: {resolver}")
     if path is not None and content is not None:
@@ -71,8 +71,8 @@ def check_options(
         raise ValueError(f"Could not open '{os.fspath(path)}'.")
     if preserve:
         raise UnsupportedError(
-            "experimental_preserve_all_tensors: tensors inside of the model are not kept; see "
-            "them with `refquant compare`"
+            "experimental_preserve_all_tensors: tensors inside of the model are not kept; use "
+            "`refquant compare`, which shows them"
         )
 
 

@@ -53,7 +53,7 @@ def test_what_litert_refuses_is_refused_in_its_words(
     ("options", "said"),
     [
         ({"experimental_delegates": ["x"]}, "experimental_delegates: there are none here"),
-        ({"experimental_preserve_all_tensors": True}, "see them with `refquant compare`"),
+        ({"experimental_preserve_all_tensors": True}, "use `refquant compare`"),
     ],
 )
 def test_what_there_is_not_says_what_to_do(path: Path, options: dict[str, Any], said: str) -> None:
