@@ -1,4 +1,4 @@
-"""bitsandbytes 0.50.2 as a backend: the int32 product of LLM.int8() is exact."""
+"""bitsandbytes 0.50.2 as a backend: the int32 product of LLM.int8(), and two codebooks."""
 
 from dataclasses import replace
 from typing import Any
@@ -18,9 +18,15 @@ BACKEND: Any = load_backend("bitsandbytes")
 
 
 def test_the_product_is_exact() -> None:
-    cells = list(BACKEND.capabilities())
-    assert cells == [Capability("matmul_integer", "i8_i8")], f"{cells}"
+    assert Capability("matmul_integer", "i8_i8") in BACKEND.capabilities(), "its one product"
     assert wrong(BACKEND, [("matmul_integer", "i8_i8", "onnx")]) == [], "int8_linear_matmul"
+
+
+def test_the_codebooks_are_cut_at_midpoints() -> None:
+    cells = [(cell.op, cell.scheme) for cell in BACKEND.capabilities()]
+    books = [("codebook_quantize", "nf4"), ("codebook_quantize", "bnb_fp4")]
+    assert cells == [("matmul_integer", "i8_i8"), *books], f"{cells}"
+    assert wrong(BACKEND, [(*book, "spec, cuts=midpoints") for book in books]) == [], "4 bits"
 
 
 def test_zero_points_and_other_types_are_not_taken() -> None:
