@@ -84,53 +84,60 @@ def at(tree: Any, path: tuple[Any, ...]) -> Any:
     return tree
 
 
+def one_of(random: Random, things: Any) -> Any:
+    """One of these; of none, an error before hypothesis draws: its replay would not be the same."""
+    if len(things) == 0:
+        raise IndexError("nothing to choose from")
+    return random.choice(things)
+
+
 def edit_anything(tree: Tree, random: Random) -> None:
     """An edge, a deletion, or a copy of another place: of a field of the same name, mostly."""
     places = paths(tree)
     if not places:
         return
-    path = random.choice(places)
+    path = one_of(random, places)
     parent, key, kind = at(tree, path[:-1]), path[-1], random.random()
     if kind < 0.5:
-        parent[key] = copy.deepcopy(random.choice(EDGES))
+        parent[key] = copy.deepcopy(one_of(random, EDGES))
     elif kind < 0.6:
         del parent[key]
     else:
         same = [other for other in places if other[-1] == key]
-        parent[key] = copy.deepcopy(at(tree, random.choice(same if kind < 0.9 else places)))
+        parent[key] = copy.deepcopy(at(tree, one_of(random, same if kind < 0.9 else places)))
 
 
 def edit_number(tree: Tree, random: Random) -> None:
     places = [path for path in paths(tree) if type(at(tree, path)) is int]
     if places:
-        path = random.choice(places)
-        at(tree, path[:-1])[path[-1]] += random.choice([-2, -1, 1, 2, 7])
+        path = one_of(random, places)
+        at(tree, path[:-1])[path[-1]] += one_of(random, [-2, -1, 1, 2, 7])
 
 
 def edit_meaning(tree: Tree, random: Random) -> None:
     """Another operator, operand, dtype, scale or attribute: what may well be valid."""
-    values, name = tree["values"], random.choice(sorted(tree["values"]))
+    values, name = tree["values"], one_of(random, sorted(tree["values"]))
     node: Tree = (
-        random.choice(tree["nodes"]) if tree["nodes"] else {"inputs": [""], "attributes": {}}
+        one_of(random, tree["nodes"]) if tree["nodes"] else {"inputs": [""], "attributes": {}}
     )
     kind = random.randrange(8)
     if kind == 0:
-        node["op"] = random.choice(OPS)
+        node["op"] = one_of(random, OPS)
     elif kind == 1:
         node["inputs"][random.randrange(len(node["inputs"]))] = name
     elif kind == 2:
-        node["inputs"].append(random.choice([name, ""]))
+        node["inputs"].append(one_of(random, [name, ""]))
     elif kind == 3:
-        values[name]["dtype"] = random.choice(["int8", "uint8", "float32", "int32", "int16"])
+        values[name]["dtype"] = one_of(random, ["int8", "uint8", "float32", "int32", "int16"])
     elif kind == 4:
-        values[name]["quant"] = dict(random.choice(QUANTS))
+        values[name]["quant"] = dict(one_of(random, QUANTS))
     elif kind == 5:
         values[name].pop("quant", None)
     elif kind == 6:
-        node["attributes"].update(copy.deepcopy(random.choice(ATTRIBUTES)))
+        node["attributes"].update(copy.deepcopy(one_of(random, ATTRIBUTES)))
     else:
-        shape = values[random.choice(tree["inputs"])]["shape"]
-        shape[random.randrange(len(shape))] = random.choice([0, 1, 2, 3, 5, "N"])
+        shape = values[one_of(random, tree["inputs"])]["shape"]
+        shape[random.randrange(len(shape))] = one_of(random, [0, 1, 2, 3, 5, "N"])
 
 
 def mend_shapes(tree: Tree) -> None:
@@ -151,9 +158,9 @@ ODD = (KeyError, TypeError, AttributeError, IndexError, ValueError, RuntimeError
 
 def edited_graph(name: str, random: Random) -> bytes:
     tree = graph_of(file_of(name))
-    for _ in range(random.choice([1, 1, 2, 3])):
+    for _ in range(one_of(random, [1, 1, 2, 3])):
         with suppress(*ODD):
-            random.choice([edit_anything, edit_number, edit_meaning, edit_meaning])(tree, random)
+            one_of(random, [edit_anything, edit_number, edit_meaning, edit_meaning])(tree, random)
     if random.random() < 0.8:
         with suppress(*ODD):
             mend_shapes(tree)
@@ -172,7 +179,7 @@ def edited_header(name: str, random: Random) -> bytes:
 
 def flipped(name: str, random: Random) -> bytes:
     data = bytearray(file_of(name))
-    for _ in range(random.choice([1, 1, 3])):
+    for _ in range(one_of(random, [1, 1, 3])):
         data[random.randrange(len(data))] ^= 1 << random.randrange(8)
     return bytes(data)
 
