@@ -55,9 +55,14 @@ def exact() -> NDArray[np.float64]:
 KNOWN = {  # cosine to the float model's: wanted, mean, least
     "int8_weight_only": (0.999, 0.99938, 0.99875),
     "w8_group64_weight_only": (0.9995, 0.99978, 0.99959),
-    "int8_dynamic": (0.99, 0.99257, 0.98634),
+    "int8_dynamic": (0.99, 0.99258, 0.98635),
 }
 """Somebody's int8 weights (`minilm_int8`) were measured as 0.99949, 0.99921, on other sentences."""
+
+KERNELS_DIFFER = 5e-5
+"""`sums="blas"` adds in the order of the machine's OpenBLAS kernel, and a last bit there can move
+a code of a dynamic range: 0.99257 with the AVX-512 kernel and 0.99259 with AVX2, of NumPy's own
+OpenBLAS 0.3.31 on one machine. A change of the method shows as 1e-3 and more (the table above)."""
 
 
 @pytest.mark.parametrize("scheme", KNOWN)
@@ -67,8 +72,8 @@ def test_sentences_keep_their_direction(scheme: str) -> None:
     lengths = np.linalg.norm(got, axis=1) * np.linalg.norm(exact(), axis=1)
     cosines = (got * exact()).sum(axis=1) / lengths
     assert cosines.mean() >= wanted, f"{cosines.mean():.6f}"
-    found = [round(float(value), 5) for value in (cosines.mean(), cosines.min())]
-    assert found == known, f"{found}"
+    found = [float(cosines.mean()), float(cosines.min())]
+    assert np.abs(np.subtract(found, known)).max() <= KERNELS_DIFFER, f"{found}, known: {known}"
 
 
 def test_groups_of_64_cost_a_twentieth_more_bytes() -> None:
