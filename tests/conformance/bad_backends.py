@@ -97,6 +97,15 @@ class Crashing(Honest):
         return super().run(case)
 
 
+class CrashingElsewhere(Honest):
+    """Aborts in every cell that it does not list."""
+
+    def run(self, case: Case) -> Result:
+        if case.scheme != "f32_u8":
+            os.abort()
+        return super().run(case)
+
+
 class Leaving(Honest):
     """Ends its process as if all was well."""
 
@@ -112,6 +121,14 @@ class Hanging(Honest):
     def run(self, case: Case) -> Result:
         if triggered(case):
             time.sleep(60)
+        return super().run(case)
+
+
+class Silent(Honest):
+    """Says nothing, whatever it is asked."""
+
+    def run(self, case: Case) -> Result:
+        time.sleep(60)
         return super().run(case)
 
 

@@ -51,7 +51,8 @@ AT_START = {
     "OfTomorrow": (BackendError, "speaks protocol 2, this judge 1"),
     "NoBackend": (BackendError, "no capabilities and no run"),
     "EndsAtStart": (BackendError, "exited with 3: no licence found"),
-    "RaisesAtStart": (BackendError, "no device"),
+    "RaisesAtStart": (BackendError, "raised RuntimeError: no device; a class or a function"),
+    "quantized": (BackendError, "raised TypeError: .* missing 1 .*argument.*; a class or a func"),
     "NotThere": (BackendError, "has no NotThere"),
 }
 
@@ -70,6 +71,15 @@ def test_nobody_is_no_backend() -> None:
         _ = Worker("nobody").info
     with pytest.raises(BackendError, match="cannot import no_such_package"):
         _ = Worker("no_such_package.mod:Class").info
+
+
+def test_a_module_that_fails_to_import_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "fails_to_import.py").write_text("{}['KIND']\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with pytest.raises(BackendError, match=r"^fails_to_import:Mine: .* raised KeyError: 'KIND'"):
+        _ = Worker("fails_to_import:Mine").info
 
 
 def test_knobs_for_who_has_none_are_refused() -> None:
@@ -204,6 +214,27 @@ def test_who_hung_once_is_not_waited_for_again() -> None:
     worker.close()
     assert [a.kind for a in again] == ["result", "hung", "result"], f"{again}"
     assert first.reason == again[1].reason == "no answer in 0.5 s", "as it was"
+
+
+def test_who_is_always_silent_is_not_waited_for_case_by_case() -> None:
+    worker = Worker(f"{HERE}:Silent", time_limit=0.5)
+    started = time.monotonic()
+    cells = judge(worker).cells
+    seconds = time.monotonic() - started
+    worker.close()
+    assert {cell.verdict for cell in cells} == {"HUNG"}, f"{cells}"
+    assert seconds < 30, f"{seconds:.0f} s for {len(cells)} properties of one cell"
+
+
+@pytest.mark.parametrize("worker", ["Raising"], indirect=True)
+def test_who_never_answers_passes_nothing(worker: Worker) -> None:
+    cells = judge(worker).cells
+    assert {cell.verdict for cell in cells} == {"HARNESS_ERROR"}, f"{cells}"
+
+
+@pytest.mark.parametrize("worker", ["CrashingElsewhere"], indirect=True)
+def test_a_crash_where_nothing_is_listed_is_no_refusal(worker: Worker) -> None:
+    assert verdicts(worker, "QDQ-02", "X-15") == {"QDQ-02": "BIT_EXACT", "X-15": "CRASHED"}
 
 
 def test_variants_and_twins_are_other_processes_and_end_with_their_parent() -> None:

@@ -57,7 +57,7 @@ def test_it_leads_a_group_of_its_own_so_that_all_it_starts_can_be_ended(child: E
     ("spec", "knobs", "trouble"),
     [
         ("nobody", {}, ("BackendError", "no backend 'nobody'")),
-        ("reference:none", {}, ("ValueError", "no preset 'none'")),
+        ("reference:none", {}, ("BackendError", "reference:none: no preset 'none'")),
         ("reference:onnx", {"threads": 2}, ("BackendError", "has no configure")),
     ],
 )

@@ -54,7 +54,7 @@ def test_the_runtime_gives_the_bits_of_the_reference(tmp_path: Path) -> None:
     kinds = Counter(said.values())
     equal = kinds.pop("equal")
     kinds.pop("", None)
-    assert equal >= 634, f"{equal} equal; {kinds}"
+    assert equal >= 659, f"{equal} equal; {kinds}"
     found = Counter({words: 0 for words in REFUSED})
     for reason, count in kinds.items():
         (words,) = [words for words in REFUSED if words in reason] or [reason]

@@ -91,8 +91,9 @@ def names() -> tuple[str, ...]:
 def load_backend(spec: str) -> Backend:
     """Make the backend that ``spec`` names; see the table on top.
 
-    ``BackendError`` if there is none of that name, if the class lacks a method, or if it speaks
-    another protocol; ``MissingBackendError`` if its package is not installed.
+    ``BackendError`` if there is none of that name, if it cannot be imported or made, if it lacks
+    a method, or if it speaks another protocol; ``MissingBackendError`` if its package is not
+    installed.
 
     >>> load_backend("reference:onnx").info().name
     'reference:onnx'
@@ -103,7 +104,17 @@ def load_backend(spec: str) -> Backend:
 names them
     """
     name, _, setting = spec.partition(":")
-    made = _make(name, setting, spec)
+    try:
+        made = _make(name, setting, spec)
+    except BackendError:
+        raise
+    except Exception as error:  # somebody's module and class run here: anything may come
+        if name in BUILT_IN:  # it says itself which settings there are
+            raise BackendError(f"{spec}: {error}") from error
+        raise BackendError(
+            f"{spec}: making the backend raised {type(error).__name__}: {error}; "
+            f"a class or a function that is called with its setting, or with nothing, makes one"
+        ) from error
     missing = [method for method in _REQUIRED if not callable(getattr(made, method, None))]
     if missing:
         raise BackendError(

@@ -13,7 +13,7 @@ from refquant_conformance.identify import first_difference
 from refquant_conformance.operators import OPERATORS
 from refquant_conformance.properties.registry import prop
 from refquant_conformance.protocol import Case
-from refquant_conformance.trial import Trial
+from refquant_conformance.trial import Trial, Unanswered
 
 __all__: list[str] = []
 
@@ -29,6 +29,8 @@ def loud(trial: Trial) -> None:
     trial.cases += 1
     if answer.kind in ("unsupported", "rejected"):
         trial.fail(case, f"listed among the capabilities, and {answer.kind}: {answer.reason}")
+    if answer.kind != "result":
+        raise Unanswered(answer, case)
     listed = {cell.scheme for cell in trial.subject.capabilities if cell.op == trial.op}
     if trial.scheme != min(listed):
         return  # the others of this operator are asked once
@@ -40,6 +42,8 @@ def loud(trial: Trial) -> None:
 def _refused_or_right(trial: Trial, case: Case) -> None:
     (answer,) = trial.subject.ask([case])
     trial.cases += 1
+    if answer.kind in ("crashed", "hung"):  # neither refused nor right
+        raise Unanswered(answer, case)
     if answer.kind != "result" or trial.arithmetic is None or trial.axes is None:
         return
     if case.scheme not in trial.arithmetic.schemes:

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from refquant.model.graph import Quant, Shape
+from refquant.model.graph import DTYPES, Quant, Shape
 from refquant.model.importers.onnx_codes import meaning
 from refquant.model.importers.onnx_items import Known, Unsupported
 from refquant.model.importers.onnx_model import OnnxInput
@@ -28,6 +28,11 @@ __all__ = ["fixed_inputs", "input_meaning", "input_shapes"]
 
 _INTEGERS = (f"{unsigned}int{bits}" for unsigned in ("", "u") for bits in (8, 16, 32, 64))
 _NUMBERS = frozenset({"float32", "float64", "bool", *_INTEGERS})
+_NARROW = {
+    **{"int4": "int8", "uint4": "uint8", "int2": "int8", "uint2": "uint8"},
+    "bfloat16": "float32",
+}
+"""Types that NumPy has not, and what holds them here, an element in one."""
 _MOST_FILLED = 1 << 22
 
 
@@ -52,11 +57,17 @@ def fixed_inputs(
     for name, given in fixed.items():
         dtype, sizes = dims[name]
         array = np.asarray(given)
-        if dtype not in _NUMBERS or array.dtype.kind not in "biuf":
+        if array.dtype.name in _NARROW:  # of ml_dtypes
+            array = array.astype(_NARROW[array.dtype.name])
+        if dtype not in (*_NUMBERS, *_NARROW):
+            raise OnnxFormatError(f"input {name!r} is {dtype}, which no constant here can be")
+        if array.dtype.kind not in "biuf":
             raise OnnxFormatError(f"fixed[{name!r}] is {dtype}, got {array.dtype}; give numbers")
         with np.errstate(all="ignore"):
-            made = array.astype(dtype)
+            made = array.astype(_NARROW.get(dtype, dtype))
             lost = made.astype(array.dtype) != array
+        if dtype in DTYPES and DTYPES[dtype].bits < 8:
+            lost |= (array < DTYPES[dtype].qmin) | (array > DTYPES[dtype].qmax)
         real = array.dtype.kind == "f" and made.dtype.kind == "f"  # as near as its type comes
         if not real and lost.any():
             raise ValueError(

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 import pytest
 
@@ -78,6 +79,18 @@ STATE = OnnxInput("h", "float32", (2, 1, 3))
         (np.array(0.1), STATE, np.full((2, 1, 3), np.float32(0.1))),
         (np.ones((4, 2)), OnnxInput("x", "float32", ("a", 2)), np.ones((4, 2), np.float32)),
         (np.ones(7), OnnxInput("x", "bool", None), np.ones(7, bool)),
+        (np.array(-8), OnnxInput("z", "int4", ()), np.array(-8, np.int8)),
+        (
+            np.array([15, 0], ml_dtypes.uint4),
+            OnnxInput("z", "uint4", (2,)),
+            np.array([15, 0], np.uint8),
+        ),
+        (np.array(3, ml_dtypes.uint2), OnnxInput("z", "uint2", ()), np.array(3, np.uint8)),
+        (
+            np.array([1.5], ml_dtypes.bfloat16),
+            OnnxInput("x", "bfloat16", (1,)),
+            np.array([1.5], np.float32),
+        ),
     ],
 )
 def test_a_fixed_input_has_its_type_and_sizes(given: Any, input_: OnnxInput, wanted: Any) -> None:
@@ -95,7 +108,11 @@ def test_a_fixed_input_has_its_type_and_sizes(given: Any, input_: OnnxInput, wan
         (np.array(-1), OnnxInput("q", "uint8", ()), "does not hold -1"),
         (np.array(1 << 53 | 1), OnnxInput("x", "float32", ()), "does not hold 9007199254740993"),
         (np.array("a"), RATE, "is int64, got <U1; give numbers"),
-        (np.array(1), OnnxInput("x", "string", ()), "is string, got int64; give numbers"),
+        (np.array(1), OnnxInput("x", "string", ()), "is string, which no constant here can be"),
+        (np.float32(1), OnnxInput("z", "float8e4m3fn", ()), "which no constant here can be"),
+        (np.array(8), OnnxInput("z", "int4", ()), "is int4, which does not hold 8"),
+        (np.array(-1), OnnxInput("z", "uint2", ()), "does not hold -1"),
+        (np.array(4, ml_dtypes.uint4), OnnxInput("z", "uint2", ()), "does not hold 4"),
         (np.zeros(5), STATE, r"h'] has the sizes \[2, 1, 3\], got \[5\]; give it all"),
         (np.array(1), OnnxInput("x", "float32", ("a", 2)), r"has the sizes \['\?', 2\], got \[\]"),
         (np.array(1), OnnxInput("x", "float32", (1 << 40,)), "give it all its numbers"),
