@@ -7,8 +7,10 @@ The dynamic operators are ours under the same names. What ``quantize_dynamic`` w
 is one ``MatMulIntegerToFloat``; ``DynamicQuantizeMatMul`` is two of ours. ``MatMulNBits`` is a
 ``MatMul`` with a weight of codes: (N, blocks, bytes) in the file, (K, N) here.
 
-Left out: weights with zero points in ``..ToFloat``. ``DynamicQuantizeLSTM``:
-`refquant.model.importers.onnx_lower_recurrent`.
+Where a weight has a zero point, or is computed, the steps stay apart: ``MatMulInteger``, ``Cast``,
+``Mul`` by the product of the scales, ``Add`` of the bias.
+
+Left out: ``DynamicQuantizeLSTM``, which is in `refquant.model.importers.onnx_lower_recurrent`.
 
 References: ONNX ``MatMulInteger``; onnxruntime ``docs/ContribOperators.md``.
 """
@@ -89,28 +91,50 @@ def _dynamic(s: Scope, node: OnnxNode) -> None:
 
 def _to_float(s: Scope, node: OnnxNode) -> None:
     """MatMulIntegerToFloat(a, b, scales of both, zero points of both, bias)."""
-    w = _symmetric(s, node, 1, 3, 5)
-    bias = [s.real(node, 6)] if s.has(node, 6) else []
-    if not s.has(node, 4):
-        raise Unsupported("the zero point of a (input 4) is absent")
-    inputs = [s.value(node, 0), w, s.real(node, 2), s.value(node, 4), *bias]
-    made = s.node("MatMulIntegerToFloat", inputs, node.outputs[0], contract=s.contract)
-    s.items[node.outputs[0]] = Seen(made, "float32")
+    zero = s.value(node, 4) if s.has(node, 4) else ""
+    _scaled_product(s, node, (s.value(node, 0), s.real(node, 2), zero), (1, 3, 5, 6))
 
 
 def _dynamic_matmul(s: Scope, node: OnnxNode) -> None:
     """DynamicQuantizeMatMul(a, b, scale and zero point of b, bias)."""
-    w = _symmetric(s, node, 1, 2, 3)
     label = node.outputs[0]
     names = [f"{label}/codes", f"{label}/scale", f"{label}/zero_point"]
     codes, scale, zero = s.nodes(
         "DynamicQuantizeLinear", [s.real(node, 0)], names, contract=s.contract
     )
-    bias = [s.real(node, 4)] if s.has(node, 4) else []
-    made = s.node(
-        "MatMulIntegerToFloat", [codes, w, scale, zero, *bias], label, contract=s.contract
-    )
+    _scaled_product(s, node, (codes, scale, zero), (1, 2, 3, 4))
+
+
+def _scaled_product(
+    s: Scope, node: OnnxNode, a: tuple[str, str, str], places: tuple[int, int, int, int]
+) -> None:
+    """Add codes, scale and zero point ``a`` times the weight whose like are inputs ``places``."""
+    (codes, a_scale, a_zero), (b, b_scale, b_zero, b_bias) = a, places
+    label = node.outputs[0]
+    bias = [s.real(node, b_bias)] if s.has(node, b_bias) else []
+    w = _symmetric(s, node, b, b_scale, b_zero) if a_zero and _around_zero(s, node, places) else ""
+    if w:
+        inputs = [codes, w, a_scale, a_zero, *bias]
+        made = s.node("MatMulIntegerToFloat", inputs, label, contract=s.contract)
+    else:
+        zeros = [a_zero, s.value(node, b_zero) if s.has(node, b_zero) else ""]
+        inputs = [codes, s.value(node, b), *zeros]
+        total = s.node("MatMulInteger", inputs, f"{label}/integer", contract=s.contract)
+        scale = s.node("Mul", [a_scale, s.real(node, b_scale)], f"{label}/scales")
+        made = s.step(node, "Mul", [s.step(node, "Cast", [total], {"to": 1}), scale])
+        made = s.step(node, "Add", [made, *bias]) if bias else made
     s.items[label] = Seen(made, "float32")
+
+
+def _around_zero(s: Scope, node: OnnxNode, places: tuple[int, int, int, int]) -> bool:
+    """Say whether a weight is a constant of codes around 0, or of uint8 around 128."""
+    items = [s.item(node.inputs[i]) if s.has(node, i) else None for i in places[:3]]
+    codes, scale, zeros = items
+    if not isinstance(codes, Known) or not isinstance(scale, Known):
+        return False
+    if not isinstance(zeros, Known):
+        return zeros is None and codes.dtype == "int8"
+    return not (zeros.array != (128 if codes.dtype == "uint8" else 0)).any()
 
 
 def _symmetric(

@@ -132,6 +132,38 @@ def test_products_to_float(bias: bool) -> None:
         assert (np.abs(ours - theirs) <= bound).all(), f"{np.abs(ours - theirs).max()}"
 
 
+@pytest.mark.parametrize("op", ["DynamicQuantizeMatMul", "MatMulIntegerToFloat"])
+@pytest.mark.parametrize("codes", ["int8", "uint8"])
+@pytest.mark.parametrize("zero", ["none", "one", "channel", "middle"])
+@pytest.mark.parametrize("bias", [False, True])
+def test_products_of_weights_with_zero_points(op: str, codes: str, zero: str, bias: bool) -> None:
+    rng, dtype = np.random.default_rng(0), np.dtype(codes)
+    low, high = np.iinfo(dtype).min, np.iinfo(dtype).max
+    middle = 128 if codes == "uint8" else 0
+    zeros = {"one": [7], "channel": rng.integers(low, high, 5), "middle": np.full(5, middle)}
+    held: dict[str, Any] = {
+        "w": rng.integers(low, high, (16, 5), endpoint=True).astype(dtype),
+        "sw": np.linspace(0.01, 0.02, 5).astype(F) if zero != "one" else np.array([0.01], F),
+        "b": reals(4, 5),
+    }
+    if zero != "none":
+        held["zw"] = np.array(zeros[zero], dtype)
+    w_zero, more = ("" if zero == "none" else "zw"), ["b"] * bias
+    x = {"x": reals(5, 1, 16)}
+    if op == "DynamicQuantizeMatMul":
+        nodes, kind = [node(op, ["x", "w", "sw", w_zero, *more], ["y"], domain=MS)], [1, 16]
+        made = model(nodes, {"x": kind}, ["y"], held, domains=[MS])
+    else:  # no zero point of a: 0
+        x = {"x": rng.integers(0, 256, (3, 16)).astype(np.uint8)}
+        held["sa"] = np.array(0.1, F)
+        nodes = [node(op, ["x", "w", "sa", "sw", "", w_zero, *more], ["y"], domain=MS)]
+        given = {"x": ([3, 16], TensorProto.UINT8)}
+        made = model(nodes, given, ["y"], held, domains=[MS])
+    ours, theirs = run(import_onnx(made.SerializeToString()), x)["y"], ask_ort(made, x)[0]
+    bound = 3 * 2.0**-24 * (np.abs(theirs) + np.abs(held["b"]) * 2)  # as above
+    assert (np.abs(ours - theirs) <= bound).all(), f"{np.abs(ours - theirs).max()}"
+
+
 @pytest.mark.parametrize("zeros", [False, True])
 @pytest.mark.parametrize(("k", "block"), [(64, 16), (40, 32)])
 def test_weights_of_four_bits(k: int, block: int, zeros: bool) -> None:
