@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import time
 from collections import Counter
@@ -20,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from refquant_conformance.adapters import BackendError, MissingBackendError, names
+from refquant_conformance.adapters.engine import cpu_flags
 from refquant_conformance.judge import Judgement, judge
 from refquant_conformance.profiles import PROFILES
 from refquant_conformance.report.document import document
@@ -78,6 +80,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--jobs", type=int, default=DEFAULT_JOBS, help="cells asked at once")
     parser.add_argument("--findings", type=Path, metavar="FILE", help="write the findings, too")
     chosen = parser.parse_args(arguments)
+    if "avx512_vnni" in cpu_flags():
+        os.environ.setdefault("OPENBLAS_CORETYPE", "SkylakeX")  # read by the workers' NumPy
     chosen.reports.mkdir(parents=True, exist_ok=True)
     reports, failed = [], False
     for spec in chosen.backends or everybody():

@@ -8,12 +8,15 @@ computed, in the types of the scheme::
 What an engine computes there may still be wrong: that is the judge's business.
 """
 
+import ctypes
 import importlib
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, TypeVar
+
+import numpy as np
 
 from refquant_conformance.adapters import MissingBackendError
 from refquant_conformance.adapters.samples import sample
@@ -22,7 +25,7 @@ from refquant_conformance.conversation import answer
 from refquant_conformance.operators import OPERATORS
 from refquant_conformance.protocol import Capability, Case, Result
 
-__all__ = ["Kept", "Prepared", "computed", "cpu_flags", "imported"]
+__all__ = ["Kept", "Prepared", "computed", "cpu_flags", "imported", "openblas_kernels"]
 
 Made = TypeVar("Made")
 
@@ -96,6 +99,25 @@ def _answers(run: Callable[[Case], Result], case: Case) -> bool:
 
 
 _TELLING = ("sse4_1", "avx2", "fma", "avx512f", "avx512_vnni", "avx_vnni", "amx_int8", "asimddp")
+
+
+_CORE_NAMES = ("scipy_openblas_get_corename64_", "scipy_openblas_get_corename")
+
+
+def openblas_kernels() -> str:
+    """Return for which processor the kernels are that NumPy's OpenBLAS has chosen in this process.
+
+    The order of its sums is theirs. The variable ``OPENBLAS_CORETYPE`` chooses others, if it is set
+    before NumPy is loaded; kernels that the processor has no instructions for end the process.
+    """
+    folder = Path(np.__file__).parents[1] / "numpy.libs"
+    for path in sorted(folder.glob("*openblas*")):
+        for name in _CORE_NAMES:
+            function = getattr(ctypes.CDLL(str(path)), name, None)
+            if function is not None:
+                function.restype = ctypes.c_char_p
+                return str(function().decode())
+    return "not known here"
 
 
 def cpu_flags() -> str:

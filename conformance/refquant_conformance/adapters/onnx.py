@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from refquant_conformance.adapters.engine import Kept, computed, imported
+from refquant_conformance.adapters.engine import Kept, computed, imported, openblas_kernels
 from refquant_conformance.adapters.onnx_cases import STYLES, fed, model_of, named_by, style_of
 from refquant_conformance.adapters.onnx_models import Model, program, serialized
 from refquant_conformance.protocol import (
@@ -50,8 +50,9 @@ class OnnxReference:
 
     def info(self) -> Info:
         """Say which version this is."""
-        details = {"style": self._style, "numpy": np.__version__}
-        return Info(self._name, version("onnx"), {}, {**details, "ml_dtypes": version("ml_dtypes")})
+        details = {"style": self._style, "ml_dtypes": version("ml_dtypes")}
+        numpy = {"numpy": np.__version__, "openblas_kernels": openblas_kernels()}
+        return Info(self._name, version("onnx"), {}, {**details, **numpy})
 
     def capabilities(self) -> Iterable[Capability]:
         """List every cell whose sample the evaluator computes."""

@@ -51,7 +51,9 @@ def findings(reports: Sequence[Report]) -> str:
     parts = [_HEAD.format(enough=ENOUGH), standing_table(reports)]
     for report in reports:
         name = f"{report['backend']['name']} {report['backend']['version']}"
-        machine = report["environment"]["machine"]
+        kernels = report["backend"].get("details", {}).get("openblas_kernels")
+        by = f", kernels of OpenBLAS for {kernels}" if kernels else ""
+        machine = report["environment"]["machine"] + by
         told = {**report, "results": [x for x in report["results"] if _public(report, private, x)]}
         rows = [*_contracts(told, threads), *_failures(told, threads), *_silences(told)]
         parts.append(f"\n## {name}\n\n{_counts(report)} ({machine}).\n")

@@ -1,11 +1,21 @@
 """What adapters share: the list of cells is what was computed, never what was claimed."""
 
+import os
+import platform
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from refquant_conformance.adapters.engine import Kept, computed, cpu_flags, imported
+from refquant_conformance.adapters.engine import (
+    Kept,
+    computed,
+    cpu_flags,
+    imported,
+    openblas_kernels,
+)
 from refquant_conformance.operators import OPERATORS
 from refquant_conformance.protocol import Capability, Case, Result, Unsupported
 
@@ -66,3 +76,17 @@ def test_the_processor_is_told_where_there_is_a_file_of_it(monkeypatch: pytest.M
 
     monkeypatch.setattr(Path, "read_text", gone)
     assert cpu_flags() == "not known here", "told without a file"
+
+
+def test_the_kernels_of_openblas_are_those_that_were_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = openblas_kernels()
+    if here != "not known here":  # a NumPy of a distribution, say
+        code = "from refquant_conformance.adapters.engine import openblas_kernels as k; print(k())"
+        asked = {**os.environ, "OPENBLAS_CORETYPE": "Nehalem"}  # SSE4.2 and no more
+        told = subprocess.run([sys.executable, "-c", code], env=asked, capture_output=True)
+        wanted = "Nehalem" if platform.machine() == "x86_64" else here
+        assert told.stdout.decode().strip() == wanted, f"{told}"
+    monkeypatch.setattr(np, "__file__", str(tmp_path / "numpy/__init__.py"))
+    assert openblas_kernels() == "not known here", "told without a library"
