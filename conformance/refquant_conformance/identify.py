@@ -13,6 +13,7 @@ If nothing is left, the arithmetic is not among ours: the nearest choice and its
 element are reported.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -177,8 +178,14 @@ def _nearest(arithmetic: Arithmetic, told: _Told) -> tuple[Axes, int]:
         wanted = arithmetic.spec.get(axis)
         best[axis] = values[0] if wanted is None else wanted
 
-    def differing(axes: Axes) -> int:
-        return sum(told.count(number, axes) for number in range(len(told.asked)))
+    def differing(axes: Axes, enough: float = math.inf) -> int:
+        """Count the elements that a choice does not explain, ``enough`` or a few more at most."""
+        total = 0
+        for number in range(len(told.asked)):
+            total += told.count(number, axes)
+            if total >= enough:
+                break
+        return total
 
     fewest = differing(best)
     improved = True
@@ -189,7 +196,7 @@ def _nearest(arithmetic: Arithmetic, told: _Told) -> tuple[Axes, int]:
                 other = {**best, axis: value}
                 if value == best[axis] or contradiction(other):
                     continue
-                count = differing(other)
+                count = differing(other, fewest)
                 if count < fewest:
                     best, fewest, improved = other, count, True
     return best, fewest

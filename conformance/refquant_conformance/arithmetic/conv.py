@@ -40,6 +40,7 @@ from refquant_conformance.arithmetic.conv_by_range import (
 )
 from refquant_conformance.arithmetic.conv_of_reals import conv_of_reals, conv_of_reals_exactly
 from refquant_conformance.arithmetic.conv_probes import depthwise_probes, probes
+from refquant_conformance.arithmetic.conv_real_operands import group_of
 from refquant_conformance.arithmetic.geometry import Geometry, cut_out, geometry
 from refquant_conformance.arithmetic.product_axes import (
     PRODUCT_AXES,
@@ -63,6 +64,7 @@ from refquant_conformance.arithmetic.rescale_steps import (
     in_steps_exactly,
     without_bias,
 )
+from refquant_conformance.arithmetic.shared_sums import shared_sums
 from refquant_conformance.operators import OPERATORS
 from refquant_conformance.protocol import Array, Case
 from refquant_conformance.types import storage
@@ -76,13 +78,13 @@ def _window(case: Case) -> Geometry:
     return geometry(case, case.inputs["w"].shape[2:])
 
 
-def _group(case: Case) -> int:
-    return int(case.params.get("group") or 1)  # type: ignore[arg-type]  # a number, the catalogue says
-
-
 def _sums(case: Case, axes: Axes) -> Array | None:
+    return shared_sums(case, axes["accumulator"], _summed)
+
+
+def _summed(case: Case, accumulator: AxisValue) -> Array | None:
     """Return eq. (1), (N, M, rows, columns), int64; None where it is refused."""
-    x, w, window, group = case.inputs["x"], case.inputs["w"], _window(case), _group(case)
+    x, w, window, group = case.inputs["x"], case.inputs["w"], _window(case), group_of(case)
     padded = pad_spatial(x, window.window(), int(case.inputs["x_zero_point"]))
     seen = columns(padded, window.window(padded=True), group=group)  # (group, K, N * outputs)
     count, images = w.shape[0], x.shape[0]
@@ -95,7 +97,7 @@ def _sums(case: Case, axes: Axes) -> Array | None:
             zero_points=(case.inputs["x_zero_point"], _of_group(case, "w_zero_point", g)),
             bias=_of_group(case, "bias", g) if "bias" in case.inputs else None,
             types=(case.types["x"], case.types["w"]),
-            accumulator=axes["accumulator"],
+            accumulator=accumulator,
         )
         for g in range(group)
     ]
@@ -111,7 +113,7 @@ def _of_group(case: Case, name: str, group: int) -> Array:
     values = case.inputs[name]
     if not values.ndim:
         return values
-    size = values.size // _group(case)
+    size = values.size // group_of(case)
     return values[group * size : (group + 1) * size]
 
 
@@ -207,7 +209,7 @@ def _element(case: Case, index: int) -> Case:
     """Return the case of one window of one filter; of a depthwise one, of its channel alone."""
     image, channel, at = _at(case, index)
     w = case.inputs["w"]
-    first = channel // (w.shape[0] // _group(case)) * w.shape[1]
+    first = channel // (w.shape[0] // group_of(case)) * w.shape[1]
     alone = {**case.inputs, "w": w[channel : channel + 1]}
     for name in ("w_scale", "w_zero_point", "bias"):
         if name in alone and alone[name].ndim:

@@ -31,6 +31,7 @@ from refquant.contracts.axes import AxisValue
 from refquant.numerics.fused import fused_multiply_add
 from refquant.ops.windows import columns, pad_spatial
 from refquant_conformance.arithmetic.base import Axes, Outputs
+from refquant_conformance.arithmetic.conv_real_operands import group_of
 from refquant_conformance.arithmetic.fake_quantize import sums_by_range
 from refquant_conformance.arithmetic.geometry import geometry
 from refquant_conformance.arithmetic.product_axes import limits_of
@@ -47,17 +48,13 @@ _ONE = np.ones((), np.float32)
 _ZERO = np.zeros((), np.int64)
 
 
-def _group(case: Case) -> int:
-    return int(case.params.get("group") or 1)  # type: ignore[arg-type]  # a number, the catalogue says
-
-
 def _integers(case: Case) -> bool:
     return case.types["w"] == "int8" and not case.inputs["w_zero_point"].any()
 
 
 def _operands(case: Case) -> tuple[Array, Array]:
     """Return x by tap (group, K, outputs) and w (group, M / group, K), taps outside."""
-    x, w, group = case.inputs["x"], case.inputs["w"], _group(case)
+    x, w, group = case.inputs["x"], case.inputs["w"], group_of(case)
     window = geometry(case, w.shape[2:])
     padded = pad_spatial(x, window.window(), int(case.inputs["x_zero_point"]))
     seen = columns(padded, window.window(padded=True), group=group)
@@ -68,7 +65,7 @@ def _operands(case: Case) -> tuple[Array, Array]:
 def _of_channels(values: Array, case: Case) -> Array:
     """Return one number for each output channel, (group, M / group, 1)."""
     count = case.inputs["w"].shape[0]
-    return np.broadcast_to(values, (count,)).reshape(_group(case), -1, 1)
+    return np.broadcast_to(values, (count,)).reshape(group_of(case), -1, 1)
 
 
 def conv_by_range(case: Case, axes: Axes) -> Outputs | None:
@@ -144,7 +141,7 @@ def pairs_of(case: Case, image: int, channel: int, at: tuple[int, int]) -> list[
     """Return the codes of x and of w that meet in one element; padding has the zero point."""
     inputs, w = case.inputs, case.inputs["w"]
     zx, per_group = int(inputs["x_zero_point"]), w.shape[1]
-    first = channel // (w.shape[0] // _group(case)) * per_group
+    first = channel // (w.shape[0] // group_of(case)) * per_group
     pairs = []
     for tap, place in enumerate(geometry(case, w.shape[2:]).places(at)):
         for c in range(per_group):

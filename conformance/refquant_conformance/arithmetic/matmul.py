@@ -22,6 +22,7 @@ from types import MappingProxyType
 import numpy as np
 
 from refquant.contracts import Contract
+from refquant.contracts.axes import AxisValue
 from refquant_conformance.arithmetic.base import Arithmetic, Axes, Outputs
 from refquant_conformance.arithmetic.matmul_by_range import (
     matmul_by_range,
@@ -56,6 +57,7 @@ from refquant_conformance.arithmetic.rescale_steps import (
     in_steps_exactly,
     without_bias,
 )
+from refquant_conformance.arithmetic.shared_sums import shared_sums
 from refquant_conformance.operators import OPERATORS
 from refquant_conformance.protocol import Array, Case
 from refquant_conformance.rational import float32
@@ -69,6 +71,10 @@ _LEAST, _LARGEST = np.float32(-(2.0**31)), np.float32(2.0**31 - 128)
 
 
 def _sums(case: Case, axes: Axes) -> Array | None:
+    return shared_sums(case, axes["accumulator"], _summed)
+
+
+def _summed(case: Case, accumulator: AxisValue) -> Array | None:
     inputs = case.inputs
     return accumulated(
         inputs["a"],
@@ -76,7 +82,7 @@ def _sums(case: Case, axes: Axes) -> Array | None:
         zero_points=(inputs.get("a_zero_point", _ZERO), inputs.get("b_zero_point", _ZERO)),
         bias=inputs.get("bias"),
         types=(case.types["a"], case.types["b"]),
-        accumulator=axes["accumulator"],
+        accumulator=accumulator,
     )
 
 
