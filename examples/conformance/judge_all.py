@@ -6,6 +6,10 @@ line, if a backend that is installed could not be asked, or if seeds disagree ab
 
     python examples/conformance/judge_all.py --reports reports
     python examples/conformance/judge_all.py --reports reports torch torch:decomposed mlx
+
+NumPy's OpenBLAS adds in another order on other processors, and `onnx:qdq` with it. The judge knows
+the order of its kernels for SkylakeX: a processor with AVX-512 VNNI is told to take these; others
+take what OpenBLAS takes, and their report says so. `--openblas-kernels` chooses.
 """
 
 from __future__ import annotations
@@ -78,10 +82,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0, help="of every draw (default 0)")
     parser.add_argument("--seeds", type=int, default=1, help="how many, from --seed on (default 1)")
     parser.add_argument("--jobs", type=int, default=DEFAULT_JOBS, help="cells asked at once")
+    known = "SkylakeX" if "avx512_vnni" in cpu_flags() else ""
+    parser.add_argument("--openblas-kernels", default=known, help="(default SkylakeX, if it can)")
     parser.add_argument("--findings", type=Path, metavar="FILE", help="write the findings, too")
     chosen = parser.parse_args(arguments)
-    if "avx512_vnni" in cpu_flags():
-        os.environ.setdefault("OPENBLAS_CORETYPE", "SkylakeX")  # read by the workers' NumPy
+    if chosen.openblas_kernels:
+        os.environ["OPENBLAS_CORETYPE"] = chosen.openblas_kernels  # read by the workers' NumPy
     chosen.reports.mkdir(parents=True, exist_ok=True)
     reports, failed = [], False
     for spec in chosen.backends or everybody():
