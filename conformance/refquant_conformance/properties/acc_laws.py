@@ -11,6 +11,7 @@ import numpy as np
 
 from refquant_conformance.arithmetic.product_probes import middle, product_case
 from refquant_conformance.properties.acc import codes, plain, products_of
+from refquant_conformance.properties.many import stream
 from refquant_conformance.properties.registry import prop
 from refquant_conformance.protocol import Array, Capability, Case
 from refquant_conformance.trial import Trial
@@ -40,7 +41,7 @@ def tails(trial: Trial) -> None:
     kinds = plain(trial)
     _exact_sums(trial)
     za, zb = middle(kinds[0]) + 5, middle(kinds[1])
-    a, b = codes(kinds[0], (2, 129), trial.seed), codes(kinds[1], (129, 3), trial.seed + 1)
+    a, b = codes(kinds[0], (2, 129), stream(trial)), codes(kinds[1], (129, 3), stream(trial) + 1)
     short, full = [], []
     for length in range(1, 130):
         short.append(_cut(trial, a[:, :length], b[:length], (za, zb)))
@@ -74,7 +75,10 @@ def tiles(trial: Trial) -> None:
     """For each number of rows and columns up to 33, y is the corner of a larger y."""
     kinds = plain(trial)
     points = (middle(kinds[0]) + 2, middle(kinds[1]))
-    a, b = codes(kinds[0], (33, 24), trial.seed + 2), codes(kinds[1], (24, 33), trial.seed + 3)
+    a, b = (
+        codes(kinds[0], (33, 24), stream(trial) + 2),
+        codes(kinds[1], (24, 33), stream(trial) + 3),
+    )
     sizes = [(m, m * 7 % 33 + 1) for m in range(1, 34)]
     cases = [_cut(trial, a[:m], b[:, :n], points) for m, n in sizes]
     whole, *parts = trial.ys([_cut(trial, a, b, points), *cases])
@@ -90,8 +94,8 @@ def permuted(trial: Trial) -> None:
     points = (middle(kinds[0]), middle(kinds[1]))
     cases = []
     for k, length in enumerate((2, 17, 64, 200)):
-        a, b = codes(kinds[0], (3, length), trial.seed + k), codes(kinds[1], (length, 3), k)
-        order = np.random.default_rng(trial.seed + k).permutation(length)
+        a, b = codes(kinds[0], (3, length), stream(trial) + k), codes(kinds[1], (length, 3), k)
+        order = np.random.default_rng(stream(trial) + k).permutation(length)
         cases += [_cut(trial, a, b, points), _cut(trial, a[:, order], b[order], points)]
     answers = trial.ys(cases)
     for k in range(0, len(cases), 2):
@@ -106,11 +110,11 @@ def superposed(trial: Trial) -> None:
     qmin, qmax = code_range(kinds[0])
     cases = []
     for k, length in enumerate((3, 32, 129, 1000)):
-        random = np.random.default_rng(trial.seed + k)
+        random = np.random.default_rng(stream(trial) + k)
         first = random.integers(qmin // 2, qmax // 2 + 1, (3, length))
         second = np.where(random.random((3, length)) < 0.5, qmax - qmax // 2, first)
         second = np.minimum(second, qmax - first)
-        b = codes(kinds[1], (length, 4), trial.seed + k)
+        b = codes(kinds[1], (length, 4), stream(trial) + k)
         zb = middle(kinds[1])
         cases += [products_of(trial, v, b, (0, zb)) for v in (first, second, first + second)]
     answers = trial.ys(cases)
@@ -125,7 +129,7 @@ def signs(trial: Trial) -> None:
     kinds = plain(trial)
     flip = {"uint8": ("int8", -128), "int8": ("uint8", 128)}
     known = set(trial.subject.capabilities)
-    a, b = codes(kinds[0], (3, 65), trial.seed + 4), codes(kinds[1], (65, 4), trial.seed + 5)
+    a, b = codes(kinds[0], (3, 65), stream(trial) + 4), codes(kinds[1], (65, 4), stream(trial) + 5)
     points = (middle(kinds[0]) + 9, middle(kinds[1]) - 3)
     (first,) = trial.ys([products_of(trial, a, b, points)])
     others = []
@@ -152,7 +156,7 @@ def seven_bits(trial: Trial) -> None:
     knobs = trial.subject.info.knobs
     if not any(len(values) > 1 for values in knobs.values()):
         trial.skip("the backend has no knobs")
-    random = np.random.default_rng(trial.seed)
+    random = np.random.default_rng(stream(trial))
     starts = [middle(kind) - 64 for kind in kinds]
     a, b = (random.integers(s, s + 128, shape) for s, shape in
             zip(starts, ((5, 256), (256, 6)), strict=True))  # fmt: skip
@@ -174,12 +178,12 @@ def one_hot(trial: Trial) -> None:
     kinds = plain(trial)
     za, zb = middle(kinds[0]), middle(kinds[1])
     for length, columns in product((1, 8, 19), (3, 16)):
-        b = codes(kinds[1], (length, columns), trial.seed + length)
+        b = codes(kinds[1], (length, columns), stream(trial) + length)
         a = np.eye(length, dtype=np.int64) + za
         case = _selecting(trial, a, b, (za, zb))
         (seen,) = trial.ys([case])
         _same(trial, case, seen.astype(np.int64) - _zero(trial), b - zb, "no row of b is selected")
-        a = codes(kinds[0], (columns, length), trial.seed + length)
+        a = codes(kinds[0], (columns, length), stream(trial) + length)
         case = _selecting(trial, a, np.eye(length, dtype=np.int64) + zb, (za, zb))
         (seen,) = trial.ys([case])
         _same(
