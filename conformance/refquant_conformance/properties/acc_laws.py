@@ -95,11 +95,13 @@ def permuted(trial: Trial) -> None:
     cases = []
     for k, length in enumerate((2, 17, 64, 200)):
         a, b = codes(kinds[0], (3, length), stream(trial) + k), codes(kinds[1], (length, 3), k)
-        order = np.random.default_rng(stream(trial) + k).permutation(length)
-        cases += [_cut(trial, a, b, points), _cut(trial, a[:, order], b[order], points)]
+        drawn = np.random.default_rng(stream(trial) + k).permutation(length)
+        orders = (np.arange(length), drawn, np.arange(length)[::-1])
+        cases += [_cut(trial, a[:, order], b[order], points) for order in orders]
     answers = trial.ys(cases)
-    for k in range(0, len(cases), 2):
-        _same(trial, cases[k + 1], answers[k + 1], answers[k], "another order has another sum")
+    for k in range(0, len(cases), 3):
+        for other in (k + 1, k + 2):
+            _same(trial, cases[other], answers[other], answers[k], "another order has another sum")
 
 
 @prop("ACC-08", "superposition", ops=("matmul_integer",), clause=_CLAUSE, catches="2.1")
